@@ -1,3 +1,97 @@
 """Linear mixed models, fitted by NUTS or by REML/ML, from one formula."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0.dev0"
+
+# Attributes are looked up on first use, so that `import bayeslmm` itself costs next to nothing.
+# A module must not have the name of something it exports: importing it would hide the export.
+_MODULE_OF = {
+    "Model": "model",
+    "LikelihoodFit": "likelihood_fit",
+    "PosteriorFit": "posterior_fit",
+    "load": "storage",
+    "load_dataset": "example_data",
+    "datasets": "example_data",
+    "ID": "structures",
+    "Diag": "structures",
+    "UN": "structures",
+    "Normal": "priors",
+    "StudentT": "priors",
+    "Cauchy": "priors",
+    "Laplace": "priors",
+    "Flat": "priors",
+    "HalfNormal": "priors",
+    "HalfStudentT": "priors",
+    "HalfCauchy": "priors",
+    "Exponential": "priors",
+    "Gamma": "priors",
+    "InverseGamma": "priors",
+    "LogNormal": "priors",
+    "Uniform": "priors",
+    "LKJ": "priors",
+    "BayeslmmError": "errors",
+    "FormulaError": "errors",
+    "DataError": "errors",
+    "DesignError": "errors",
+    "PriorError": "errors",
+    "ArgumentError": "errors",
+    "ArgumentTypeError": "errors",
+    "FileError": "errors",
+    "BayeslmmWarning": "errors",
+    "DesignWarning": "errors",
+    "ConvergenceWarning": "errors",
+    "InterruptedWarning": "errors",
+}
+
+__all__ = list(_MODULE_OF)
+
+if TYPE_CHECKING:
+    from bayeslmm.errors import ArgumentError as ArgumentError
+    from bayeslmm.errors import ArgumentTypeError as ArgumentTypeError
+    from bayeslmm.errors import BayeslmmError as BayeslmmError
+    from bayeslmm.errors import BayeslmmWarning as BayeslmmWarning
+    from bayeslmm.errors import ConvergenceWarning as ConvergenceWarning
+    from bayeslmm.errors import DataError as DataError
+    from bayeslmm.errors import DesignError as DesignError
+    from bayeslmm.errors import DesignWarning as DesignWarning
+    from bayeslmm.errors import FileError as FileError
+    from bayeslmm.errors import FormulaError as FormulaError
+    from bayeslmm.errors import InterruptedWarning as InterruptedWarning
+    from bayeslmm.errors import PriorError as PriorError
+    from bayeslmm.example_data import datasets as datasets
+    from bayeslmm.example_data import load_dataset as load_dataset
+    from bayeslmm.likelihood_fit import LikelihoodFit as LikelihoodFit
+    from bayeslmm.model import Model as Model
+    from bayeslmm.posterior_fit import PosteriorFit as PosteriorFit
+    from bayeslmm.priors import LKJ as LKJ
+    from bayeslmm.priors import Cauchy as Cauchy
+    from bayeslmm.priors import Exponential as Exponential
+    from bayeslmm.priors import Flat as Flat
+    from bayeslmm.priors import Gamma as Gamma
+    from bayeslmm.priors import HalfCauchy as HalfCauchy
+    from bayeslmm.priors import HalfNormal as HalfNormal
+    from bayeslmm.priors import HalfStudentT as HalfStudentT
+    from bayeslmm.priors import InverseGamma as InverseGamma
+    from bayeslmm.priors import Laplace as Laplace
+    from bayeslmm.priors import LogNormal as LogNormal
+    from bayeslmm.priors import Normal as Normal
+    from bayeslmm.priors import StudentT as StudentT
+    from bayeslmm.priors import Uniform as Uniform
+    from bayeslmm.storage import load as load
+    from bayeslmm.structures import ID as ID
+    from bayeslmm.structures import UN as UN
+    from bayeslmm.structures import Diag as Diag
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'bayeslmm' has no attribute {name!r}")
+    value = getattr(import_module(f"bayeslmm.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
