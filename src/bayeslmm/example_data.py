@@ -199,8 +199,11 @@ def datasets() -> pd.DataFrame:
     Examples
     --------
     >>> import bayeslmm as bl
-    >>> bl.datasets().loc["Dyestuff", ["rows", "columns", "source"]].to_list()
-    [30, 'Batch, Yield', 'Davies & Goldsmith 1972']
+    >>> bl.datasets()[["rows", "columns"]].head(2)
+                rows                                         columns
+    name
+    sleepstudy   180                         Reaction, Days, Subject
+    politeness    84  subject, gender, scenario, attitude, frequency
     """
     import pandas as pd
 
