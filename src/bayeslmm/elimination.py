@@ -1,0 +1,397 @@
+"""The order of elimination, and the cross-products of [Z X y] laid out in it.
+
+Every level of a grouping factor is a *node* with q variables. A chain of nested factors, the largest first, is eliminated level by level: the
+rows of such a level all belong to one level of each later factor of the chain, so eliminating it fills nothing in among the levels of
+any of them. The other (crossed) factors fill in when the chain is gone; with X and y they are the dense *root*.
+
+For a node of the chain the *panel* holds, row by row, its couplings to: its own variables; its ancestors in the chain; the root nodes
+that it shares rows of data with; X; y. All of it is packed into one vector of integers and one of floats (`System` names the
+parts), which is what the kernels take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .structures import STRUCTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .design import GroupingFactor
+    from .parameters import Parameters
+
+__all__ = ["Packed", "System", "pack", "unpack"]
+
+N_HEADER = 32
+"""Length of the header of offsets at the front of the integer vector."""
+
+
+class System(NamedTuple):
+    """Views into the two packed vectors. F factors, S of them in the chain; nodes of the chain are numbered through."""
+
+    meta: np.ndarray  # F, S, p, number of root nodes, number of root variables, number of bars, n rows
+    q: np.ndarray  # (F,) effects
+    n_levels: np.ndarray  # (F,)
+    m_offset: np.ndarray  # (F+1,) where M_f stands in the vector of all relative factors
+    u_offset: np.ndarray  # (F+1,) where u_f stands in u
+    bars: np.ndarray  # (n_bars*6,) factor, first effect, effects, structure code, offset of sds, of corrs in theta
+    stage_factor: np.ndarray  # (S,) the factor of each stage of the chain
+    stage_start: np.ndarray  # (S+1,) first node of each stage
+    root_start: np.ndarray  # (F+1,) first root node of each factor; equal ends where it is in the chain
+    panel_start: np.ndarray  # (nodes+1,)
+    ancestor: np.ndarray  # (nodes*S,) the ancestor of a node in each later stage
+    root_ptr: np.ndarray  # (nodes+1,) the root nodes that a chain node meets
+    root_list: np.ndarray
+    rel_ptr: np.ndarray  # (nodes+1,)
+    rel: np.ndarray  # panel row, in each ancestor, of each root node that a chain node meets
+    root_factor: np.ndarray  # (root nodes,)
+    root_var: np.ndarray  # (root nodes,) first variable in the root
+    root_border: np.ndarray  # (root nodes,) where its coupling to X and y stands
+    root_diag: np.ndarray  # (root nodes,) where its own cross-product stands
+    pair_a: np.ndarray  # pairs of root nodes of different factors with rows in common, a after b
+    pair_b: np.ndarray
+    pair_at: np.ndarray
+    panel: np.ndarray  # floats from here on: cross-products, panels of the chain
+    border: np.ndarray  # [X y]'WZ of root nodes, (p+1, q) each
+    diag: np.ndarray  # Z'WZ of root nodes, (q, q) each
+    pairs: np.ndarray  # Z_a'WZ_b, (q_a, q_b) each
+    xy: np.ndarray  # ((p+1)*(p+1),) [X y]'W[X y], in the orthonormal basis of X and with residuals for y
+    rotation: np.ndarray  # (p*p,) r of the QR of X
+    rotation_inverse: np.ndarray  # (p*p,)
+    beta_ols: np.ndarray  # (p,)
+    constants: np.ndarray  # sum of log weights, log|det r|
+
+
+N_INTEGERS = System._fields.index("panel")
+
+
+class Packed(NamedTuple):
+    """The packed system: what the kernels, and PyTensor, are handed."""
+
+    ints: np.ndarray
+    floats: np.ndarray
+
+
+@njit(nogil=True, cache=True)
+def unpack(ints: np.ndarray, floats: np.ndarray) -> System:
+    """Name the parts of the packed vectors."""
+    h = ints
+    return System(
+        ints[h[0] : h[1]],
+        ints[h[1] : h[2]],
+        ints[h[2] : h[3]],
+        ints[h[3] : h[4]],
+        ints[h[4] : h[5]],
+        ints[h[5] : h[6]],
+        ints[h[6] : h[7]],
+        ints[h[7] : h[8]],
+        ints[h[8] : h[9]],
+        ints[h[9] : h[10]],
+        ints[h[10] : h[11]],
+        ints[h[11] : h[12]],
+        ints[h[12] : h[13]],
+        ints[h[13] : h[14]],
+        ints[h[14] : h[15]],
+        ints[h[15] : h[16]],
+        ints[h[16] : h[17]],
+        ints[h[17] : h[18]],
+        ints[h[18] : h[19]],
+        ints[h[19] : h[20]],
+        ints[h[20] : h[21]],
+        ints[h[21] : h[22]],
+        floats[h[23] : h[24]],
+        floats[h[24] : h[25]],
+        floats[h[25] : h[26]],
+        floats[h[26] : h[27]],
+        floats[h[27] : h[28]],
+        floats[h[28] : h[29]],
+        floats[h[29] : h[30]],
+        floats[h[30] : h[31]],
+        floats[h[31] :],
+    )
+
+
+def _pack(system: System) -> Packed:
+    integers, floats = system[:N_INTEGERS], system[N_INTEGERS:]
+    int_ends = N_HEADER + np.cumsum([0, *map(len, integers)])
+    float_ends = np.cumsum([0, *map(len, floats[:-1])])
+    header = np.concatenate([int_ends, float_ends])
+    assert len(header) == N_HEADER
+    return Packed(
+        np.concatenate([header, *integers]).astype(np.int64),
+        np.concatenate([np.asarray(part, dtype=float) for part in floats]),
+    )
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Which factors form the chain and which the root, by their positions in the design."""
+
+    chain: tuple[int, ...]
+    root: tuple[int, ...]
+
+
+def _is_nested(inner: GroupingFactor, outer: GroupingFactor) -> bool:
+    """Whether the rows of every level of ``inner`` lie within one level of ``outer``."""
+    if len(inner.levels) < len(outer.levels):
+        return False
+    home = np.empty(len(inner.levels), dtype=np.int64)
+    home[inner.codes] = outer.codes
+    return bool(np.array_equal(home[inner.codes], outer.codes))
+
+
+def _order(factors: Sequence[GroupingFactor]) -> _Order:
+    by_size = sorted(
+        range(len(factors)), key=lambda f: (-len(factors[f].levels) * factors[f].Z.shape[1], f)
+    )
+    chain: list[int] = []
+    root: list[int] = []
+    for f in by_size:
+        if not chain or _is_nested(factors[chain[-1]], factors[f]):
+            chain.append(f)
+        else:
+            root.append(f)
+    return _Order(tuple(chain), tuple(sorted(root)))
+
+
+def pack(
+    factors: Sequence[GroupingFactor],
+    parameters: Parameters,
+    X: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+) -> Packed:
+    """Choose the order of elimination, reduce the data to cross-products, and pack both.
+
+    Parameters
+    ----------
+    factors : sequence of GroupingFactor
+    parameters : Parameters
+    X : (n, p) array
+        Of full column rank.
+    y : (n,) array
+        The response less any offset.
+    weights : (n,) array or None
+
+    Returns
+    -------
+    Packed
+    """
+    order = _order(factors)
+    n, p = X.shape
+    F, S = len(factors), len(order.chain)
+    q = np.array([f.Z.shape[1] for f in factors], dtype=np.int64)
+    n_levels = np.array([len(f.levels) for f in factors], dtype=np.int64)
+
+    w = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
+    basis, rotation, beta_ols, residual = _orthonormalise(X, y, w)
+    border = np.column_stack([basis, residual])
+
+    stage_start = np.concatenate([[0], np.cumsum(n_levels[list(order.chain)])]).astype(np.int64)
+    nodes = int(stage_start[-1])
+    root_start = np.zeros(F + 1, dtype=np.int64)
+    for f in range(F):
+        root_start[f + 1] = root_start[f] + (n_levels[f] if f in order.root else 0)
+    n_root = int(root_start[-1])
+    root_factor = np.repeat(np.arange(F), np.diff(root_start))
+    root_q = q[root_factor]
+    root_var = np.concatenate([[0], np.cumsum(root_q)])
+
+    chain_node = [stage_start[s] + factors[f].codes for s, f in enumerate(order.chain)]
+    root_node = {f: root_start[f] + factors[f].codes.astype(np.int64) for f in order.root}
+
+    # which root nodes does each chain node meet, and at which entry of its list does each row of data fall
+    root_ptr = np.zeros(nodes + 1, dtype=np.int64)
+    lists: list[np.ndarray] = []
+    entry = np.zeros((S, len(order.root), n), dtype=np.int64)
+    if order.root:
+        met = np.stack([root_node[f] for f in order.root])
+        filled = 0
+        for s in range(S):
+            keys, inverse = np.unique(
+                (chain_node[s][None, :] * n_root + met).ravel(), return_inverse=True
+            )
+            root_ptr[1:] += np.bincount(keys // n_root, minlength=nodes)
+            lists.append(keys % n_root)
+            entry[s] = filled + inverse.reshape(met.shape)
+            filled += len(keys)
+        root_ptr = np.concatenate([[0], np.cumsum(root_ptr[1:])])
+    root_list = np.concatenate(lists) if lists else np.empty(0, dtype=np.int64)
+
+    # rows of the panels
+    stage_of = np.repeat(np.arange(S), np.diff(stage_start))
+    chain_q = q[list(order.chain)]
+    base_rows = np.array([chain_q[s:].sum() for s in range(S)], dtype=np.int64)
+    list_q = root_q[root_list]
+    within = np.concatenate([[0], np.cumsum(list_q)])  # running row counts of the entries
+    node_rows = base_rows[stage_of] + (within[root_ptr[1:]] - within[root_ptr[:-1]]) + p + 1
+    panel_start = np.concatenate([[0], np.cumsum(node_rows * chain_q[stage_of])]).astype(np.int64)
+    owner = np.repeat(np.arange(nodes), np.diff(root_ptr))
+    entry_row = base_rows[stage_of[owner]] + within[:-1] - within[root_ptr[owner]]
+
+    ancestor = np.full((nodes, S), -1, dtype=np.int64)
+    for s in range(S):
+        for later in range(s + 1, S):
+            ancestor[chain_node[s], later] = chain_node[later]
+    rel_ptr, rel = _relative_rows(stage_of, ancestor, root_ptr, root_list, entry_row, n_root, S)
+
+    # pairs of crossed root nodes
+    root_border = np.concatenate([[0], np.cumsum((p + 1) * root_q)])
+    root_diag = np.concatenate([[0], np.cumsum(root_q**2)])
+    pair_a_parts, pair_b_parts, pair_entry, pair_of = [], [], [], []
+    found = 0
+    for i, f in enumerate(order.root):
+        for g in order.root[:i]:
+            keys, inverse = np.unique(root_node[f] * n_root + root_node[g], return_inverse=True)
+            pair_a_parts.append(keys // n_root)
+            pair_b_parts.append(keys % n_root)
+            pair_entry.append(found + inverse)
+            pair_of.append((f, g))
+            found += len(keys)
+    empty = np.empty(0, dtype=np.int64)
+    pair_a = np.concatenate(pair_a_parts) if pair_a_parts else empty
+    pair_b = np.concatenate(pair_b_parts) if pair_b_parts else empty
+    pair_at = np.concatenate([[0], np.cumsum(root_q[pair_a] * root_q[pair_b])]).astype(np.int64)
+
+    # cross-products
+    panel = np.zeros(panel_start[-1])
+    border_sum = np.zeros(root_border[-1])
+    diag_sum = np.zeros(root_diag[-1])
+    pair_sum = np.zeros(pair_at[-1])
+    for s, f in enumerate(order.chain):
+        node = chain_node[s]
+        start = panel_start[node]
+        _accumulate(panel, start, factors[f].Z, factors[f].Z, w)
+        at = int(q[f])
+        for g in order.chain[s + 1 :]:
+            _accumulate(panel, start + at * q[f], factors[g].Z, factors[f].Z, w)
+            at += int(q[g])
+        for k, g in enumerate(order.root):
+            _accumulate(panel, start + entry_row[entry[s, k]] * q[f], factors[g].Z, factors[f].Z, w)
+        last = start + (node_rows[node] - p - 1) * q[f]
+        _accumulate(panel, last, border, factors[f].Z, w)
+    for f in order.root:
+        Z = factors[f].Z
+        _accumulate(diag_sum, root_diag[root_node[f]], Z, Z, w)
+        _accumulate(border_sum, root_border[root_node[f]], border, Z, w)
+    for (f, g), where in zip(pair_of, pair_entry, strict=True):
+        _accumulate(pair_sum, pair_at[where], factors[f].Z, factors[g].Z, w)
+
+    rotation_inverse = np.linalg.inv(rotation) if p else rotation
+    system = System(
+        meta=np.array([F, S, p, n_root, root_var[-1], sum(len(f.bars) for f in factors), n]),
+        q=q,
+        n_levels=n_levels,
+        m_offset=np.concatenate([[0], np.cumsum(q**2)]),
+        u_offset=np.concatenate([[0], np.cumsum(q * n_levels)]),
+        bars=_bar_table(factors, parameters),
+        stage_factor=np.array(order.chain, dtype=np.int64),
+        stage_start=stage_start,
+        root_start=root_start,
+        panel_start=panel_start,
+        ancestor=ancestor.ravel(),
+        root_ptr=root_ptr,
+        root_list=root_list,
+        rel_ptr=rel_ptr,
+        rel=rel,
+        root_factor=root_factor,
+        root_var=root_var[:-1],
+        root_border=root_border[:-1],
+        root_diag=root_diag[:-1],
+        pair_a=pair_a,
+        pair_b=pair_b,
+        pair_at=pair_at[:-1],
+        panel=panel,
+        border=border_sum,
+        diag=diag_sum,
+        pairs=pair_sum,
+        xy=((border * w[:, None]).T @ border).ravel(),
+        rotation=rotation.ravel(),
+        rotation_inverse=rotation_inverse.ravel(),
+        beta_ols=beta_ols,
+        constants=np.array([np.log(w).sum(), np.log(np.abs(np.diag(rotation))).sum()]),
+    )
+    return _pack(system)
+
+
+def _orthonormalise(
+    X: np.ndarray, y: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A basis of X orthonormal under the weights, its triangular factor, the least-squares beta and residuals.
+
+    With them y'y and X'y cannot swamp the residual sum of squares, however far y and X are from zero.
+    """
+    root = np.sqrt(w)
+    _, rotation = np.linalg.qr(X * root[:, None])
+    basis = np.linalg.solve(rotation.T, X.T).T if X.shape[1] else X
+    beta = np.linalg.solve(rotation, (basis * w[:, None]).T @ y) if X.shape[1] else np.empty(0)
+    residual = y - X @ beta
+    # once more: the first pass loses digits where y is large against its variation
+    again = (basis * w[:, None]).T @ residual
+    beta = beta + np.linalg.solve(rotation, again) if X.shape[1] else beta
+    return basis, rotation, beta, residual - basis @ again
+
+
+def _relative_rows(
+    stage_of: np.ndarray,
+    ancestor: np.ndarray,
+    root_ptr: np.ndarray,
+    root_list: np.ndarray,
+    entry_row: np.ndarray,
+    n_root: int,
+    S: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each chain node and each of its ancestors, the panel rows there of the root nodes it meets.
+
+    A node's data lie within each ancestor's, so every root node it meets is in the ancestor's list.
+    """
+    nodes = len(stage_of)
+    counts = np.diff(root_ptr)
+    rel_ptr = np.concatenate([[0], np.cumsum(counts * (S - 1 - stage_of))]).astype(np.int64)
+    rel = np.empty(rel_ptr[-1], dtype=np.int64)
+    if not len(rel):
+        return rel_ptr, rel
+    owner = np.repeat(np.arange(nodes), counts)
+    keys = owner * n_root + root_list  # ascending within a stage, and stages ascend
+    for later in range(1, S):
+        mine = stage_of[owner] < later
+        at = np.searchsorted(keys, ancestor[owner[mine], later] * n_root + root_list[mine])
+        step = later - stage_of[owner[mine]] - 1
+        position = np.arange(len(owner))[mine] - root_ptr[owner[mine]]
+        rel[rel_ptr[owner[mine]] + step * counts[owner[mine]] + position] = entry_row[at]
+    return rel_ptr, rel
+
+
+def _bar_table(factors: Sequence[GroupingFactor], parameters: Parameters) -> np.ndarray:
+    rows: list[int] = []
+    for f, factor in enumerate(factors):
+        for i, bar in enumerate(factor.bars):
+            sd = parameters.find(factor.name, i, "sd")
+            corr = parameters.find(factor.name, i, "corr")
+            rows += [
+                f,
+                bar.start,
+                bar.stop - bar.start,
+                STRUCTURES[bar.structure].code,
+                sd.start if sd else 0,
+                corr.start if corr else 0,
+            ]
+    return np.array(rows, dtype=np.int64)
+
+
+@njit(nogil=True, cache=True)
+def _accumulate(out, at, A, B, w):
+    """Add w_i a_i b_i' to the block of ``out`` that starts at ``at[i]``, for every row i of data."""
+    a, b = A.shape[1], B.shape[1]
+    for i in range(len(at)):
+        start = at[i]
+        for j in range(a):
+            left = w[i] * A[i, j]
+            if left != 0.0:
+                for k in range(b):
+                    out[start + j * b + k] += left * B[i, k]

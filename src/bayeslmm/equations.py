@@ -1,0 +1,190 @@
+"""The mixed-model equations of a design: what both ways of fitting are thin users of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from . import kernels
+from .elimination import Packed, pack, unpack
+from .parameters import Parameters
+from .structures import STRUCTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .design import Design, GroupingFactor
+
+__all__ = ["Equations"]
+
+Method = Literal["reml", "ml"]
+_KIND = {"ml": kernels.ML, "reml": kernels.REML}
+
+
+@dataclass(frozen=True)
+class Equations:
+    """Henderson's equations, reduced to cross-products: nothing here grows with the rows of data.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        The layout of theta.
+    factors : tuple of GroupingFactor
+    packed : Packed
+        What the kernels work on.
+    n, p, n_random : int
+        Rows; coefficients beta; elements of u.
+    """
+
+    parameters: Parameters
+    factors: tuple[GroupingFactor, ...]
+    packed: Packed
+    n: int
+    p: int
+
+    @classmethod
+    def of(cls, design: Design) -> Equations:
+        """Reduce a design to its equations."""
+        parameters = Parameters.of(design.factors)
+        y = design.y if design.offset is None else design.y - design.offset
+        packed = pack(design.factors, parameters, design.X, y, design.weights)
+        return cls(parameters, tuple(design.factors), packed, *design.X.shape)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """The packed integers and floats, as the kernels and the PyTensor Op take them."""
+        return (self.packed.ints, self.packed.floats)
+
+    @cached_property
+    def n_random(self) -> int:
+        """The number of elements of u."""
+        return sum(len(f.levels) * len(f.effects) for f in self.factors)
+
+    def split_u(self, u: np.ndarray) -> dict[str, np.ndarray]:
+        """Views of u, by factor, with its last axis opened to (levels, effects)."""
+        out, at = {}, 0
+        for f in self.factors:
+            shape = (len(f.levels), len(f.effects))
+            out[f.name] = u[..., at : at + shape[0] * shape[1]].reshape(*u.shape[:-1], *shape)
+            at += shape[0] * shape[1]
+        return out
+
+    def relative_factors(self, theta: np.ndarray) -> np.ndarray:
+        """M_f = L_f/σ of all factors, flat, at theta."""
+        system = unpack(*self.packed)
+        M = np.empty(system.m_offset[-1])
+        if not kernels.relative_factors(theta, system, M):
+            raise ValueError(f"theta = {theta} are not the parameters of covariance matrices")
+        return M
+
+    def covariances(self, M: np.ndarray, sigma: float) -> dict[str, np.ndarray]:
+        """G of one level of each factor."""
+        return {f.name: sigma**2 * m @ m.T for f, m in zip(self.factors, self.split_M(M), strict=True)}
+
+    def split_M(self, M: np.ndarray) -> list[np.ndarray]:
+        """The relative factor of each grouping factor as a matrix."""
+        out, at = [], 0
+        for f in self.factors:
+            q = len(f.effects)
+            out.append(M[at : at + q * q].reshape(q, q))
+            at += q * q
+        return out
+
+    def theta(self, M: np.ndarray, sigma: float) -> np.ndarray:
+        """The natural parameters of relative factors and σ."""
+        theta = np.empty(len(self.parameters))
+        G = self.covariances(M, sigma)
+        for f in self.factors:
+            for i, bar in enumerate(f.bars):
+                sd, corr = STRUCTURES[bar.structure].natural(
+                    G[f.name][bar.start : bar.stop, bar.start : bar.stop]
+                )
+                for kind, values in (("sd", sd), ("corr", corr)):
+                    block = self.parameters.find(f.name, i, kind)
+                    if block:
+                        theta[block.start : block.stop] = values
+        theta[-1] = sigma
+        return theta
+
+    def profiled(self, M: np.ndarray, method: Method):
+        """-2 log-likelihood with σ and beta at their best, its gradient in M, σ², b and gamma."""
+        return kernels.profiled(M, _KIND[method], *self.packed)
+
+    def loglik(
+        self,
+        theta: np.ndarray,
+        beta_mean: np.ndarray | None = None,
+        beta_precision: np.ndarray | None = None,
+    ) -> tuple[float, np.ndarray]:
+        """Log density of y given theta and its gradient, beta integrated out under its prior (flat unless given: REML)."""
+        mean = np.zeros(self.p) if beta_mean is None else beta_mean
+        precision = np.zeros((self.p, self.p)) if beta_precision is None else beta_precision
+        return kernels.collapsed(theta, mean, precision, *self.packed)
+
+    def solve(self, M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """BLUE of beta and BLUP of u."""
+        return kernels.solve(M, *self.packed)
+
+    def var_beta(self, M: np.ndarray, sigma: float) -> np.ndarray:
+        """Covariance matrix (p, p) of the BLUE, (X'V⁻¹X)⁻¹."""
+        var_gamma, _ = kernels.conditional_variances(M, kernels.REML, *self.packed)
+        inverse = unpack(*self.packed).rotation_inverse.reshape(self.p, self.p)
+        return sigma**2 * inverse @ var_gamma @ inverse.T
+
+    def var_u(self, M: np.ndarray, sigma: float, *, beta_known: bool) -> dict[str, np.ndarray]:
+        """Var(u - û) of each level, (levels, q, q) by factor; with beta known they are lme4's conditional variances."""
+        kind = kernels.ML if beta_known else kernels.REML
+        _, blocks = kernels.conditional_variances(M, kind, *self.packed)
+        out, at = {}, 0
+        for f in self.factors:
+            q, levels = len(f.effects), len(f.levels)
+            out[f.name] = sigma**2 * blocks[at : at + levels * q * q].reshape(levels, q, q)
+            at += levels * q * q
+        return out
+
+    def var_linear(
+        self,
+        M: np.ndarray,
+        sigma: float,
+        X: np.ndarray,
+        codes: Sequence[np.ndarray],
+        Z: Sequence[np.ndarray],
+        *,
+        chunk: int = 4096,
+    ) -> np.ndarray:
+        """Prediction-error variance of linear functions Xβ + Σ Z_f u_f[codes_f], one a row.
+
+        Parameters
+        ----------
+        X : (n, p) array
+        codes : sequence of (n,) arrays, one a factor
+            The level each function touches; negative for none.
+        Z : sequence of (n, q) arrays, one a factor
+
+        Returns
+        -------
+        (n,) array
+        """
+        system = unpack(*self.packed)
+        nr, p = int(system.meta[4]), self.p
+        panel, root = np.empty(len(system.panel)), np.empty((nr + p + 1, nr + p + 1))
+        kernels.factorise(M, np.zeros((p, p)), np.zeros(p), 0.0, system, panel, root)
+        lower = root[: nr + p, : nr + p]
+        basis = X @ system.rotation_inverse.reshape(p, p)
+        n = len(X)
+        all_codes = np.column_stack([*codes, np.empty((n, 0))]).astype(np.int64)
+        values = np.column_stack([*Z, np.empty((n, 0))])
+        out = np.empty(n)
+        for at in range(0, n, chunk):
+            rows = slice(at, at + chunk)
+            rest = np.empty((len(basis[rows]), nr + p))
+            out[rows] = kernels.half_solve_chain(
+                M, *self.packed, panel, all_codes[rows], values[rows], basis[rows], rest
+            )
+            solved = solve_triangular(lower, rest.T, lower=True, check_finite=False)
+            out[rows] += np.einsum("ij,ij->j", solved, solved)
+        return sigma**2 * out
