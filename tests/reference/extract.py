@@ -1,0 +1,154 @@
+"""Write likelihood.json and posterior.json from the full list of reference results.
+
+Usage: ``python tests/reference/extract.py PATH_TO_reference.json``
+
+The full list covers models that the library does not fit yet, and more quantities than tests look
+at. What is kept is named as in this library: ``Intercept``, and nested groups outermost first.
+"""
+
+import json
+import sys
+from itertools import combinations
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+# lme4_insteval_ml is left out: its data, 2.3 MB, are too large to ship.
+LIKELIHOOD = ("lme4_", "lme_ortho_slope_", "tmb_sleep_us_", "tmb_sleep_diag_")
+TOO_LARGE = {"lme4_insteval_ml"}
+POSTERIOR = {"bayes_sleep_ri", "bayes_sleep_slope", "bayes_penicillin", "bayes_machines_nested"}
+
+ORIGIN = ("id", "dataset", "software_version", "formula", "method", "notes", "trust")
+MOMENTS = ("mean", "sd", "q5", "q50", "q95")
+ERRORS = ("mcse_mean", "mcse_sd", "mcse_q5", "mcse_q50", "mcse_q95")
+
+
+def likelihood(record: dict) -> dict:
+    """Estimates of one REML or ML fit, from the polished optimum where there is one."""
+    polished = record.get("polished")
+    values = polished or record
+    nested = "/" in record["formula"]
+    kept = {key: record[key] for key in ORIGIN}
+    for key in ("weights", "offset"):
+        if record.get(key):
+            kept[key] = record[key]
+    kept |= {
+        "values": "polished" if polished else "reported",
+        "n_obs": record["n_obs"],
+        "n_par": record["n_par"],
+        "singular": record.get("singular", False),
+        "loglik": values["loglik"],
+    }
+    if not polished:
+        kept |= {"aic": record["aic"], "bic": record["bic"]}
+    kept |= {
+        "theta": {
+            **covariance(record["formula"], values["varcorr"], nested),
+            "sigma": values["sigma"],
+        },
+        "fixef": renamed(values["fixef"]),
+        "fixef_se": renamed(values["fixef_se"]),
+        "ranef": {
+            outermost_first(group, nested): {
+                outermost_first(level, nested): {
+                    quantity: renamed(by_effect) for quantity, by_effect in u.items()
+                }
+                for level, u in levels.items()
+            }
+            for group, levels in values["ranef_first"].items()
+        },
+    }
+    if "df_satterthwaite" in record:
+        rows = record["df_satterthwaite"]["coef"]
+        kept["satterthwaite"] = renamed(
+            {name: {key: row[key] for key in ("df", "t", "p")} for name, row in rows.items()}
+        )
+    return kept
+
+
+def covariance(formula: str, varcorr: dict, nested: bool) -> dict:
+    """Standard deviations and correlations under the names that `summary()` gives them."""
+    named = {}
+    for group, G in varcorr.items():
+        # The second bar of a `||` is a group of its own in lme4: Subject.1.
+        factor = outermost_first(group.removesuffix(".1"), nested)
+        sd = renamed(G["sd"])
+        named |= {f"sd_{factor}[{effect}]": value for effect, value in sd.items()}
+        if "diag(" not in formula:
+            named |= {
+                f"corr_{factor}[{first}, {second}]": G["corr"][i][j]
+                for (i, first), (j, second) in combinations(enumerate(sd), 2)
+            }
+    return named
+
+
+def posterior(record: dict) -> dict:
+    """Posterior summaries of one model, by NUTS and by importance sampling."""
+    sampled = record["independent_importance_sampling"]["posterior"]
+    return {key: record[key] for key in ORIGIN} | {
+        "n_obs": record["n_obs"],
+        "draws": record["chains"] * record["draws_per_chain"],
+        "priors": [
+            {key: prior[key] for key in ("class", "coef", "prior", "lb") if prior[key]}
+            for prior in record["priors"]
+        ],
+        "posterior": {
+            from_brms(name): {key: row[key] for key in MOMENTS + ERRORS}
+            for name, row in record["posterior"].items()
+        },
+        "importance_sampling": {
+            from_brms(name): {key: row[key] for key in (*MOMENTS, "mcse_mean")}
+            for name, row in sampled.items()
+        },
+    }
+
+
+def renamed(by_name: dict) -> dict:
+    return {name.replace("(Intercept)", "Intercept"): value for name, value in by_name.items()}
+
+
+def outermost_first(name: str, nested: bool) -> str:
+    """lme4 writes the innermost factor of ``a/b`` first, in names of groups and of levels."""
+    return ":".join(reversed(name.split(":"))) if nested else name
+
+
+def from_brms(name: str) -> str:
+    """``sd_Subject__Days`` is ``sd_Subject[Days]`` here, and so on."""
+    if name.startswith("r_"):
+        return name.replace("r_", "u_", 1).replace(",", ", ")
+    head, *effects = name.replace("b_", "beta__", 1).replace("cor_", "corr_", 1).split("__")
+    return f"{head}[{', '.join(effects)}]" if effects else head
+
+
+def layout(value: object, indent: str = "") -> str:
+    """JSON with what has no objects inside on one line."""
+    items = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(items, list) or not any(isinstance(item, dict) for item in items):
+        return json.dumps(value, ensure_ascii=False)
+    inner = indent + " "
+    if isinstance(value, dict):
+        lines = [f"{json.dumps(key)}: {layout(item, inner)}" for key, item in value.items()]
+        opening, closing = "{", "}"
+    else:
+        lines = [layout(item, inner) for item in items]
+        opening, closing = "[", "]"
+    body = ",\n".join(inner + line for line in lines)
+    return f"{opening}\n{body}\n{indent}{closing}"
+
+
+def main(source: Path) -> None:
+    records = json.loads(source.read_text())
+    chosen = {
+        "likelihood": [
+            likelihood(record)
+            for record in records
+            if record["id"].startswith(LIKELIHOOD) and record["id"] not in TOO_LARGE
+        ],
+        "posterior": [posterior(record) for record in records if record["id"] in POSTERIOR],
+    }
+    for name, kept in chosen.items():
+        (HERE / f"{name}.json").write_text(layout(kept) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
