@@ -34,15 +34,21 @@ N_HEADER = 32
 class System(NamedTuple):
     """Views into the two packed vectors. F factors, S of them in the chain; nodes of the chain are numbered through."""
 
-    meta: np.ndarray  # F, S, p, number of root nodes, number of root variables, number of bars, n rows
+    meta: (
+        np.ndarray
+    )  # F, S, p, number of root nodes, number of root variables, number of bars, n rows
     q: np.ndarray  # (F,) effects
     n_levels: np.ndarray  # (F,)
     m_offset: np.ndarray  # (F+1,) where M_f stands in the vector of all relative factors
     u_offset: np.ndarray  # (F+1,) where u_f stands in u
-    bars: np.ndarray  # (n_bars*6,) factor, first effect, effects, structure code, offset of sds, of corrs in theta
+    bars: (
+        np.ndarray
+    )  # (n_bars*6,) factor, first effect, effects, structure code, offset of sds, of corrs in theta
     stage_factor: np.ndarray  # (S,) the factor of each stage of the chain
     stage_start: np.ndarray  # (S+1,) first node of each stage
-    root_start: np.ndarray  # (F+1,) first root node of each factor; equal ends where it is in the chain
+    root_start: (
+        np.ndarray
+    )  # (F+1,) first root node of each factor; equal ends where it is in the chain
     panel_start: np.ndarray  # (nodes+1,)
     ancestor: np.ndarray  # (nodes*S,) the ancestor of a node in each later stage
     root_ptr: np.ndarray  # (nodes+1,) the root nodes that a chain node meets
@@ -60,7 +66,9 @@ class System(NamedTuple):
     border: np.ndarray  # [X y]'WZ of root nodes, (p+1, q) each
     diag: np.ndarray  # Z'WZ of root nodes, (q, q) each
     pairs: np.ndarray  # Z_a'WZ_b, (q_a, q_b) each
-    xy: np.ndarray  # ((p+1)*(p+1),) [X y]'W[X y], in the orthonormal basis of X and with residuals for y
+    xy: (
+        np.ndarray
+    )  # ((p+1)*(p+1),) [X y]'W[X y], in the orthonormal basis of X and with residuals for y
     rotation: np.ndarray  # (p*p,) r of the QR of X
     rotation_inverse: np.ndarray  # (p*p,)
     beta_ols: np.ndarray  # (p,)

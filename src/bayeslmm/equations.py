@@ -64,6 +64,12 @@ class Equations:
         """The number of elements of u."""
         return sum(len(f.levels) * len(f.effects) for f in self.factors)
 
+    @cached_property
+    def residual_scale(self) -> float:
+        """Root mean square of the least-squares residuals, in the response's units."""
+        xy = unpack(*self.packed).xy
+        return float(np.sqrt(xy[-1] / self.n))
+
     def split_u(self, u: np.ndarray) -> dict[str, np.ndarray]:
         """Views of u, by factor, with its last axis opened to (levels, effects)."""
         out, at = {}, 0
@@ -83,7 +89,9 @@ class Equations:
 
     def covariances(self, M: np.ndarray, sigma: float) -> dict[str, np.ndarray]:
         """G of one level of each factor."""
-        return {f.name: sigma**2 * m @ m.T for f, m in zip(self.factors, self.split_M(M), strict=True)}
+        return {
+            f.name: sigma**2 * m @ m.T for f, m in zip(self.factors, self.split_M(M), strict=True)
+        }
 
     def split_M(self, M: np.ndarray) -> list[np.ndarray]:
         """The relative factor of each grouping factor as a matrix."""
@@ -114,16 +122,16 @@ class Equations:
         """-2 log-likelihood with σ and beta at their best, its gradient in M, σ², b and gamma."""
         return kernels.profiled(M, _KIND[method], *self.packed)
 
-    def loglik(
-        self,
-        theta: np.ndarray,
-        beta_mean: np.ndarray | None = None,
-        beta_precision: np.ndarray | None = None,
+    def loglik(self, theta: np.ndarray, method: Method = "reml") -> tuple[float, np.ndarray]:
+        """Log-likelihood at theta, beta at its maximum (ML) or integrated out (REML), and its gradient in theta."""
+        flat = np.zeros(self.p), np.zeros((self.p, self.p))
+        return kernels.loglik(theta, _KIND[method], *flat, *self.packed)
+
+    def collapsed(
+        self, theta: np.ndarray, beta_mean: np.ndarray, beta_precision: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        """Log density of y given theta and its gradient, beta integrated out under its prior (flat unless given: REML)."""
-        mean = np.zeros(self.p) if beta_mean is None else beta_mean
-        precision = np.zeros((self.p, self.p)) if beta_precision is None else beta_precision
-        return kernels.collapsed(theta, mean, precision, *self.packed)
+        """Log density of y given theta and its gradient, beta integrated out under a Gaussian prior."""
+        return kernels.collapsed(theta, beta_mean, beta_precision, *self.packed)
 
     def solve(self, M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """BLUE of beta and BLUP of u."""

@@ -21,8 +21,10 @@ __all__ = [
     "conditional_variances",
     "draw_coefficients",
     "half_solve_chain",
+    "loglik",
     "profiled",
     "relative_factors",
+    "solve",
 ]
 
 ML, REML = 0, 1
@@ -163,16 +165,36 @@ def factorise(M, ridge, ridge_rhs, ridge_square, system, panel, root):
             for later in range(s + 1, S):
                 g = system.stage_factor[later]
                 _add_transformed(
-                    panel, at + row * q, system.panel, at + row * q, system.q[g], q, M, system.m_offset[g], M, mo
+                    panel,
+                    at + row * q,
+                    system.panel,
+                    at + row * q,
+                    system.q[g],
+                    q,
+                    M,
+                    system.m_offset[g],
+                    M,
+                    mo,
                 )
                 row += system.q[g]
             for e in range(system.root_ptr[node], system.root_ptr[node + 1]):
                 g = system.root_factor[system.root_list[e]]
                 _add_transformed(
-                    panel, at + row * q, system.panel, at + row * q, system.q[g], q, M, system.m_offset[g], M, mo
+                    panel,
+                    at + row * q,
+                    system.panel,
+                    at + row * q,
+                    system.q[g],
+                    q,
+                    M,
+                    system.m_offset[g],
+                    M,
+                    mo,
                 )
                 row += system.q[g]
-            _add_transformed(panel, at + row * q, system.panel, at + row * q, p + 1, q, M, -1, M, mo)
+            _add_transformed(
+                panel, at + row * q, system.panel, at + row * q, p + 1, q, M, -1, M, mo
+            )
             # own block
             for i in range(q):
                 for j in range(i + 1):
@@ -469,11 +491,18 @@ def gradient_factors(M, system, inverse, root, b, gamma, scale, dM):
                 qg = system.q[g]
                 up = system.ancestor[node * S + later] - system.stage_start[later]
                 _moment(
-                    inverse, at + row * q, qg, q, b, system.u_offset[g] + up * qg, b, u, scale, moment
+                    inverse,
+                    at + row * q,
+                    qg,
+                    q,
+                    b,
+                    system.u_offset[g] + up * qg,
+                    b,
+                    u,
+                    scale,
+                    moment,
                 )
-                _pull_pair(
-                    dM, M, system.panel, at + row * q, qg, system.m_offset[g], q, mo, moment
-                )
+                _pull_pair(dM, M, system.panel, at + row * q, qg, system.m_offset[g], q, mo, moment)
                 row += qg
             for e in range(system.root_ptr[node], system.root_ptr[node + 1]):
                 r = system.root_list[e]
@@ -481,9 +510,7 @@ def gradient_factors(M, system, inverse, root, b, gamma, scale, dM):
                 qg = system.q[g]
                 v = system.u_offset[g] + (r - system.root_start[g]) * qg
                 _moment(inverse, at + row * q, qg, q, b, v, b, u, scale, moment)
-                _pull_pair(
-                    dM, M, system.panel, at + row * q, qg, system.m_offset[g], q, mo, moment
-                )
+                _pull_pair(dM, M, system.panel, at + row * q, qg, system.m_offset[g], q, mo, moment)
                 row += qg
             _moment(inverse, at + row * q, p + 1, q, signed, 0, b, u, scale, moment)
             for i in range(p + 1):
@@ -588,15 +615,13 @@ def _pull_theta(theta, system, M, dM, dtheta):
         bar = system.bars[at * 6 : at * 6 + 6]
         f, first, q, code, sd, corr = bar[0], bar[1], bar[2], bar[3], bar[4], bar[5]
         width = system.q[f]
-        L = np.empty((q, q))
         dL = np.zeros((q, q))
         for i in range(q):
             for j in range(i + 1):
                 where = system.m_offset[f] + (first + i) * width + first + j
-                L[i, j] = M[where] * sigma
                 dL[i, j] = dM[where] / sigma
                 dtheta[-1] -= dM[where] * M[where] / sigma
-        factor_pullback(code, q, theta[sd:], L, dL, dtheta[sd:], dtheta[corr:])
+        factor_pullback(code, q, theta[sd:], theta[corr:], dL, dtheta[sd:], dtheta[corr:])
 
 
 @njit(nogil=True, cache=True)
@@ -656,6 +681,12 @@ def collapsed(theta, beta_mean, beta_precision, ints, floats):
     beta ~ N(beta_mean, beta_precision⁻¹); rows and columns of zeros stand for a flat prior, for which the density is that of REML.
     Minus infinity, with a zero gradient, where theta is not that of covariance matrices.
     """
+    return loglik(theta, REML, beta_mean, beta_precision, ints, floats)
+
+
+@njit(nogil=True, cache=True)
+def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
+    """:func:`collapsed` for REML; for ML beta is at its maximum instead, and its prior must be flat."""
     system = unpack(ints, floats)
     p, nr, n = system.meta[2], system.meta[4], system.meta[6]
     nd = nr + p + 1
@@ -672,31 +703,33 @@ def collapsed(theta, beta_mean, beta_precision, ints, floats):
     panel = np.empty(len(system.panel))
     inverse = np.empty(len(system.panel))
     root = np.empty((nd, nd))
-    _, logdet, rss, ok = factorise(M, ridge, rhs, square, system, panel, root)
+    logdet, logdet_x, rss, ok = factorise(M, ridge, rhs, square, system, panel, root)
     if not ok:
         return -np.inf, dtheta
+    df = n
+    if kind == REML:
+        df = n - p
+        logdet = logdet_x + 2.0 * system.constants[1] - prior_logdet
     value = -0.5 * (
         logdet
-        + 2.0 * system.constants[1]
-        + (n - p) * np.log(sigma2)
-        + (n - p + prior_rank) * np.log(2.0 * np.pi)
+        + df * np.log(sigma2)
+        + (df + prior_rank) * np.log(2.0 * np.pi)
         + rss / sigma2
-        - prior_logdet
         - system.constants[0]
     )
     b, gamma = np.empty(system.u_offset[-1]), np.empty(p)
     back_substitute(system, panel, root, np.zeros(p + len(b)), b, gamma)
-    selected_inverse(system, panel, root, REML, inverse)
+    selected_inverse(system, panel, root, kind, inverse)
     dM = np.empty(len(M))
     gradient_factors(M, system, inverse, root, b, gamma, 1.0 / sigma2, dM)
-    # sigma: (n - p)/σ - r²/σ³ + σ[tr(A⁻¹ P) + (gamma - g0)'P(gamma - g0)/σ²]
+    # sigma: -df/σ + r²/σ³ - σ[tr(A⁻¹ P) + (gamma - g0)'P(gamma - g0)/σ²]
     prior_part = 0.0
     for i in range(p):
         for j in range(p):
             element = root[nr + max(i, j), nr + min(i, j)]
             element += (gamma[i] - center[i]) * (gamma[j] - center[j]) / sigma2
             prior_part += rotated[i, j] * element
-    dtheta[-1] = -(n - p) / sigma + rss / (sigma2 * sigma) - sigma * prior_part
+    dtheta[-1] = -df / sigma + rss / (sigma2 * sigma) - sigma * prior_part
     _pull_theta(theta, system, M, dM, dtheta)
     return value, dtheta
 

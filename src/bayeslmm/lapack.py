@@ -13,7 +13,9 @@ from numba.extending import get_cython_function_address
 
 __all__ = ["cholesky_lower", "inverse_from_cholesky"]
 
-_UPPER = np.uint8(ord("U"))  # the upper triangle of a column-major matrix is the lower of a row-major one
+_UPPER = np.uint8(
+    ord("U")
+)  # the upper triangle of a column-major matrix is the lower of a row-major one
 
 
 def _external(routine: str) -> types.ExternalFunction:

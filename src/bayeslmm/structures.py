@@ -57,22 +57,40 @@ class Structure:
         -------
         (m, q, q) array
         """
+        transform = self.working_transform(cross)
+        q = len(cross)
+        if self.code == _UN:
+            units = [np.outer(np.eye(q)[i], np.eye(q)[j]) for i in range(q) for j in range(i + 1)]
+        elif self.code == _DIAG:
+            units = [np.diag(row) for row in np.eye(q)]
+        else:
+            units = [np.eye(q)]
+        return np.stack([transform @ unit for unit in units])
+
+    def working_transform(self, cross: np.ndarray) -> np.ndarray:
+        """The matrix T (q, q) in M = T Λ, with Λ the structure's factor in the coordinates of standardised columns."""
         q = len(cross)
         scale = np.sqrt(np.diag(cross))
         scale = np.where(scale > 0, scale, 1.0)
         if self.code == _ID:
-            return np.eye(q)[None] / scale.max()
-        if self.code == _DIAG:
-            return np.stack([np.diag(row) for row in np.diag(1 / scale)])
+            return np.eye(q) / scale.max()
         transform = np.diag(1 / scale)
-        standardised = cross / np.outer(scale, scale)
-        try:
-            # upper triangular, so that T (lower) spans the factors of every G
-            transform = transform @ np.linalg.inv(np.linalg.cholesky(standardised)).T
-        except np.linalg.LinAlgError:
-            pass  # columns that are collinear overall are only rescaled
-        rows, columns = np.tril_indices(q)
-        return np.stack([np.outer(transform[:, i], np.eye(q)[j]) for i, j in zip(rows, columns, strict=True)])
+        if self.code == _UN:
+            try:
+                # upper triangular: Z T has orthonormal columns
+                root = np.linalg.cholesky(cross / np.outer(scale, scale))
+                transform = transform @ np.linalg.inv(root).T
+            except np.linalg.LinAlgError:
+                pass  # columns that are collinear overall are only rescaled
+        return transform
+
+    def working_matrix(self, working: np.ndarray, q: int) -> np.ndarray:
+        """Λ (q, q) at working coordinates."""
+        if self.code == _UN:
+            matrix = np.zeros((q, q))
+            matrix[np.tril_indices(q)] = working
+            return matrix
+        return np.diag(np.broadcast_to(working, (q,)))
 
     def working_start(self, q: int) -> np.ndarray:
         """Working coordinates of the start: every effect varies as much as the residual, uncorrelated."""
@@ -118,20 +136,8 @@ def factor(code, q, sd, corr, L):
         for i in range(q):
             L[i, i] = sd[i]
         return True
-    at = 0
-    for i in range(q):
-        left = 1.0
-        for j in range(i):
-            value = corr[at]
-            at += 1
-            for k in range(j):
-                value -= L[i, k] * L[j, k]
-            value /= L[j, j]
-            L[i, j] = value
-            left -= value * value
-        if not left > 0.0:
-            return False
-        L[i, i] = np.sqrt(left)
+    if not _correlation_factor(q, corr, L):
+        return False
     for i in range(q):
         for j in range(i + 1):
             L[i, j] *= sd[i]
@@ -139,11 +145,36 @@ def factor(code, q, sd, corr, L):
 
 
 @njit(nogil=True, cache=True)
-def factor_pullback(code, q, sd, L, dL, dsd, dcorr):
-    """Add to ``dsd`` and ``dcorr`` the adjoint of :func:`factor` at ``L``, given that of L in ``dL`` (overwritten).
+def _correlation_factor(q, corr, K):
+    """Cholesky factor of a correlation matrix, row by row; one that is singular to rounding counts, an indefinite one does not."""
+    at = 0
+    for i in range(q):
+        left = 1.0
+        for j in range(i):
+            value = corr[at]
+            at += 1
+            for k in range(j):
+                value -= K[i, k] * K[j, k]
+            if K[j, j] > 0.0:
+                value /= K[j, j]
+            elif abs(value) < 1e-7:
+                value = 0.0
+            else:
+                return False
+            K[i, j] = value
+            left -= value * value
+        if left < -1e-10 or np.isnan(left):
+            return False
+        K[i, i] = np.sqrt(left) if left > 1e-14 else 0.0
+    return True
+
+
+@njit(nogil=True, cache=True)
+def factor_pullback(code, q, sd, corr, dL, dsd, dcorr):
+    """Add to ``dsd`` and ``dcorr`` the adjoint of :func:`factor`, given that of L in ``dL`` (overwritten).
 
     The adjoint of the Cholesky factorisation is the unblocked reverse sweep of Murray (2016), "Differentiation of the Cholesky
-    decomposition", arXiv:1602.07527.
+    decomposition", arXiv:1602.07527. Where the correlation matrix is singular the derivative in a correlation is left at zero.
     """
     if code == _ID:
         for i in range(q):
@@ -153,17 +184,18 @@ def factor_pullback(code, q, sd, L, dL, dsd, dcorr):
         for i in range(q):
             dsd[i] += dL[i, i]
         return
-    K = np.empty((q, q))
+    K = np.zeros((q, q))
+    _correlation_factor(q, corr, K)
     for i in range(q):
         for j in range(i + 1):
-            K[i, j] = L[i, j] / sd[i]
             dsd[i] += dL[i, j] * K[i, j]
             dL[i, j] *= sd[i]
-    # reverse of the row-by-row Cholesky in `factor`
     for i in range(q - 1, 0, -1):
-        dleft = dL[i, i] * 0.5 / K[i, i]
+        dleft = dL[i, i] * 0.5 / K[i, i] if K[i, i] > 0.0 else 0.0
         at = i * (i - 1) // 2
         for j in range(i - 1, -1, -1):
+            if K[j, j] == 0.0:
+                continue
             dvalue = (dL[i, j] - 2.0 * K[i, j] * dleft) / K[j, j]
             dL[j, j] -= dvalue * K[i, j]
             for k in range(j):

@@ -1,0 +1,376 @@
+"""Engine: REML and ML.
+
+The criterion -2 log L is profiled over beta and σ and minimised over the relative factors M by a quasi-Newton method with the analytic
+gradient. M moves in coordinates without bounds (see `Structure.working_basis`): a variance of zero and a correlation of ±1 are ordinary
+stationary points there.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.optimize import OptimizeWarning, minimize
+
+from .structures import STRUCTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .equations import Equations
+    from .structures import Structure
+
+__all__ = ["Optimum", "Status", "Step", "optimise"]
+
+_SINGULAR = 1e-3
+"""A direction of G whose standard deviation is below this fraction of σ (columns standardised) is tried at zero."""
+_RESTARTS = 5
+_MAX_ITERATIONS = 500
+_NEWTON_STEPS = 6
+
+
+class Status(Enum):
+    """How a fit ended; the value says it in words."""
+
+    CONVERGED = "converged"
+    SINGULAR = (
+        "converged to a singular fit: a variance is zero or a correlation is ±1. The data do not support this "
+        "random-effect structure in full; drop the effect or correlation named, or give it a prior and use NUTS"
+    )
+    NO_PROGRESS = (
+        "stopped before the gradient was small. Rescale predictors that differ by orders of magnitude, "
+        "simplify the random effects, and compare with another start"
+    )
+    ZERO_RESIDUAL = "the residual variance went to zero: the model reproduces the response exactly, so there is no likelihood to maximise"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the estimates are those of the maximum."""
+        return self in (Status.CONVERGED, Status.SINGULAR)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration: criterion (-2 log L), largest element of the gradient, working coordinates, seconds since the start."""
+
+    iteration: int
+    criterion: float
+    gradient: float
+    working: np.ndarray
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """What the optimiser found.
+
+    Attributes
+    ----------
+    method : {"reml", "ml"}
+    status : Status
+    theta : (k,) array
+        Natural parameters. Correlations with an effect of zero variance stand as 0.
+    M : array
+        Relative factors of all grouping factors, flat; exact where G is singular.
+    sigma : float
+    criterion : float
+        -2 log-likelihood.
+    boundary : (k,) array of bool
+        Parameters that are on, or undefined at, the boundary.
+    hessian : (k, k) array
+        Of the log-likelihood in log(sd), Fisher's z(corr), log(sigma); NaN for parameters at the boundary, which are held there for the
+        others.
+    trace : tuple of Step
+    evaluations : int
+    seconds : float
+    """
+
+    method: Literal["reml", "ml"]
+    status: Status
+    theta: np.ndarray
+    M: np.ndarray
+    sigma: float
+    criterion: float
+    boundary: np.ndarray
+    hessian: np.ndarray
+    trace: tuple[Step, ...]
+    evaluations: int
+    seconds: float
+
+    @property
+    def singular(self) -> bool:
+        """Whether G is singular."""
+        return self.status is Status.SINGULAR
+
+    @cached_property
+    def vcov(self) -> np.ndarray:
+        """Covariance matrix (k, k) of theta in the coordinates of `hessian`; NaN at the boundary."""
+        vcov = np.full_like(self.hessian, np.nan)
+        free = np.isfinite(np.diag(self.hessian))
+        part = self.hessian[np.ix_(free, free)]
+        if self.status.ok and free.any():
+            vcov[np.ix_(free, free)] = np.linalg.inv(-part)
+        return vcov
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """Where a bar's block of M and its working coordinates stand."""
+
+    structure: Structure
+    factor: int
+    start: int
+    stop: int
+    cross: np.ndarray  # (q, q), mean cross-product of its columns
+    coordinates: slice
+    scale: float  # square root of the number of levels: makes the curvature in a coordinate of order one
+
+
+def _working(
+    equations: Equations,
+) -> tuple[tuple[_Bar, ...], np.ndarray, np.ndarray]:
+    """The bars, the matrix that takes working coordinates to the flat M, and the start."""
+    bars, columns, start, at = [], [], [], 0
+    sizes = [len(f.effects) for f in equations.factors]
+    for i, f in enumerate(equations.factors):
+        # mean squares over rows stand for what the columns are like in these data
+        cross = f.Z.T @ f.Z / len(f.Z)
+        for bar in f.bars:
+            structure = STRUCTURES[bar.structure]
+            block = slice(bar.start, bar.stop)
+            basis = structure.working_basis(cross[block, block])
+            m = len(basis)
+            scale = np.sqrt(len(f.levels))
+            here = slice(at, at + m)
+            bars.append(_Bar(structure, i, bar.start, bar.stop, cross[block, block], here, scale))
+            for direction in basis:
+                full = [np.zeros((q, q)) for q in sizes]
+                full[i][block, block] = direction
+                columns.append(np.concatenate([part.ravel() for part in full]) / scale)
+            start.append(scale * structure.working_start(bar.stop - bar.start))
+            at += m
+    if not bars:
+        return (), np.zeros((0, 0)), np.zeros(0)
+    return tuple(bars), np.column_stack(columns), np.concatenate(start)
+
+
+def optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
+    """Maximise the likelihood of a model.
+
+    Parameters
+    ----------
+    equations : Equations
+    method : {"reml", "ml"}
+
+    Returns
+    -------
+    Optimum
+    """
+    began = time.perf_counter()
+    bars, to_M, start = _working(equations)
+    trace: list[Step] = []
+    evaluations = 0
+    last: tuple[float, np.ndarray] = (np.inf, start)
+
+    def criterion(working: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal evaluations, last
+        evaluations += 1
+        value, dM, *_ = equations.profiled(to_M @ working, method)
+        last = value, dM @ to_M
+        return last
+
+    def record(working: np.ndarray) -> None:
+        value, gradient = last
+        largest = float(np.abs(gradient).max(initial=0.0))
+        seconds = time.perf_counter() - began
+        trace.append(Step(len(trace), float(value), largest, working.copy(), seconds))
+
+    working = start
+    if len(start):
+        for _ in range(_RESTARTS):
+            working = _descend(criterion, record, working, 1e-3)
+            better = _off_zero(criterion, bars, working)
+            if better is None:
+                break
+            working = better
+    M, singular = _snap(equations, bars, to_M, working, method)
+    if any(bars[i].stop - bars[i].start > 1 for i in singular):
+        # along the boundary there is no Newton step to finish with
+        working = _descend(criterion, record, working, 1e-6)
+        M, singular = _snap(equations, bars, to_M, working, method)
+    value, _, sigma2, *_ = equations.profiled(M, method)
+    sigma = float(np.sqrt(sigma2))
+    if not sigma > 1e-8 * equations.residual_scale:
+        status, theta = Status.ZERO_RESIDUAL, equations.theta(M, 0.0)
+        boundary = np.ones(len(theta), dtype=bool)
+        hessian = np.full((len(theta), len(theta)), np.nan)
+    else:
+        theta = equations.theta(M, sigma)
+        boundary = _boundary(equations, bars, theta, singular)
+        status, theta, hessian = _finish(equations, theta, boundary, method)
+        if not singular:
+            M, sigma = equations.relative_factors(theta), float(theta[-1])
+            value = -2.0 * equations.loglik(theta, method)[0]
+        elif status is Status.CONVERGED:
+            status = Status.SINGULAR
+    return Optimum(
+        method=method,
+        status=status,
+        theta=theta,
+        M=M,
+        sigma=sigma,
+        criterion=float(value),
+        boundary=boundary,
+        hessian=hessian,
+        trace=tuple(trace),
+        evaluations=evaluations,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _descend(
+    criterion: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    record: Callable[[np.ndarray], None],
+    start: np.ndarray,
+    tolerance: float,
+) -> np.ndarray:
+    """Where BFGS gets to; whether that is the optimum is for :func:`_finish` to judge."""
+    value, _ = criterion(start)
+    record(start)
+    if not np.isfinite(value):
+        return start
+    options = {"gtol": tolerance, "maxiter": _MAX_ITERATIONS}
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)
+        return minimize(
+            criterion, start, jac=True, method="BFGS", callback=record, options=options
+        ).x
+
+
+def _off_zero(
+    criterion: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    bars: tuple[_Bar, ...],
+    working: np.ndarray,
+) -> np.ndarray | None:
+    """A better point away from a variance of zero, if there is one.
+
+    The symmetry that makes zero an interior point also makes the gradient vanish there when zero is not the best.
+    """
+    value, _ = criterion(working)
+    for bar in bars:
+        diagonal = _diagonal(bar)
+        block = working[bar.coordinates]
+        for k in diagonal[np.abs(block[diagonal]) < _SINGULAR * bar.scale]:
+            moved = working.copy()
+            moved[bar.coordinates.start + k] = 0.03 * bar.scale
+            if criterion(moved)[0] < value - 1e-6:
+                return moved
+    return None
+
+
+def _diagonal(bar: _Bar) -> np.ndarray:
+    """Which of a bar's working coordinates are those of standard deviations."""
+    return np.flatnonzero(bar.structure.working_start(bar.stop - bar.start))
+
+
+def _snap(
+    equations: Equations,
+    bars: tuple[_Bar, ...],
+    to_M: np.ndarray,
+    working: np.ndarray,
+    method: Literal["reml", "ml"],
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """M, with near-zero directions of each bar's G at zero if that is no worse, and the bars that have any."""
+    M = to_M @ working
+    blocks = equations.split_M(M.copy())
+    singular = []
+    for i, bar in enumerate(bars):
+        size = bar.stop - bar.start
+        standard = bar.structure.working_matrix(working[bar.coordinates] / bar.scale, size)
+        left, values, right = np.linalg.svd(standard)
+        small = values < _SINGULAR
+        if small.any():
+            singular.append(i)
+            here = slice(bar.start, bar.stop)
+            exact = (left * np.where(small, 0.0, values)) @ right
+            blocks[bar.factor][here, here] = bar.structure.working_transform(bar.cross) @ exact
+    if not singular:
+        return M, ()
+    snapped = np.concatenate([block.ravel() for block in blocks])
+    value = equations.profiled(M, method)[0]
+    if equations.profiled(snapped, method)[0] <= value + 1e-6:
+        return snapped, tuple(singular)
+    return M, ()
+
+
+def _boundary(
+    equations: Equations, bars: tuple[_Bar, ...], theta: np.ndarray, singular: tuple[int, ...]
+) -> np.ndarray:
+    """Which parameters are at the boundary: sds of zero, and the correlations of a bar whose G is singular."""
+    boundary = np.zeros(len(theta), dtype=bool)
+    for i in singular:
+        bar = bars[i]
+        factor = equations.factors[bar.factor]
+        position = [b.start for b in factor.bars].index(bar.start)
+        for kind in ("sd", "corr"):
+            block = equations.parameters.find(factor.name, position, kind)
+            if block:
+                here = slice(block.start, block.stop)
+                scale = theta[here].max(initial=0.0)
+                boundary[here] = (
+                    True if kind == "corr" else theta[here] <= 1e-9 * max(scale, 1e-300)
+                )
+    return boundary
+
+
+def _finish(
+    equations: Equations, theta: np.ndarray, boundary: np.ndarray, method: Literal["reml", "ml"]
+) -> tuple[Status, np.ndarray, np.ndarray]:
+    """Newton steps in log(sd), z(corr), log(sigma) from near the optimum, with the Hessian there; boundary parameters are held.
+
+    The judgement is the increase of the log-likelihood that one more step promises: it has no units.
+    """
+    corr = np.array([kind == "corr" for kind in equations.parameters.kinds])[~boundary]
+    free = np.flatnonzero(~boundary)
+    held = theta
+
+    def natural(eta: np.ndarray) -> np.ndarray:
+        moved = held.copy()
+        moved[free] = np.where(corr, np.tanh(eta), np.exp(np.where(corr, 0.0, eta)))
+        return moved
+
+    def gradient(eta: np.ndarray) -> np.ndarray:
+        moved = natural(eta)
+        slope = np.where(corr, 1.0 - moved[free] ** 2, moved[free])
+        return equations.loglik(moved, method)[1][free] * slope
+
+    k, step = len(free), 1e-4
+    value = theta[free]
+    inner = np.clip(np.where(corr, value, 0.0), -1 + 1e-12, 1 - 1e-12)
+    eta = np.where(corr, np.arctanh(inner), np.log(np.where(corr, 1.0, value)))
+    status, hessian = Status.NO_PROGRESS, np.full((k, k), np.nan)
+    for _ in range(_NEWTON_STEPS):
+        for i, move in enumerate(np.eye(k) * step):
+            hessian[:, i] = (gradient(eta + move) - gradient(eta - move)) / (2 * step)
+        hessian = (hessian + hessian.T) / 2
+        slope = gradient(eta)
+        if not np.isfinite(hessian).all() or np.linalg.eigvalsh(hessian)[-1] >= 0:
+            break
+        newton = np.linalg.solve(-hessian, slope)
+        promise = 0.5 * slope @ newton
+        if promise > 0.5:
+            break
+        eta = eta + newton
+        if (
+            promise < 1e-6
+        ):  # convergence is quadratic: what is left after this step is of the order of the square
+            status = Status.CONVERGED
+            break
+    full = np.full((len(theta), len(theta)), np.nan)
+    full[np.ix_(free, free)] = hessian
+    return status, natural(eta), full
