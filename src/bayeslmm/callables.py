@@ -1,0 +1,77 @@
+"""What a formula can call: formulae's transforms and NumPy's elementwise functions, by name.
+
+Nothing else is reachable from a formula. Functions of a whole column (``np.mean``, ``np.std``,
+``np.cumsum``) are left out on purpose: they would be computed anew on new data, where `center`,
+`scale` and the spline bases remember what they learned.
+"""
+
+from difflib import get_close_matches
+
+TRANSFORMS: dict[str, tuple[str, ...]] = {
+    "center": ("x",),
+    "scale": ("x",),
+    "standardize": ("x",),
+    "poly": ("x", "degree", "raw"),
+    "bs": ("x", "df", "degree", "lower_bound", "upper_bound", "center"),
+    "cr": ("x", "df", "lower_bound", "upper_bound", "center"),
+    "cc": ("x", "period", "df", "lower_bound", "center"),
+    "tp": ("x", "df", "center", "max_knots", "seed"),
+    "I": ("x",),
+    "C": ("data", "contrast"),
+    "S": ("data", "omit"),
+    "T": ("data", "ref"),
+}
+"""Transforms of formulae, with the parameters that a formula can give."""
+
+BY_KEYWORD = {"bs": 2, "cr": 2, "cc": 2, "tp": 1}
+"""Transforms whose parameters after this many are given by name only, because their positions in
+formulae are not those of `TRANSFORMS`."""
+
+CONTRASTS: dict[str, tuple[str, ...]] = {"Treatment": ("reference",), "Sum": ("omit",)}
+"""Contrasts that ``C(x, ...)`` takes, with the parameters of each."""
+
+_BARE = ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "sin", "cos", "tan")
+_UNARY = (
+    *("absolute", "arccos", "arcsin", "arctan", "arccosh", "arcsinh", "arctanh", "cbrt", "ceil"),
+    *("cosh", "deg2rad", "exp2", "fabs", "floor", "negative", "rad2deg", "reciprocal", "rint"),
+    *("sign", "sinh", "square", "tanh", "trunc"),
+)
+_BINARY = ("arctan2", "floor_divide", "fmod", "hypot", "maximum", "minimum", "mod", "power")
+
+ARITY: dict[str, int] = (
+    dict.fromkeys(_BARE, 1)
+    | {f"np.{name}": 1 for name in (*_BARE, *_UNARY)}
+    | {f"np.{name}": 2 for name in _BINARY}
+    | {"np.where": 3, "np.clip": 3}
+)
+"""NumPy's elementwise functions with the number of their arguments. The number is exact: one
+argument more would be ``out``, an array that NumPy overwrites."""
+
+_INSTEAD = {
+    "factor": "C(x) makes categories of a numeric column",
+    "as.factor": "C(x) makes categories of a numeric column",
+    "ns": "cr(x, df=...) is a natural cubic spline",
+    "s": "cr(x, df=...), bs(x, df=...) and tp(x, df=...) are unpenalised splines",
+    "binary": "I(x == 'level') is 1 where x is that level",
+    "B": "I(x == 'level') is 1 where x is that level",
+    "np.mean": "center(x) and scale(x) remember the mean for new data",
+    "np.std": "scale(x) remembers the standard deviation for new data",
+    "mean": "center(x) and scale(x) remember the mean for new data",
+}
+
+
+def unknown_call(name: str) -> str:
+    """Word the message for a function that a formula cannot call."""
+    parts = [f"{name!r} cannot be called in a formula."]
+    close = get_close_matches(name, [*TRANSFORMS, *ARITY], n=1, cutoff=0.8)
+    if name in _INSTEAD:
+        parts.append(f"Instead: {_INSTEAD[name]}.")
+    elif close:
+        parts.append(f"Did you mean {close[0]!r}?")
+    numpy_only = ", ".join(key for key in ARITY if key.startswith("np.") and key[3:] not in ARITY)
+    parts.append(
+        f"What can be called: {', '.join(TRANSFORMS)}, offset; "
+        f"{', '.join(_BARE)} (also as np.log, ...); {numpy_only}. "
+        "For anything else compute the column in the data first."
+    )
+    return " ".join(parts)

@@ -1,0 +1,336 @@
+"""Formula and data → y, X, grouping factors, weights and offset, with the state for new data."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from bayeslmm.errors import DataError, DesignError
+from bayeslmm.formula import Bar, Formula, parse, quoted_name
+from bayeslmm.frames import Array, Table, read
+from bayeslmm.identifiability import check_factors, full_rank_columns
+from bayeslmm.levels import group
+from bayeslmm.new_data import Learned, NewDesign, evaluate_new, expression_frame
+from bayeslmm.terms import Expression, Terms
+from bayeslmm.tokens import tokenize
+from bayeslmm.weights import read_weights
+
+_STRUCTURES = {None: "un", "us": "un", "diag": "diag", "id": "id"}
+
+
+@dataclass(frozen=True, slots=True)
+class BarBlock:
+    """The effects of one bar within a grouping factor.
+
+    Attributes
+    ----------
+    start, stop : int
+        Its columns of `GroupingFactor.Z`.
+    structure : str
+        "un", "diag" or "id".
+    text : str
+        The bar as written.
+    label : str
+        Short name of its effects, without the intercept of more: "Days", "Machine", "Intercept".
+    """
+
+    start: int
+    stop: int
+    structure: str
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupingFactor:
+    """A grouping factor with the effects of all its bars.
+
+    Attributes
+    ----------
+    name : str
+        Its columns joined by ":", as in "Block:Variety".
+    columns : tuple of str
+        Columns of the data whose combinations are the levels.
+    levels : tuple of str
+        Levels that occur, in order.
+    codes : ndarray of int32, shape (n,)
+        Level of every row.
+    Z : ndarray of float64, shape (n, q), C-contiguous
+        Values of the effects.
+    effects : tuple of str, length q
+        Names of the effects.
+    bars : tuple of BarBlock
+        Blocks of effects that can be correlated.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    levels: tuple[str, ...]
+    codes: Array
+    Z: Array = field(repr=False)
+    effects: tuple[str, ...]
+    bars: tuple[BarBlock, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Design:
+    """A formula evaluated on data; made by `compile_design`.
+
+    Attributes
+    ----------
+    formula : Formula
+        The formula.
+    response : str
+        The response as written, "log(y)".
+    y : ndarray of float64, shape (n,)
+        Response. Offsets are not subtracted.
+    X : ndarray of float64, shape (n, p), C-contiguous
+        Fixed effects, of full column rank.
+    coef : tuple of str, length p
+        Names of the columns of X.
+    dropped : tuple of str
+        Names of the columns left out of X because others determine them.
+    factors : tuple of GroupingFactor
+        In order of first appearance.
+    weights : ndarray of float64, shape (n,), or None
+        Positive; the residual variance of a row is divided by its weight.
+    offset : ndarray of float64, shape (n,), or None
+        Sum of the offsets, in the units of the response.
+    index : pandas.Index, length n
+        Labels of the rows that are used.
+    n_dropped : int
+        Rows left out because a value is missing.
+    missing : dict of str to int
+        Missing values per variable, of variables that have some.
+    learned : Learned
+        What evaluates new data: levels, contrasts and the state of transforms.
+    """
+
+    formula: Formula
+    response: str
+    y: Array
+    X: Array
+    coef: tuple[str, ...]
+    dropped: tuple[str, ...]
+    factors: tuple[GroupingFactor, ...]
+    weights: Array | None
+    offset: Array | None
+    index: pd.Index
+    n_dropped: int
+    missing: dict[str, int]
+    learned: Learned
+
+    def new(self, data: object, factors: Collection[str] | None = None) -> NewDesign:
+        """Evaluate the right side of the formula on new data, with what was learned in fitting.
+
+        Parameters
+        ----------
+        data : data frame
+            New rows; the response is not needed.
+        factors : collection of str, optional
+            Names of the grouping factors to evaluate; all by default. Columns that only the others
+            need can be absent.
+
+        Returns
+        -------
+        NewDesign
+
+        Raises
+        ------
+        DataError
+            For a missing column or value, a level of a fixed effect that fitting did not see, or a
+            column of another kind than in fitting. A new level of a grouping factor is no error;
+            its code is -1.
+        """
+        return evaluate_new(self, data, factors)
+
+    def __repr__(self) -> str:
+        n, p = self.X.shape
+        lines = [f"Design of {self.formula.text}", f"  {n} rows, {p} fixed effects"]
+        for factor in self.factors:
+            effects = ", ".join(factor.effects)
+            lines.append(f"  {factor.name}: {len(factor.levels)} levels of {effects}")
+        if self.n_dropped:
+            counts = ", ".join(f"{name} {count}" for name, count in self.missing.items())
+            lines.append(f"  {self.n_dropped} rows dropped; missing values: {counts}")
+        if self.dropped:
+            lines.append(f"  dropped from X: {', '.join(self.dropped)}")
+        return "\n".join(lines)
+
+
+def compile_design(formula: str | Formula, data: object, weights: object | None = None) -> Design:
+    """Evaluate a formula on data.
+
+    Rows with a missing value in any variable of the formula, or in the weights, are dropped once
+    for the whole model.
+
+    Parameters
+    ----------
+    formula : str or Formula
+        The model, in lme4's language.
+    data : data frame
+        pandas, polars, pyarrow, any frame that narwhals reads, or a dictionary of columns.
+    weights : str or array_like of shape (n,), optional
+        Column, or one number per row of `data`; positive.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        For a formula that is not well formed.
+    DataError
+        For columns that are absent or unusable, and weights that are not positive.
+    DesignError
+        For a model that these data cannot identify.
+
+    Warns
+    -----
+    DesignWarning
+        When columns of X are dropped because others determine them.
+
+    Examples
+    --------
+    >>> from bayeslmm.design import compile_design
+    >>> data = {"y": [1.0, 2, 4, 3, 5, 7], "x": [0, 1, 2, 0, 1, 2], "g": list("aaabbb")}
+    >>> design = compile_design("y ~ x + (1 | g)", data)
+    >>> design.coef, design.factors[0].levels
+    (('Intercept', 'x'), ('a', 'b'))
+    """
+    if not isinstance(formula, Formula):
+        formula = parse(formula)
+    table = read(data, formula.columns)
+    if not len(table.index):
+        raise DesignError("the data have no rows")
+    weight = read_weights(weights, data, table)
+    whole = Table(table.columns | ({weight.name: weight} if weight else {}), table.index)
+    missing, keep = whole.missing, whole.complete()
+    _check_response_present(formula, table)
+    if not keep.any():
+        counts = ", ".join(f"{name!r} in {count}" for name, count in missing.items())
+        raise DesignError(
+            f"every one of the {len(keep)} rows has a missing value ({counts}), so no row is left; "
+            "fill them in or leave the variable out of the model"
+        )
+    used = table.take(keep)
+    frame = expression_frame(used, (*formula.response_columns, *formula.predictor_columns))
+
+    y = _response(formula, frame, used.index)
+    fixed = Terms(formula.fixed, frame, used.index)
+    matrix = fixed.release()
+    kept = full_rank_columns(matrix, fixed.labels)
+    offsets = tuple(Expression(text) for text in formula.offsets)
+    offset = sum((term.values(frame, used.index) for term in offsets), np.zeros(len(y)))
+    bars = tuple(Terms(bar.effects, frame, used.index) for bar in formula.bars)
+    factors = _factors(formula.bars, bars, used)
+    values = None if weight is None else weight.values[keep].astype(np.float64)
+    check_factors(factors, values)
+    X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
+    predictors = (*formula.predictor_columns, *formula.grouping_columns)
+    return Design(
+        formula=formula,
+        response=formula.response,
+        y=y,
+        X=X,
+        coef=tuple(fixed.labels[j] for j in kept),
+        dropped=tuple(name for j, name in enumerate(fixed.labels) if j not in set(kept)),
+        factors=factors,
+        weights=values,
+        offset=offset if offsets else None,
+        index=used.index,
+        n_dropped=int((~keep).sum()),
+        missing=missing,
+        learned=Learned(
+            fixed=fixed,
+            kept=kept,
+            bars=bars,
+            offsets=offsets,
+            levels={
+                name: used.columns[name].levels if used.columns[name].kind != "number" else None
+                for name in predictors
+            },
+        ),
+    )
+
+
+def _check_response_present(formula: Formula, table: Table) -> None:
+    for name in formula.response_columns:
+        if table.columns[name].missing.all():
+            raise DataError(f"the response {name!r} is missing in every row")
+
+
+def _response(formula: Formula, frame: pd.DataFrame, index: pd.Index) -> Array:
+    if not formula.response_columns:
+        raise DataError(f"the response {formula.response!r} uses no column of the data")
+    try:
+        y = Expression(formula.response).values(frame, index)
+    except DataError as error:
+        raise DataError(
+            f"the response has to be a finite number in every row: {error}. Booleans and "
+            "two-valued categories can be made 0 and 1 in the data first"
+        ) from None
+    if len(y) > 1 and np.ptp(y) == 0:
+        raise DataError(
+            f"the response {formula.response!r} is constant, {y[0]:g} in all {len(y)} rows, so "
+            "there is nothing to model; check the column and the rows that are left"
+        )
+    return y
+
+
+def _factors(
+    bars: tuple[Bar, ...], terms: tuple[Terms, ...], table: Table
+) -> tuple[GroupingFactor, ...]:
+    """Merge bars over the same factor, in order of first appearance."""
+    together: dict[tuple[str, ...], list[tuple[Bar, Terms]]] = {}
+    for bar, term in zip(bars, terms, strict=True):
+        together.setdefault(bar.factor, []).append((bar, term))
+    return tuple(_factor(columns, members, table) for columns, members in together.items())
+
+
+def _factor(
+    columns: tuple[str, ...], members: list[tuple[Bar, Terms]], table: Table
+) -> GroupingFactor:
+    grouping = group([table.columns[name] for name in columns])
+    effects: list[str] = []
+    blocks = []
+    for bar, term in members:
+        for effect in term.labels:
+            if effect in effects:
+                raise DesignError(_twice(effect, bar, members[0][0]))
+        structure = "diag" if bar.uncorrelated else _STRUCTURES[bar.structure]
+        start = len(effects)
+        effects += term.labels
+        label = _label(bar.effects)
+        blocks.append(BarBlock(start, len(effects), structure, bar.text, label))
+    matrices = [term.release() for _, term in members]
+    Z = matrices[0] if len(matrices) == 1 else np.hstack(matrices)
+    return GroupingFactor(
+        name=":".join(columns),
+        columns=columns,
+        levels=grouping.levels,
+        codes=grouping.codes,
+        Z=np.ascontiguousarray(Z),
+        effects=tuple(effects),
+        bars=tuple(blocks),
+    )
+
+
+def _twice(effect: str, bar: Bar, first: Bar) -> str:
+    factor = quoted_name(bar.factor)
+    remedy = "leave it out of one of them"
+    if effect == "Intercept" and bar.effects != "1":
+        without = "0" + bar.effects[1:]
+        before = first.effects[4:] if first.effects.startswith("1 + ") else first.effects
+        remedy = f"write ({before} | {factor}) + ({without} | {factor})"
+    return (
+        f"the effect {effect!r} over {bar.factor_name!r} stands in two bars, the second time in "
+        f"{bar.text}, so its variance cannot be divided between them; {remedy}"
+    )
+
+
+def _label(effects: str) -> str:
+    """Text of the effects without "1 +" or "0 +"; "Intercept" for an intercept alone."""
+    return effects[4:] if len(tokenize(effects)) > 1 else "Intercept"

@@ -1,0 +1,321 @@
+"""A data frame of any kind → its used columns as numbers or categories, and the rows to keep.
+
+A frame is read once: every used column becomes a `Column`, either numbers or categories with their
+levels in order, and the rows with a missing value in any of them are counted by variable.
+"""
+
+import datetime
+import decimal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
+
+from bayeslmm.errors import ArgumentTypeError, DataError, unknown_name
+
+type Array = np.ndarray[Any, Any]
+
+_SHOWN_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One column of the data.
+
+    Attributes
+    ----------
+    name : str
+        Name of the column.
+    kind : str
+        "number", "category" or "date"; a date has the fields of a category.
+    values : ndarray, shape (n,)
+        The numbers, or for a category the codes of the levels, -1 where missing.
+    levels : tuple
+        Levels in order; empty for numbers. Text is sorted by code point (R's C locale), numbers by
+        value, the levels of a pandas Categorical or a polars Enum as they are.
+    missing : ndarray of bool, shape (n,)
+        Where the value is missing.
+    """
+
+    name: str
+    kind: str
+    values: Array
+    levels: tuple[Any, ...]
+    missing: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """The used columns of a data frame.
+
+    Attributes
+    ----------
+    columns : dict of str to Column
+        The columns, all with n rows.
+    index : pandas.Index, length n
+        Row labels: the index of a pandas frame, otherwise 0, 1, ...
+    """
+
+    columns: dict[str, Column]
+    index: pd.Index
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Number of missing values of every column that has some."""
+        counts = {name: int(column.missing.sum()) for name, column in self.columns.items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def complete(self) -> Array:
+        """Rows without a missing value in any column, as a mask."""
+        keep = np.ones(len(self.index), dtype=bool)
+        for column in self.columns.values():
+            keep &= ~column.missing
+        return keep
+
+    def take(self, keep: Array) -> "Table":
+        """Keep the rows of a mask, and of every category the levels that are left."""
+        if keep.all():
+            columns = {name: _drop_unused(column) for name, column in self.columns.items()}
+            return Table(columns, self.index)
+        columns = {
+            name: _drop_unused(
+                Column(name, column.kind, column.values[keep], column.levels, column.missing[keep])
+            )
+            for name, column in self.columns.items()
+        }
+        return Table(columns, self.index[keep])
+
+
+def read(data: object, names: Iterable[str], what: str = "the formula uses") -> Table:
+    """Read columns of a data frame.
+
+    Parameters
+    ----------
+    data : data frame, or mapping of str to sequence
+        pandas, polars, a pyarrow Table, or anything else that narwhals reads; a lazy frame is
+        collected after its columns are chosen.
+    names : iterable of str
+        Columns to read.
+    what : str
+        For messages: who wants the columns.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    DataError
+        For a column that is not there, is there twice, holds infinite values, or holds neither
+        numbers nor categories.
+    ArgumentTypeError
+        If `data` is not a data frame.
+    """
+    names = list(dict.fromkeys(names))
+    frame, sort_categories = _to_pandas(data, names, what)
+    columns = {}
+    for name in names:
+        columns[name] = _column(name, frame[name], name in sort_categories)
+    return Table(columns, frame.index)
+
+
+def number_label(value: float) -> str:
+    """Write a number as a level: 308 rather than 308.0."""
+    number = float(value)
+    if number.is_integer() and abs(number) < 1e15:
+        return str(int(number))
+    return repr(number)
+
+
+def level_label(level: object) -> str:
+    """Write a level as text."""
+    if isinstance(level, (bool, np.bool_)):
+        return str(bool(level))
+    if isinstance(level, (int, np.integer)):
+        return str(int(level))
+    if isinstance(level, (float, np.floating)):
+        return number_label(float(level))
+    if isinstance(level, (pd.Timestamp, datetime.datetime)):
+        stamp = pd.Timestamp(level)
+        return str(stamp.date()) if stamp == stamp.normalize() else str(stamp)
+    return str(level)
+
+
+def where(rows: Array, index: pd.Index) -> str:
+    """Name the rows of a mask: "3 rows (4, 7, 12)"."""
+    at = np.flatnonzero(rows)
+    shown = ", ".join(str(index[i]) for i in at[:_SHOWN_ROWS])
+    more = ", ..." if len(at) > _SHOWN_ROWS else ""
+    return f"{len(at)} row{'s' * (len(at) != 1)} ({shown}{more})"
+
+
+def _to_pandas(data: object, names: list[str], what: str) -> tuple[pd.DataFrame, set[str]]:
+    """Choose columns as a pandas frame, and say which categoricals have no order of their own."""
+    if isinstance(data, pd.DataFrame):
+        _check_names(names, [str(name) for name in data.columns], what)
+        places = {str(name): i for i, name in enumerate(data.columns)}
+        chosen = data.iloc[:, [places[name] for name in names]]
+        return chosen.set_axis(names, axis=1), set()
+    if isinstance(data, Mapping):
+        _check_names(names, [str(name) for name in data], what)
+        return _from_mapping({name: data[name] for name in names}), set()
+    try:
+        frame = nw.from_native(data)  # type: ignore[call-overload]
+    except TypeError:
+        raise ArgumentTypeError(
+            "data is a data frame (pandas, polars, pyarrow or another that narwhals reads) or a "
+            f"dictionary of columns, not {type(data).__name__}"
+        ) from None
+    schema = frame.collect_schema()
+    _check_names(names, schema.names(), what)
+    frame = frame.select(names)
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    # The order of a polars Categorical is that of first appearance anywhere in the process.
+    unordered = frame.implementation.is_polars()
+    sort = {name for name in names if unordered and schema[name] == nw.Categorical}
+    return frame.to_pandas(), sort
+
+
+def _from_mapping(columns: dict[str, Any]) -> pd.DataFrame:
+    series = {}
+    for name, column in columns.items():
+        native = nw.from_native(column, series_only=True, pass_through=True)
+        values = native.to_pandas() if isinstance(native, nw.Series) else column
+        if np.ndim(values) != 1:
+            raise DataError(
+                f"{name!r} is not a column: a dictionary of columns holds one-dimensional arrays "
+                "or lists of equal length"
+            )
+        # Series of a dictionary stand side by side by position, whatever index they carry.
+        series[name] = pd.Series(values, copy=False).reset_index(drop=True)
+    lengths = {name: len(column) for name, column in series.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"the columns have different lengths: {lengths}")
+    return pd.DataFrame(series, copy=False)
+
+
+def _check_names(wanted: list[str], present: list[str], what: str) -> None:
+    for name in wanted:
+        count = present.count(name)
+        if count > 1:
+            raise DataError(f"{count} columns are called {name!r}; rename all but one")
+    missing = [name for name in wanted if name not in present]
+    if len(missing) == 1:
+        raise DataError(f"{what} " + unknown_name("column", missing[0], present))
+    if missing:
+        raise DataError(
+            f"{what} columns that the data do not have: {', '.join(map(repr, missing))}. "
+            f"The data have {', '.join(map(repr, present[:30]))}"
+            + (f" and {len(present) - 30} more." if len(present) > 30 else ".")
+        )
+
+
+def _column(name: str, series: "pd.Series[Any]", sort: bool) -> Column:
+    if isinstance(series.dtype, pd.ArrowDtype):
+        arrow_type = series.dtype.pyarrow_dtype
+        if pa.types.is_dictionary(arrow_type):
+            series = pa.chunked_array(series.array.__arrow_array__()).to_pandas()
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _categorical(name, series, sort)
+    missing = series.isna().to_numpy(dtype=bool)
+    if is_bool_dtype(dtype):
+        return _booleans(name, series, missing)
+    if is_complex_dtype(dtype):
+        raise DataError(f"column {name!r} holds complex numbers; choose its real part or modulus")
+    if is_numeric_dtype(dtype):
+        return _numbers(name, series, missing)
+    if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind in "Mm":
+        return _factorized(name, series, missing, "date")
+    if isinstance(dtype, pd.StringDtype) or dtype == "string":
+        return _factorized(name, series, missing, "category")
+    return _objects(name, series, missing)
+
+
+def _numbers(name: str, series: "pd.Series[Any]", missing: Array) -> Column:
+    if isinstance(series.dtype, np.dtype):
+        values = series.to_numpy()
+    elif series.dtype.kind in "iu" and not missing.any():
+        values = series.to_numpy(dtype=np.int64)
+    else:
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    if values.dtype.kind == "f":
+        missing = np.isnan(values)
+    infinite = np.isinf(values) if values.dtype.kind == "f" else np.zeros(0, dtype=bool)
+    if infinite.any():
+        raise DataError(
+            f"column {name!r} is infinite in {where(infinite, series.index)}; correct these values "
+            "or make them missing"
+        )
+    return Column(name, "number", values, (), missing)
+
+
+def _booleans(name: str, series: "pd.Series[Any]", missing: Array) -> Column:
+    codes = np.full(len(series), -1, dtype=np.int32)
+    codes[~missing] = series[~missing].to_numpy(dtype=bool)
+    return Column(name, "category", codes, (False, True), missing)
+
+
+def _categorical(name: str, series: "pd.Series[Any]", sort: bool) -> Column:
+    codes = series.cat.codes.to_numpy().astype(np.int32)
+    levels = tuple(series.cat.categories.tolist())
+    column = Column(name, "category", codes, levels, codes < 0)
+    if not sort:
+        return column
+    order = sorted(range(len(levels)), key=lambda i: levels[i])
+    return _reordered(column, order)
+
+
+def _factorized(name: str, series: "pd.Series[Any]", missing: Array, kind: str) -> Column:
+    codes, uniques = pd.factorize(series)
+    levels = uniques.tolist()
+    order = sorted(range(len(levels)), key=lambda i: levels[i])
+    return _reordered(Column(name, kind, codes.astype(np.int32), tuple(levels), missing), order)
+
+
+def _reordered(column: Column, order: list[int]) -> Column:
+    rank = np.empty(len(order) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    rank[-1] = -1
+    levels = tuple(column.levels[i] for i in order)
+    return Column(column.name, column.kind, rank[column.values], levels, column.missing)
+
+
+def _objects(name: str, series: "pd.Series[Any]", missing: Array) -> Column:
+    present = series[~missing]
+    types = set(map(type, present))
+    if not types:
+        return Column(name, "number", np.full(len(series), np.nan), (), missing)
+    if types <= {str, np.str_}:
+        return _factorized(name, series, missing, "category")
+    if types <= {bool, np.bool_}:
+        return _booleans(name, series, missing)
+    if all(issubclass(t, (datetime.date, datetime.timedelta)) for t in types):
+        return _factorized(name, series, missing, "date")
+    if all(issubclass(t, (int, float, np.number, decimal.Decimal)) for t in types) and not any(
+        issubclass(t, (bool, np.complexfloating)) for t in types
+    ):
+        return _numbers(name, pd.to_numeric(series.astype(np.float64)), missing)
+    found = ", ".join(sorted(t.__name__ for t in types))
+    raise DataError(
+        f"column {name!r} holds values of type {found}; a column holds numbers, text, booleans, "
+        "categories or dates, and one kind only. Convert it first."
+    )
+
+
+def _drop_unused(column: Column) -> Column:
+    """Drop levels that no row has; the order of the others stays."""
+    if column.kind == "number":
+        return column
+    used = np.bincount(column.values[column.values >= 0], minlength=len(column.levels)) > 0
+    if used.all():
+        return column
+    rank = np.append(np.cumsum(used) - 1, -1).astype(np.int32)
+    levels = tuple(level for level, here in zip(column.levels, used, strict=True) if here)
+    return Column(column.name, column.kind, rank[column.values], levels, column.missing)
