@@ -1,0 +1,356 @@
+"""Sampling theta by NUTS, then beta and u exactly.
+
+nutpie samples the density of theta (`density`) in coordinates in which it is about standard normal (`mode`), so that little is left for
+the warm-up to learn. It calls the compiled density through its C interface, without Python in between, so that chains run in parallel.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import import_module
+from os import cpu_count
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bayeslmm import kernels
+from bayeslmm.density import Density, callbacks
+from bayeslmm.errors import ArgumentError, InterruptedWarning
+from bayeslmm.mode import standardise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pymc as pm
+
+    from bayeslmm.equations import Equations
+    from bayeslmm.parameters import Parameters
+    from bayeslmm.prior_table import PriorTable
+
+__all__ = ["Draws", "Settings", "draw_coefficients", "sample_collapsed", "sample_model"]
+
+# nutpie's name: ArviZ's name
+_STATS = {
+    "diverging": "diverging",
+    "depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "n_steps": "n_steps",
+    "step_size": "step_size",
+    "mean_tree_accept": "acceptance_rate",
+    "logp": "lp",
+    "energy": "energy",
+}
+_CHUNK = 250
+"""Draws of (beta, u) made at once, whatever the number of cores, so that a seed means the same on any machine."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample.
+
+    Attributes
+    ----------
+    draws, tune : int
+        Draws kept and warm-up draws, of each chain.
+    chains : int
+    seed : int
+    cores : int, optional
+        Chains that run at once; all cores unless given.
+    target_accept : float
+        The acceptance probability that the step size aims at, in (0, 1).
+    progress : bool, optional
+        Whether to show a progress bar; by default on a terminal and in a notebook.
+    """
+
+    draws: int = 1000
+    tune: int = 200
+    chains: int = 4
+    seed: int = field(default_factory=lambda: int(np.random.SeedSequence().generate_state(1)[0]))
+    cores: int | None = None
+    target_accept: float = 0.8
+    progress: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("draws", "tune", "chains", "cores"):
+            value = getattr(self, name)
+            if name == "cores" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ArgumentError(f"`{name}` should be a whole number of 1 or more, got {value!r}.")
+        seed = self.seed
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+            raise ArgumentError(f"the seed should be a whole number from 0 to 2**64 - 1, got {seed!r}.")
+        if not 0 < self.target_accept < 1:
+            raise ArgumentError(
+                f"`target_accept` should be between 0 and 1, got {self.target_accept!r}."
+            )
+
+    @property
+    def parallel(self) -> int:
+        """Chains that run at once."""
+        return min(self.cores or cpu_count() or 1, self.chains)
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """What a sampler has drawn.
+
+    Attributes
+    ----------
+    theta : (chain, draw, k) array
+    beta : (chain, draw, p) array
+    u : (chain, draw, n_random) array
+        Random effects: by factor, within it by level, within it by effect.
+    stats : dict of (chain, draw) arrays
+        Statistics of the sampler under ArviZ's names. ``lp`` leaves out constants.
+    settings : Settings
+        What was asked for. Fewer draws or chains than that mean that sampling was interrupted.
+    sampler : str
+        The package that sampled, with its version.
+    seconds : float
+        What sampling took, including the mode, compilation and the draws of beta and u.
+    """
+
+    theta: np.ndarray
+    beta: np.ndarray
+    u: np.ndarray
+    stats: dict[str, np.ndarray]
+    settings: Settings
+    sampler: str
+    seconds: float
+
+
+def sample_collapsed(
+    equations: Equations,
+    priors: PriorTable,
+    settings: Settings,
+    start: np.ndarray | None = None,
+) -> Draws:
+    """Sample the collapsed posterior with nutpie.
+
+    Parameters
+    ----------
+    equations : Equations
+    priors : PriorTable
+    settings : Settings
+    start : (k,) array, optional
+        Where to look for the posterior mode, such as the REML estimate of theta.
+
+    Returns
+    -------
+    Draws
+
+    Warns
+    -----
+    InterruptedWarning
+        When Ctrl-C ended sampling; the draws made until then are returned.
+    """
+    began = time.perf_counter()
+    density = standardise(Density.of(equations, priors), start)
+    nutpie = _nutpie()
+    k = len(equations.parameters)
+    evaluate, expand = callbacks()
+    compiled = nutpie.compile_pymc.CompiledPyMCModel(
+        dims={},
+        compiled_logp_func=evaluate,
+        compiled_expand_func=expand,
+        initial_point_func=lambda seed: np.random.default_rng(seed).standard_normal(k),
+        shared_data={},
+        shared_var_keys={},
+        user_data=density.header,
+        n_expanded=k,
+        shape_info=(["theta"], [slice(0, k)], [(k,)]),
+        logp_func=None,
+        expand_func=None,
+        _n_dim=k,
+        _shapes={"theta": (k,)},
+        _coords={},
+    )
+    with threadpool_limits(1, "blas"):
+        variables, stats = _run_nutpie(nutpie, compiled, settings)
+        theta = variables["theta"]
+        beta, u = draw_coefficients(equations, priors, theta, settings)
+    sampler = f"nutpie {nutpie.__version__}"
+    return Draws(theta, beta, u, stats, settings, sampler, time.perf_counter() - began)
+
+
+def draw_coefficients(
+    equations: Equations, priors: PriorTable, theta: np.ndarray, settings: Settings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw beta and u exactly from their distribution given theta and the data.
+
+    Parameters
+    ----------
+    equations : Equations
+    priors : PriorTable
+    theta : (chain, draw, k) array
+    settings : Settings
+        Its seed and cores are used.
+
+    Returns
+    -------
+    beta : (chain, draw, p) array
+    u : (chain, draw, n_random) array
+    """
+    thetas = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
+    beta = np.empty((len(thetas), equations.p))
+    u = np.empty((len(thetas), equations.n_random))
+    starts = range(0, len(thetas), _CHUNK)
+    # a stream of its own beside the sampler's
+    seeds = np.random.SeedSequence([settings.seed, 1]).spawn(len(starts))
+
+    def fill(at: int, seed: np.random.SeedSequence) -> None:
+        rows = slice(at, at + _CHUNK)
+        z = np.random.default_rng(seed).standard_normal(
+            (len(thetas[rows]), equations.p + equations.n_random)
+        )
+        beta[rows], u[rows] = kernels.draw_coefficients(
+            thetas[rows], priors.beta_mean, priors.beta_precision, z, *equations.arrays
+        )
+
+    with ThreadPoolExecutor(settings.cores or cpu_count()) as pool:
+        list(pool.map(fill, starts, seeds))
+    return beta.reshape(*theta.shape[:-1], -1), u.reshape(*theta.shape[:-1], -1)
+
+
+def sample_model(
+    model: pm.Model,
+    settings: Settings,
+    sampler: Literal["nutpie", "pymc"] = "nutpie",
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
+    """Sample a ``pm.Model`` as it stands, compiling it first.
+
+    Parameters
+    ----------
+    model : pm.Model
+    settings : Settings
+    sampler : {"nutpie", "pymc"}
+
+    Returns
+    -------
+    variables : dict of (chain, draw, ...) arrays
+    stats : dict of (chain, draw) arrays
+    sampler : str
+        The package that sampled, with its version.
+    """
+    if sampler == "nutpie":
+        nutpie = _nutpie()
+        compiled = nutpie.compile_pymc_model(model)
+        return *_run_nutpie(nutpie, compiled, settings), f"nutpie {nutpie.__version__}"
+    import pymc as pm
+
+    tree = pm.sample(
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        cores=settings.parallel,
+        random_seed=settings.seed,
+        target_accept=settings.target_accept,
+        progressbar=_progress(settings),
+        nuts_sampler="pymc",
+        compute_convergence_checks=False,
+        model=model,
+    )
+    variables = {name: array.to_numpy() for name, array in tree["posterior"].data_vars.items()}
+    stats = {
+        name: array.to_numpy()
+        for name, array in tree["sample_stats"].data_vars.items()
+        if name in _STATS.values()
+    }
+    if next(iter(variables.values())).shape[:2] != (settings.chains, settings.draws):
+        _warn_interrupted(*next(iter(variables.values())).shape[:2], settings)
+    return variables, stats, f"pymc {pm.__version__}"
+
+
+def _nutpie() -> ModuleType:
+    """Import nutpie without ArviZ, which it needs only to make a DataTree and which takes longer than sampling."""
+    if "nutpie" not in sys.modules and "arviz" not in sys.modules:
+        late = ModuleType("arviz")
+        late.__getattr__ = lambda name: getattr(import_module("arviz"), name)  # type: ignore[method-assign]
+        sys.modules["arviz"] = late
+        try:
+            import_module("nutpie")
+        finally:
+            del sys.modules["arviz"]
+    return import_module("nutpie")
+
+
+def _progress(settings: Settings) -> bool:
+    if settings.progress is not None:
+        return settings.progress
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+def _run_nutpie(
+    nutpie: ModuleType, compiled: Any, settings: Settings
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    sampler = nutpie.sample(
+        compiled,
+        draws=settings.draws,
+        tune=settings.tune,
+        chains=settings.chains,
+        cores=settings.parallel,
+        seed=settings.seed,
+        target_accept=settings.target_accept,
+        progress_bar=_progress(settings),
+        return_raw_trace=True,
+        blocking=False,
+    )
+    interrupted = False
+    try:
+        trace = sampler.wait()
+    except KeyboardInterrupt:
+        interrupted = True
+        trace = sampler.abort()
+    except BaseException:
+        sampler.cancel()
+        raise
+    batches, stat_batches = trace.get_arrow_trace()
+    kept = [~_column(stats, "tuning") for stats in stat_batches]
+    chains, length = _longest([int(keep.sum()) for keep in kept])
+    if not chains or not length:
+        raise KeyboardInterrupt("sampling was stopped before the first draw after the warm-up")
+    if interrupted:
+        _warn_interrupted(len(chains), length, settings)
+
+    def stacked(source: Sequence[Any], name: str) -> np.ndarray:
+        return np.stack([_column(source[i], name)[kept[i]][:length] for i in chains])
+
+    variables = {name: stacked(batches, name) for name in batches[0].schema.names}
+    stats = {theirs: stacked(stat_batches, ours) for ours, theirs in _STATS.items()}
+    return variables, stats
+
+
+def _longest(lengths: list[int]) -> tuple[list[int], int]:
+    """The chains to keep, and how many draws of each, so that most draws of equal number a chain are kept."""
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    best = max(range(len(order)), key=lambda i: (i + 1) * lengths[order[i]], default=-1)
+    return sorted(order[: best + 1]), lengths[order[best]] if order else 0
+
+
+def _column(batch: Any, name: str) -> np.ndarray:
+    """A column of an Arrow batch with the shape that nutpie has noted for its elements."""
+    import pyarrow as pa
+
+    column = batch.column(name)
+    shape: Mapping[bytes, bytes] = column.field.metadata or {}
+    array = pa.array(column)
+    if pa.types.is_nested(array.type):
+        array = array.flatten()
+    sizes = [int(size) for size in shape.get(b"shape", b"").decode().split(",") if size]
+    return array.to_numpy(zero_copy_only=False).reshape(batch.num_rows, *sizes)
+
+
+def _warn_interrupted(chains: int, draws: int, settings: Settings) -> None:
+    warnings.warn(
+        f"sampling was interrupted: {draws} of {settings.draws} draws of {chains} of {settings.chains} chains are "
+        "returned. Check `summary()`'s ess_bulk before using them.",
+        InterruptedWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,348 @@
+"""Which prior each parameter has: the user's keys, the most specific first, and defaults scaled to the data.
+
+Defaults, with sd(y) the standard deviation of the response (less its offset) and sd(x) that of a column of X or Z:
+
+- the linear predictor at the predictors' means: normal around mean(y) with sd 2.5 sd(y), so that where a predictor has
+  its zero does not matter;
+- any other coefficient: normal around 0 with sd 2.5 sd(y)/sd(x);
+- the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale sd(y)/sd(z), of a random
+  intercept and of the residuals the same with scale sd(y). Most of its mass lies below a few sd(y), where a component of
+  var(y) can be; its heavy tail gives way where an effect is reported far outside the data (an intercept at year 0),
+  which a half-normal would not;
+- correlations: LKJ(1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
+from bayeslmm.priors import LKJ, Flat, HalfStudentT, Normal, NormalAtMeans, Prior, Uniform, as_prior
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayeslmm.design import Design
+    from bayeslmm.parameters import Parameters
+
+__all__ = ["PriorRow", "PriorTable", "resolve"]
+
+_INTERCEPT = "Intercept"
+_COEFFICIENT_SCALE = 2.5
+_SD_DF = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PriorRow:
+    """One parameter's prior.
+
+    Attributes
+    ----------
+    parameter : str
+        The key that sets it, which is the name in ``summary()``; for correlations, that of their matrix.
+    prior : Prior
+    source : {"default", "user"}
+    scale : str
+        How a default's scale comes about; empty for a prior of the user's.
+    """
+
+    parameter: str
+    prior: Prior
+    source: Literal["default", "user"]
+    scale: str
+
+
+@dataclass(frozen=True, eq=False)
+class PriorTable:
+    """The prior of every parameter of a model.
+
+    Attributes
+    ----------
+    rows : tuple of PriorRow
+        Coefficients in the order of X, then theta in its order.
+    theta : tuple of Prior
+        The prior of each element of theta; elements of one correlation matrix share theirs.
+    beta_mean : (p,) array
+    beta_precision : (p, p) array
+        Inverse covariance matrix of the Gaussian prior of beta, in inverse squared units of the coefficients. Not
+        diagonal when a prior is set at the predictors' means; of deficient rank when a coefficient's prior is flat.
+    """
+
+    rows: tuple[PriorRow, ...]
+    theta: tuple[Prior, ...]
+    beta_mean: np.ndarray
+    beta_precision: np.ndarray
+
+    def __getitem__(self, parameter: str) -> Prior:
+        """The prior of a parameter by its key."""
+        try:
+            return self._priors[parameter]
+        except KeyError:
+            raise PriorError(unknown_name("parameter", parameter, self._priors)) from None
+
+    @cached_property
+    def _priors(self) -> dict[str, Prior]:
+        return {row.parameter: row.prior for row in self.rows}
+
+    def frame(self) -> pd.DataFrame:
+        """The table as a frame, indexed by parameter, that can be edited and passed back as ``priors=``."""
+        import pandas as pd
+
+        columns = {
+            name: pd.Series([getattr(row, name) for row in self.rows], dtype=object)
+            for name in ("prior", "source", "scale")
+        }
+        index = pd.Index([row.parameter for row in self.rows], name="parameter")
+        return pd.DataFrame(columns).set_index(index)
+
+    def __repr__(self) -> str:
+        width = max(len(row.parameter) for row in self.rows)
+        lines = [
+            f"{row.parameter:<{width}}  {row.prior!r}  ({row.source}{': ' if row.scale else ''}{row.scale})"
+            for row in self.rows
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.frame().astype(str).to_html(escape=True)
+
+
+def resolve(
+    priors: Mapping[str, object] | pd.DataFrame | PriorTable | None,
+    parameters: Parameters,
+    design: Design,
+) -> PriorTable:
+    """Give every parameter its prior.
+
+    Parameters
+    ----------
+    priors : mapping, frame or PriorTable, optional
+        Priors by key, or a (changed) frame of :meth:`PriorTable.frame`. The keys are ``"beta[Days]"``; ``"beta"`` for every
+        coefficient but the intercept; ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
+        ``"sigma"``. The most specific key wins.
+    parameters : Parameters
+    design : Design
+
+    Returns
+    -------
+    PriorTable
+
+    Raises
+    ------
+    PriorError
+        For an unknown key, a prior whose support does not fit, and one that no parameter would use.
+    ArgumentTypeError
+        For a value that is no prior.
+    """
+    slots = [*_coefficient_slots(design), *_theta_slots(parameters, design)]
+    given = _given(priors, {slot.parameter: slot.default for slot in slots})
+    valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
+    for key in given:
+        if key not in valid:
+            raise PriorError(unknown_name("prior key", key, valid))
+
+    level = _level_coefficients(design)
+    rows = []
+    used = set()
+    for slot in slots:
+        key = next((key for key in slot.keys if key in given), None)
+        if key is None:
+            rows.append(PriorRow(slot.parameter, slot.default, "default", slot.scale))
+        else:
+            used.add(key)
+            _check_fits(slot.parameter, given[key], at_means=slot.at_means)
+            rows.append(PriorRow(slot.parameter, given[key], "user", ""))
+    for key in given:
+        if key not in used:
+            raise PriorError(
+                f"nothing would use the prior for {key!r}: every parameter it could be for has a prior of its own. "
+                "Leave it out."
+            )
+
+    chosen = {row.parameter: row.prior for row in rows}
+    mean, precision = _gaussian(
+        [chosen[f"beta[{name}]"] for name in design.coef], design.X.mean(axis=0), level
+    )
+    mean.flags.writeable = precision.flags.writeable = False
+    theta = tuple(
+        chosen[block.name if block.kind == "corr" else name]
+        for block in parameters.blocks
+        for name in block.names
+    )
+    return PriorTable(tuple(rows), theta, mean, precision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A parameter that needs a prior: its default, and the keys that set it, the most specific first."""
+
+    parameter: str
+    keys: tuple[str, ...]
+    default: Prior
+    scale: str
+    at_means: bool = False
+
+
+def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
+    """What the user has set, by key."""
+    if priors is None:
+        return {}
+    if isinstance(priors, PriorTable):
+        priors = priors.frame()
+    if isinstance(priors, Mapping):
+        return {key: as_prior(value, key) for key, value in priors.items()}
+
+    import pandas as pd
+
+    if not isinstance(priors, pd.DataFrame):
+        raise ArgumentTypeError(
+            "priors should be a dictionary such as {'sigma': bl.HalfNormal(10)} or the frame that `model.priors` shows, "
+            f"got {type(priors).__name__}."
+        )
+    frame = priors.set_index("parameter") if "parameter" in priors.columns else priors
+    if "prior" not in frame.columns:
+        raise PriorError(
+            f"a frame of priors should have a column 'prior', got the columns {list(priors.columns)}."
+        )
+    if not frame.index.is_unique:
+        twice = frame.index[frame.index.duplicated()][0]
+        raise PriorError(f"a frame of priors should name a parameter once, got {twice!r} twice.")
+    sources = frame["source"] if "source" in frame.columns else [""] * len(frame)
+    return {
+        key: as_prior(prior, key)
+        for key, prior, source in zip(frame.index, frame["prior"], sources, strict=True)
+        if not (source == "default" and defaults.get(key) == prior)
+    }
+
+
+def _coefficient_slots(design: Design) -> list[_Slot]:
+    y, level = _response(design), _level_coefficients(design)
+    centred = bool(level.any())
+    spread_y = _spread(y, centred)
+    what = "sd" if centred else "rms"
+    slots = []
+    for j, name in enumerate(design.coef):
+        keys = (f"beta[{name}]",) if name == _INTERCEPT else (f"beta[{name}]", "beta")
+        if level[j]:
+            mu, sigma = float(y.mean()), _COEFFICIENT_SCALE * spread_y
+            text = f"at the predictors' means: mean(y) = {mu:.4g}, {_COEFFICIENT_SCALE} sd(y) = {sigma:.4g}"
+            slots.append(_Slot(keys[0], keys, NormalAtMeans(mu, sigma), text, at_means=True))
+        else:
+            spread_x = _spread(design.X[:, j], centred)
+            text = f"{_COEFFICIENT_SCALE} {what}(y)/{what}(x) = {_COEFFICIENT_SCALE} × {spread_y:.4g}/{spread_x:.4g}"
+            prior = Normal(0.0, _COEFFICIENT_SCALE * spread_y / spread_x)
+            slots.append(_Slot(keys[0], keys, prior, text))
+    return slots
+
+
+def _theta_slots(parameters: Parameters, design: Design) -> list[_Slot]:
+    spread_y = _spread(_response(design), centred=True)
+    columns = {factor.name: factor for factor in design.factors}
+    slots: dict[str, _Slot] = {}
+    for block in parameters.blocks:
+        if block.kind == "sigma":
+            prior = HalfStudentT(_SD_DF, spread_y)
+            slots[block.name] = _Slot(block.name, (block.name,), prior, f"sd(y) = {spread_y:.4g}")
+        elif block.kind == "corr":
+            # the bars of a factor share the key, and each has a matrix of its own
+            slots[block.name] = _Slot(block.name, (block.name, "corr"), LKJ(1.0), "")
+        else:
+            bar = columns[block.factor].bars[block.bar]
+            spreads = [_spread_z(z) for z in columns[block.factor].Z[:, bar.start : bar.stop].T]
+            if len(spreads) > len(block.names):  # one sd for all effects of the bar
+                spreads = [min(spreads, key=lambda spread: spread or 1.0)]
+            for name, spread_z in zip(block.names, spreads, strict=True):
+                prior = HalfStudentT(_SD_DF, spread_y / (spread_z or 1.0))
+                text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread_z:.4g}" if spread_z else f"sd(y) = {spread_y:.4g}"
+                slots[name] = _Slot(name, (name, block.name, "sd"), prior, text)
+    return list(slots.values())
+
+
+def _response(design: Design) -> np.ndarray:
+    return design.y if design.offset is None else design.y - design.offset
+
+
+def _spread(values: np.ndarray, centred: bool) -> float:
+    """Standard deviation, or the root mean square where a model has no level to deviate from."""
+    return float(np.std(values, ddof=1) if centred else np.sqrt(np.mean(values**2)))
+
+
+def _spread_z(values: np.ndarray) -> float | None:
+    """Standard deviation of a column of Z; None for a random intercept, whose column is constant."""
+    return float(np.std(values, ddof=1)) if np.ptp(values) > 0 else None
+
+
+def _level_coefficients(design: Design) -> np.ndarray:
+    """Which coefficients set the level of the response: the intercept, or the cells that add up to one.
+
+    Returns
+    -------
+    (p,) bool array
+        All False when no combination of the columns is constant (a regression through the origin).
+    """
+    if _INTERCEPT in design.coef:
+        return np.array([name == _INTERCEPT for name in design.coef])
+    binary = np.all((design.X == 0) | (design.X == 1), axis=0)
+    return binary if np.all(design.X[:, binary].sum(axis=1) == 1) else np.zeros_like(binary)
+
+
+def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:
+    """Refuse a prior that the parameter cannot have."""
+    if parameter.startswith("beta["):
+        if isinstance(prior, NormalAtMeans) and not at_means:
+            raise PriorError(
+                f"{prior!r} is for an intercept, which {parameter!r} is not; use Normal, which is on the coefficient."
+            )
+        if prior.support != "real":
+            raise PriorError(_misfit(parameter, prior, "a coefficient can be any number", "Normal, Flat"))
+        if not isinstance(prior, Normal | Flat):
+            raise PriorError(
+                f"{parameter!r} got the prior {prior!r}, but coefficients are integrated out exactly, which needs a "
+                "Gaussian prior: use Normal or Flat."
+            )
+    elif parameter.startswith("corr_"):
+        if not isinstance(prior, LKJ):
+            raise PriorError(_misfit(parameter, prior, "it is a correlation matrix", "LKJ"))
+    elif prior.support != "positive" and not (isinstance(prior, Uniform) and prior.lower >= 0):
+        raise PriorError(
+            _misfit(
+                parameter,
+                prior,
+                "a standard deviation is positive",
+                "HalfNormal, HalfStudentT, HalfCauchy, Exponential, Gamma, InverseGamma, LogNormal, or Uniform from 0 or more",
+            )
+        )
+
+
+def _misfit(parameter: str, prior: Prior, why: str, families: str) -> str:
+    return f"the prior {prior!r} does not fit {parameter!r}: {why}. Use {families}."
+
+
+def _gaussian(
+    priors: list[Prior], x_means: np.ndarray, level: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and precision of beta from a prior for each coefficient.
+
+    A prior at the means is one on a'beta, where a picks the coefficient and adds the other predictors at their means. Each
+    prior adds a a'/sigma² to the precision, and the mean is where all of them are at their centre.
+    """
+    p = len(priors)
+    mean, precision = np.zeros(p), np.zeros((p, p))
+    others = np.where(level, 0.0, x_means)
+    for j, prior in enumerate(priors):
+        if isinstance(prior, Normal):
+            mean[j] = prior.mu
+            direction = np.zeros(p)
+            direction[j] = 1.0
+            if isinstance(prior, NormalAtMeans):
+                direction += others
+            precision += np.outer(direction, direction) / prior.sigma**2
+    for j, prior in enumerate(priors):
+        if isinstance(prior, NormalAtMeans):
+            mean[j] -= others @ mean
+    return mean, precision

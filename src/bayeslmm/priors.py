@@ -1,0 +1,348 @@
+"""Prior families: what each is called, its parameters and on what scale they are, and its support.
+
+Each is a small frozen object whose ``repr`` is the code that makes it. Which parameter gets which prior is
+settled in `prior_table`; densities are evaluated by `density` and, in a ``pm.Model``, by PyMC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isfinite
+from numbers import Real
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bayeslmm.errors import ArgumentTypeError, PriorError
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
+
+__all__ = [
+    "FAMILIES",
+    "LKJ",
+    "Cauchy",
+    "Exponential",
+    "Flat",
+    "Gamma",
+    "HalfCauchy",
+    "HalfNormal",
+    "HalfStudentT",
+    "InverseGamma",
+    "Laplace",
+    "LogNormal",
+    "Normal",
+    "NormalAtMeans",
+    "Prior",
+    "StudentT",
+    "Uniform",
+    "as_prior",
+]
+
+Support = Literal["real", "positive", "interval", "correlation"]
+
+# Parameters that can be any number; every other one must be positive.
+_UNBOUNDED = {"mu", "lower", "upper"}
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Base of the prior families.
+
+    Attributes
+    ----------
+    support : {"real", "positive", "interval", "correlation"}
+        Where the density is not zero. ``"correlation"`` is a whole correlation matrix.
+    pymc_name : str
+        The class in PyMC.
+    pymc_parameters : tuple of str
+        PyMC's names of the parameters, in the order of the fields.
+    """
+
+    support: ClassVar[Support]
+    pymc_name: ClassVar[str]
+    pymc_parameters: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        for name, value in self.parameters.items():
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ArgumentTypeError(
+                    f"{type(self).__name__}: `{name}` should be a number, got {value!r} of type {type(value).__name__}."
+                )
+            if not isfinite(value):
+                raise PriorError(f"{type(self).__name__}: `{name}` should be finite, got {value!r}.")
+            if name not in _UNBOUNDED and value <= 0:
+                raise PriorError(f"{type(self).__name__}: `{name}` should be positive, got {value!r}.")
+            object.__setattr__(self, name, float(value))
+
+    def __repr__(self) -> str:
+        values = ", ".join(repr(value).removesuffix(".0") for value in self.parameters.values())
+        return f"{type(self).__name__}({values})"
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The hyperparameters by name, in order."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def pymc_arguments(self) -> dict[str, float]:
+        """The hyperparameters by PyMC's names."""
+        return dict(zip(self.pymc_parameters, self.parameters.values(), strict=True))
+
+    def to_pymc(self, name: str | None = None, **kwargs: object) -> TensorVariable:
+        """Make the PyMC variable: registered in the model on the context when named, else a free one.
+
+        Parameters
+        ----------
+        name : str, optional
+        **kwargs
+            Passed on, such as ``dims`` or ``shape``.
+
+        Examples
+        --------
+        >>> import pymc as pm
+        >>> from bayeslmm import HalfNormal
+        >>> with pm.Model() as model:
+        ...     sigma = HalfNormal(2.0).to_pymc("sigma")
+        """
+        import pymc as pm
+
+        family = getattr(pm, self.pymc_name)
+        arguments = {**self.pymc_arguments(), **kwargs}
+        return family.dist(**arguments) if name is None else family(name, **arguments)
+
+
+@dataclass(frozen=True, repr=False)
+class Normal(Prior):
+    """Normal distribution with mean `mu` and standard deviation `sigma`, in the parameter's units.
+
+    Examples
+    --------
+    >>> from bayeslmm import Normal
+    >>> Normal(0, sigma=50)
+    Normal(0, 50)
+    """
+
+    mu: float
+    sigma: float
+    support = "real"
+    pymc_name = "Normal"
+    pymc_parameters = ("mu", "sigma")
+
+
+@dataclass(frozen=True, repr=False)
+class NormalAtMeans(Normal):
+    """Normal prior for the value that the linear predictor has at the predictors' means.
+
+    `mu` is its mean and `sigma` its standard deviation, in units of the response. The reported coefficient stays where the
+    predictors are zero; only its prior is set elsewhere. ``"beta[Intercept]"`` takes it, and the coefficients of
+    the cells in a model such as ``y ~ 0 + f + x``, which are intercepts too.
+    """
+
+
+@dataclass(frozen=True, repr=False)
+class StudentT(Prior):
+    """Student's t with `nu` degrees of freedom, location `mu` and scale `sigma` (not its standard deviation)."""
+
+    nu: float
+    mu: float
+    sigma: float
+    support = "real"
+    pymc_name = "StudentT"
+    pymc_parameters = ("nu", "mu", "sigma")
+
+
+@dataclass(frozen=True, repr=False)
+class Cauchy(Prior):
+    """Cauchy distribution with median `mu` and scale `sigma`, the half-width between the quartiles."""
+
+    mu: float
+    sigma: float
+    support = "real"
+    pymc_name = "Cauchy"
+    pymc_parameters = ("alpha", "beta")
+
+
+@dataclass(frozen=True, repr=False)
+class Laplace(Prior):
+    """Laplace distribution with mean `mu` and scale `b`, its mean absolute deviation (sd is √2 b)."""
+
+    mu: float
+    b: float
+    support = "real"
+    pymc_name = "Laplace"
+    pymc_parameters = ("mu", "b")
+
+
+@dataclass(frozen=True, repr=False)
+class Flat(Prior):
+    """Improper constant density on the whole line."""
+
+    support = "real"
+    pymc_name = "Flat"
+    pymc_parameters = ()
+
+
+@dataclass(frozen=True, repr=False)
+class HalfNormal(Prior):
+    """Absolute value of a normal variable with mean 0 and standard deviation `sigma`."""
+
+    sigma: float
+    support = "positive"
+    pymc_name = "HalfNormal"
+    pymc_parameters = ("sigma",)
+
+
+@dataclass(frozen=True, repr=False)
+class HalfStudentT(Prior):
+    """Absolute value of a Student's t variable with `nu` degrees of freedom, location 0 and scale `sigma`."""
+
+    nu: float
+    sigma: float
+    support = "positive"
+    pymc_name = "HalfStudentT"
+    pymc_parameters = ("nu", "sigma")
+
+
+@dataclass(frozen=True, repr=False)
+class HalfCauchy(Prior):
+    """Absolute value of a Cauchy variable with median 0; its own median is the scale `sigma`."""
+
+    sigma: float
+    support = "positive"
+    pymc_name = "HalfCauchy"
+    pymc_parameters = ("beta",)
+
+
+@dataclass(frozen=True, repr=False)
+class Exponential(Prior):
+    """Exponential distribution with `rate`, so that its mean is 1/rate."""
+
+    rate: float
+    support = "positive"
+    pymc_name = "Exponential"
+    pymc_parameters = ("lam",)
+
+
+@dataclass(frozen=True, repr=False)
+class Gamma(Prior):
+    """Gamma distribution with shape `alpha` and rate `beta`; its mean is alpha/beta."""
+
+    alpha: float
+    beta: float
+    support = "positive"
+    pymc_name = "Gamma"
+    pymc_parameters = ("alpha", "beta")
+
+
+@dataclass(frozen=True, repr=False)
+class InverseGamma(Prior):
+    """Distribution of 1/g for g gamma with shape `alpha` and rate `beta`: `beta` is the scale.
+
+    It is a prior for the parameter itself (a standard deviation), not for its square.
+    """
+
+    alpha: float
+    beta: float
+    support = "positive"
+    pymc_name = "InverseGamma"
+    pymc_parameters = ("alpha", "beta")
+
+
+@dataclass(frozen=True, repr=False)
+class LogNormal(Prior):
+    """Distribution of exp(x) for x normal with mean `mu` and standard deviation `sigma`, both of the logarithm."""
+
+    mu: float
+    sigma: float
+    support = "positive"
+    pymc_name = "LogNormal"
+    pymc_parameters = ("mu", "sigma")
+
+
+@dataclass(frozen=True, repr=False)
+class Uniform(Prior):
+    """Uniform distribution between `lower` and `upper`."""
+
+    lower: float
+    upper: float
+    support = "interval"
+    pymc_name = "Uniform"
+    pymc_parameters = ("lower", "upper")
+
+    def __post_init__(self) -> None:
+        Prior.__post_init__(self)
+        if not self.lower < self.upper:
+            raise PriorError(
+                f"Uniform: `lower` should be below `upper`, got lower={self.lower:g} and upper={self.upper:g}."
+            )
+
+
+@dataclass(frozen=True, repr=False)
+class LKJ(Prior):
+    """Prior of a correlation matrix with density proportional to its determinant to the power `eta` - 1.
+
+    1 is uniform over correlation matrices; larger values favour small correlations. Source: Lewandowski, Kurowicka and
+    Joe (2009), Journal of Multivariate Analysis 100, 1989-2001.
+    """
+
+    eta: float
+    support = "correlation"
+    pymc_name = "LKJCorr"
+    pymc_parameters = ("eta",)
+
+
+FAMILIES: dict[str, type[Prior]] = {
+    family.__name__: family
+    for family in (
+        Normal,
+        NormalAtMeans,
+        StudentT,
+        Cauchy,
+        Laplace,
+        Flat,
+        HalfNormal,
+        HalfStudentT,
+        HalfCauchy,
+        Exponential,
+        Gamma,
+        InverseGamma,
+        LogNormal,
+        Uniform,
+        LKJ,
+    )
+}
+
+
+def as_prior(value: object, key: str) -> Prior:
+    """Take a prior of this library, or an object with ``to_pymc`` (PreliZ) of a family of the same name.
+
+    Parameters
+    ----------
+    value : object
+    key : str
+        The parameter it is for, named in errors.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is neither.
+    PriorError
+        If it is of a family that this library does not have, or its parameters are not set.
+    """
+    if isinstance(value, Prior):
+        return value
+    name = type(value).__name__
+    if not hasattr(value, "to_pymc") or isinstance(value, type):
+        raise ArgumentTypeError(
+            f"the prior for {key!r} should be a prior such as bl.Normal(0, 1), got {value!r} of type {name}."
+        )
+    family = FAMILIES.get(name)
+    if family is None or family is LKJ or family is NormalAtMeans:
+        raise PriorError(
+            f"the prior for {key!r} is of the family {name}, which this library does not have; "
+            f"it has {', '.join(FAMILIES)}."
+        )
+    arguments = [getattr(value, parameter, None) for parameter in family.pymc_parameters]
+    if any(argument is None for argument in arguments):
+        raise PriorError(
+            f"the prior for {key!r}, {value!r}, lacks values for {', '.join(family.pymc_parameters)}; set them first."
+        )
+    return family(*map(float, arguments))
