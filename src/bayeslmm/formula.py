@@ -265,7 +265,7 @@ def _read_bar(term: Tokens, text: str) -> list[Bar]:
         )
     if not right:
         fail("the grouping factor is missing after the bar", text, operator)
-    for token in left:
+    for token in (*left, *right):
         if token.is_op("|", "||"):
             fail("a bar cannot stand inside another; add the two as terms", text, token)
     uncorrelated = operator.text == "||"

@@ -207,7 +207,7 @@ def _check_names(wanted: list[str], present: list[str], what: str) -> None:
             raise DataError(f"{count} columns are called {name!r}; rename all but one")
     missing = [name for name in wanted if name not in present]
     if len(missing) == 1:
-        raise DataError(f"{what} " + unknown_name("column", missing[0], present))
+        raise DataError(f"{what} {missing[0]!r}: " + unknown_name("column", missing[0], present))
     if missing:
         raise DataError(
             f"{what} columns that the data do not have: {', '.join(map(repr, missing))}. "

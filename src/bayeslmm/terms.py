@@ -5,7 +5,9 @@ module hands it tokens that `grammar` has checked, an environment that holds not
 elementwise functions of `callables`, and columns that are numbers or ordered categories.
 """
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +18,7 @@ from formulae.categorical import ENCODINGS, CategoricalBox
 from formulae.environment import Environment
 from formulae.parser import Parser
 from formulae.resolver import Resolver
-from formulae.terms import Call, Intercept, Term
+from formulae.terms import Call, Intercept, Term, Variable
 from formulae.terms.call_resolver import LazyCall, LazyOperator, LazyVariable
 from formulae.terms.terms import Model
 from formulae.token import Token as FormulaeToken
@@ -70,7 +72,16 @@ _ENVIRONMENT = Environment(
         | {"np": SimpleNamespace(**_NUMPY)}
     ]
 )
+
+
+def _categories(data: Any, *_: Any, **__: Any) -> CategoricalBox:
+    """Stand in for C, S and T on new data, where some levels may not occur."""
+    values = data.data if isinstance(data, CategoricalBox) else data
+    return CategoricalBox(np.asarray(values), None, None)
+
+
 _WITH_TRANSFORMS = Environment([{**TRANSFORMS, **ENCODINGS}, *_ENVIRONMENT._namespaces])
+_FOR_NEW_DATA = Environment([dict.fromkeys("CST", _categories), *_WITH_TRANSFORMS._namespaces])
 
 
 class Terms:
@@ -97,8 +108,9 @@ class Terms:
     def __init__(self, side: str, frame: pd.DataFrame, index: pd.Index) -> None:
         self.side = side
         self._model = _resolve(side)
+        _check_levels(self._model.common_terms, frame)
         with np.errstate(all="ignore"):
-            _guarded(side, lambda: self._model.eval(frame, _ENVIRONMENT))
+            _guarded(repr(side), lambda: self._model.eval(frame, _ENVIRONMENT))
         terms = self._model.common_terms
         _check_components(terms)
         self.labels = tuple(label for term in terms for label in term.labels)
@@ -109,20 +121,24 @@ class Terms:
             for component in getattr(term, "components", ()):
                 # The state for new data is in the transforms and contrasts; drop the columns.
                 component.value = component._intermediate_data = None
+                if isinstance(component, Call):
+                    component.env = _FOR_NEW_DATA
 
     def release(self) -> Array:
         """Hand the matrix over, keeping only what new data need."""
         matrix = self.matrix
-        self.matrix = matrix[:0]
+        self.matrix = np.empty((0, matrix.shape[1]))
         return matrix
 
     def new(self, frame: pd.DataFrame, index: pd.Index) -> Array:
         """Evaluate on new data with what was learned; (m, len(labels)) float64."""
+        if not len(frame):
+            return np.empty((0, len(self.labels)))
         terms = self._model.common_terms
         blocks = []
         for term in terms:
             with np.errstate(all="ignore"):
-                blocks.append(_guarded(term.name, partial(term.eval_new_data, frame)))
+                blocks.append(_guarded(_named(term), partial(term.eval_new_data, frame)))
         return _stack(terms, blocks, len(frame), index)
 
 
@@ -145,7 +161,7 @@ class Expression:
             If the values are not finite numbers, one per row.
         """
         with np.errstate(all="ignore"):
-            values = _guarded(self.text, lambda: self._call.eval(frame, _WITH_TRANSFORMS))
+            values = _guarded(repr(self.text), lambda: self._call.eval(frame, _WITH_TRANSFORMS))
         if isinstance(values, CategoricalBox) or not _is_number(values):
             raise DataError(f"{self.text!r} is not numeric; it holds {_describe(values)}")
         array = np.asarray(values, dtype=np.float64)
@@ -160,27 +176,34 @@ class Expression:
 
 
 def _resolve(side: str) -> Model:
-    """Terms of a side as formulae's model, spelled so that different terms have different names."""
-    model = Model()
+    """Terms of a side as formulae's model, made safe for its evaluation.
+
+    a:b and b:a are one term, and terms of fewer components come first, both as in R: formulae
+    fails on ``a:b + a``. Calls are spelled so that different ones have different names.
+    """
+    terms: dict[frozenset[tuple[type, str]], Intercept | Term] = {}
     for sign, tokens in signed_terms(tokenize(side), side):
         if tokens[0].text in ("0", "1") and len(tokens) == 1:
             if tokens[0].text == "1":
-                model.add_term(Intercept())
+                terms[frozenset()] = Intercept()
             continue
         resolved = _parse(tokens, side)
-        if sign is not None and sign.text == "-":
-            model = model - resolved
-            continue
         for term in resolved.common_terms if isinstance(resolved, Model) else [resolved]:
-            model.add_term(term)
-    for term in model.common_terms:
-        if isinstance(term, Term):
-            for component in term.components:
+            # In a/b formulae's terms share the component a, so that the coding of one would
+            # overwrite that of the other.
+            own = deepcopy(term)
+            for component in own.components:
                 if isinstance(component, Call):
                     component.name = _spell(component.call)
-            term.name = ":".join(component.name for component in term.components)
-    _check_unique(tuple(term.name for term in model.common_terms), side)
-    return model
+            own.name = ":".join(component.name for component in own.components)
+            key = frozenset((type(component), component.name) for component in own.components)
+            if sign is not None and sign.text == "-":
+                terms.pop(key, None)
+            else:
+                terms.setdefault(key, own)
+    ordered = sorted(terms.items(), key=lambda item: len(item[0]))
+    _check_unique(tuple(term.name for _, term in ordered), side)
+    return Model(*(term for _, term in ordered))
 
 
 def _parse(tokens: Tokens, side: str) -> Any:
@@ -207,12 +230,17 @@ def _translate(tokens: Tokens) -> Iterable[FormulaeToken]:
             callers.append(before.text if before is not None and before.kind == "name" else "")
         elif token.is_op(")"):
             callers.pop()
-        yield _translated(token, called, after, callers)
+        # Sum and Treatment are contrasts in the second argument of C, and columns elsewhere.
+        if token.text in CONTRASTS and callers[-1:] == ["C"] and i and tokens[i - 1].text in ",=":
+            yield FormulaeToken("IDENTIFIER", token.text)
+            if not called:
+                yield FormulaeToken("LEFT_PAREN", "(")
+                yield FormulaeToken("RIGHT_PAREN", ")")
+        else:
+            yield _translated(token, called, after)
 
 
-def _translated(
-    token: Token, called: bool, after: Token | None, callers: list[str]
-) -> FormulaeToken:
+def _translated(token: Token, called: bool, after: Token | None) -> FormulaeToken:
     if token.kind == "op":
         return FormulaeToken(_KINDS[token.text], token.text)
     if token.kind == "number":
@@ -223,15 +251,9 @@ def _translated(
     if token.kind == "literal":
         return FormulaeToken("PYTHON_LITERAL", token.text, _LITERALS[token.text])
     keyword = token.kind == "name" and after is not None and after.is_op("=")
-    # Sum and Treatment are contrasts in the second argument of C, and columns everywhere else.
-    contrast = token.text in CONTRASTS and callers[-1:] == ["C"] and _ends(after)
-    if token.kind == "name" and (called or keyword or contrast):
+    if token.kind == "name" and (called or keyword):
         return FormulaeToken("IDENTIFIER", token.text)
     return FormulaeToken("BQNAME", f"`{token.value}`")
-
-
-def _ends(after: Token | None) -> bool:
-    return after is not None and after.is_op(")")
 
 
 def _spell(node: Any, least: int = 0) -> str:
@@ -239,6 +261,8 @@ def _spell(node: Any, least: int = 0) -> str:
     if isinstance(node, LazyCall):
         arguments = [_spell(argument) for argument in node.args]
         arguments += [f"{name}={_spell(argument)}" for name, argument in node.kwargs.items()]
+        if node.callee in CONTRASTS and not arguments:
+            return str(node.callee)
         return f"{node.callee}({', '.join(arguments)})"
     if isinstance(node, LazyVariable):
         return str(node.name)
@@ -262,8 +286,41 @@ def _guarded[T](what: str, evaluate: Callable[[], T]) -> T:
         return evaluate()
     except BayeslmmError:
         raise
+    except TypeError as error:
+        raise DataError(
+            f"{what} cannot be computed from these data: {error}. Text, categories and booleans "
+            "have no arithmetic; I(f == 'level') is 1 for a level"
+        ) from error
     except Exception as error:
-        raise DataError(f"{what!r} cannot be computed from these data: {error}") from error
+        raise DataError(f"{what} cannot be computed from these data: {error}") from error
+
+
+def _named(term: Any) -> str:
+    """Name of a term, with the levels of the categories that are computed in it."""
+    known = [
+        f"{component.name} has the levels {', '.join(map(level_label, component.levels))}"
+        for component in getattr(term, "components", ())
+        if isinstance(component, Call) and component.kind == "categoric"
+    ]
+    return f"{term.name!r}{' (' + '; '.join(known) + ')' if known else ''}"
+
+
+def _check_levels(terms: list[Any], frame: pd.DataFrame) -> None:
+    """Refuse categories with one level, which formulae turns into no column at all."""
+    for term in terms:
+        for component in getattr(term, "components", ()):
+            if isinstance(component, Variable):
+                column = frame[component.name]
+                if isinstance(column.dtype, pd.CategoricalDtype):
+                    _check_two(component.name, column.cat.categories)
+
+
+def _check_two(name: str, levels: Sequence[Any]) -> None:
+    if len(levels) < 2:
+        raise DesignError(
+            f"{name!r} has one level only, {level_label(levels[0])!r}, in the rows that are used, "
+            "so it has no effect to estimate; leave it out"
+        )
 
 
 def _check_components(terms: list[Any]) -> None:
@@ -273,20 +330,15 @@ def _check_components(terms: list[Any]) -> None:
                 raise DesignError(f"{component.name!r} is neither numeric nor categorical")
             if component.kind != "categoric":
                 continue
-            if len(component.levels) < 2:
-                raise DesignError(
-                    f"{component.name!r} has one level only, "
-                    f"{level_label(component.levels[0])!r}, in the rows that are used, so it has "
-                    "no effect to estimate; leave it out"
-                )
+            _check_two(component.name, component.levels)
             labels = {str(level): level_label(level) for level in component.levels}
             contrast = component.contrast_matrix
             contrast.labels = [labels.get(label, label) for label in contrast.labels]
 
 
 def _check_unique(names: tuple[str, ...], side: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise DesignError(
                 f"two different effects in {side!r} would both be called {name!r}; rename a column"
             )
@@ -297,7 +349,7 @@ def _stack(terms: list[Any], blocks: list[Any], n: int, index: pd.Index) -> Arra
     arrays = []
     for term, block in zip(terms, blocks, strict=True):
         array = np.asarray(block)
-        array = array.reshape(n, -1) if array.ndim < 2 and array.size == n else array
+        array = array[:, np.newaxis] if array.ndim == 1 else array
         if array.ndim != 2 or len(array) != n:
             raise DataError(f"{term.name!r} has the shape {array.shape} instead of {n} rows")
         arrays.append(array)

@@ -2,6 +2,7 @@
 
 import narwhals as nw
 import numpy as np
+import pandas as pd
 
 from bayeslmm.errors import DataError
 from bayeslmm.frames import Column, Table, read, where
@@ -32,22 +33,27 @@ def read_weights(weights: object | None, data: object, table: Table) -> Column |
     if weights is None:
         return None
     if isinstance(weights, str):
-        column = read(data, [weights], "the weights are").columns[weights]
+        column = read(data, [weights], "the weights ask for").columns[weights]
     else:
         column = _array(weights, table)
     if column.kind != "number":
-        raise DataError(f"the weights {column.name!r} are not numbers; they hold {column.kind}s")
+        raise DataError(f"the weights {column.name!r} are not numbers; they hold text or dates")
     bad = ~column.missing & (np.where(column.missing, 1, column.values) <= 0)
     if bad.any():
         lowest = np.min(column.values[bad])
         raise DataError(
-            f"weights are positive, and {column.name!r} is {lowest:g} or similar in "
-            f"{where(bad, table.index)}; to leave a row out remove it, or make its weight missing"
+            f"weights are positive, and {column.name!r} is not in {where(bad, table.index)}, the "
+            f"lowest being {lowest:g}; to leave a row out remove it, or make its weight missing"
         )
     return column
 
 
 def _array(weights: object, table: Table) -> Column:
+    if isinstance(weights, pd.Series) and not weights.index.equals(table.index):
+        raise DataError(
+            "the weights are a pandas Series whose index is not that of the data, so it is not "
+            "clear which row a weight belongs to; align them, or pass weights.to_numpy()"
+        )
     series = nw.from_native(weights, series_only=True, pass_through=True)
     values = series.to_pandas() if isinstance(series, nw.Series) else weights
     array = np.asarray(values)
