@@ -1,0 +1,297 @@
+"""What is wrong with a fit, in plain words, and what to try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayeslmm import printing
+
+if TYPE_CHECKING:
+    from bayeslmm.design import Design, GroupingFactor
+    from bayeslmm.likelihood_fit import LikelihoodFit
+    from bayeslmm.posterior_fit import PosteriorFit
+
+__all__ = ["Diagnosis", "Finding", "of_likelihood", "of_posterior"]
+
+_ESS_PER_CHAIN = 100
+_R_HAT = 1.01
+_SINGULAR = 1e-4
+"""A direction of G is singular when its sd is below this fraction of the largest one's."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing worth knowing about a fit.
+
+    Attributes
+    ----------
+    severity : {"note", "warning", "error"}
+        Whether it is good to know, says that the model fits badly to the data at hand, or that
+        the numbers should not be used.
+    what : str
+        What was found.
+    where : str
+        The parameters, columns or groups concerned.
+    remedy : str
+        What to try; empty where there is nothing to do.
+    """
+
+    severity: Literal["note", "warning", "error"]
+    what: str
+    where: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        return f"{self.what}{place}" + (f". {self.remedy}" if self.remedy else "")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Diagnosis:
+    """What `diagnose` found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        The most serious first.
+    """
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing but notes was found."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+    def frame(self) -> pd.DataFrame:
+        """The findings as a frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``severity``, ``what``, ``where``, ``remedy``.
+        """
+        names = ("severity", "what", "where", "remedy")
+        return pd.DataFrame(
+            {
+                name: pd.Series([getattr(f, name) for f in self.findings], dtype=object)
+                for name in names
+            }
+        )
+
+    def __repr__(self) -> str:
+        return printing.as_text(printing.of_diagnosis(self))
+
+    def _repr_html_(self) -> str:
+        return printing.as_html(printing.of_diagnosis(self))
+
+
+def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
+    """Diagnose a fit by REML or ML.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit
+
+    Returns
+    -------
+    Diagnosis
+    """
+    from bayeslmm.likelihood import Status
+
+    findings = _of_design(fit.model.design)
+    if not fit.status.ok:
+        words = fit.status.value.replace("; ", ". ").replace(": ", ". ").split(". ")
+        what, *rest = words
+        findings.append(
+            Finding(
+                "error",
+                f"the optimiser {what}" if fit.status is Status.NO_PROGRESS else what,
+                fit.method.upper(),
+                ". ".join(rest),
+            )
+        )
+    if fit.status is Status.SINGULAR:
+        for factor in fit.model.design.factors:
+            findings += _singular(factor, fit.G(factor.name).to_numpy())
+    return _sorted(findings)
+
+
+def of_posterior(fit: PosteriorFit) -> Diagnosis:
+    """Diagnose a fit by NUTS.
+
+    Parameters
+    ----------
+    fit : PosteriorFit
+
+    Returns
+    -------
+    Diagnosis
+    """
+    findings = _of_design(fit.model.design)
+    chains, draws = fit.draws.theta.shape[:2]
+    settings = fit.draws.settings
+    names = [f"beta[{name}]" for name in fit.model.design.coef]
+    table = pd.DataFrame(fit.convergence, index=[*names, *fit.model.parameters.names])
+    if (chains, draws) != (settings.chains, settings.draws):
+        findings.append(
+            Finding(
+                "warning",
+                f"sampling was interrupted after {draws} of {settings.draws} draws",
+                f"{chains} of {settings.chains} chains",
+                "Fit again without interrupting for all draws",
+            )
+        )
+    divergent = int(fit.draws.stats["diverging"].sum())
+    if divergent:
+        findings.append(
+            Finding(
+                "error",
+                f"{divergent} of {chains * draws} draws diverged, so parts of the posterior may "
+                "be missing",
+                _suspect(fit),
+                "Raise target_accept to 0.95 or 0.99, or give the parameter named a more "
+                "informative prior",
+            )
+        )
+    mixed = table[table["r_hat"] > _R_HAT]
+    if len(mixed):
+        worst = mixed["r_hat"].max()
+        findings.append(
+            Finding(
+                "error",
+                f"the chains have not mixed: R̂ is up to {worst:.3f}, and should be below {_R_HAT}",
+                _listed(mixed["r_hat"].sort_values(ascending=False).index),
+                "Raise tune and draws to 1000 or more; if that does not help, look at "
+                "plot.trace() and simplify the model",
+            )
+        )
+    # not a number where there are too few draws to tell
+    few = table[~(table["ess_bulk"] >= _ESS_PER_CHAIN * chains)].fillna({"ess_bulk": 0.0})
+    if len(few):
+        fewest = few["ess_bulk"].min()
+        factor = int(np.ceil(1.5 * _ESS_PER_CHAIN * chains / max(fewest, 1.0)))
+        findings.append(
+            Finding(
+                "error",
+                f"too few effective draws: {fewest:.0f} where {_ESS_PER_CHAIN} a chain are needed",
+                _listed(few["ess_bulk"].sort_values().index),
+                f"Raise draws to {min(factor, 50) * draws}",
+            )
+        )
+    depth = fit.draws.stats.get("reached_max_treedepth")
+    if depth is not None and depth.mean() > 0.01:
+        findings.append(
+            Finding(
+                "warning",
+                f"{100 * depth.mean():.0f}% of the draws used the longest path allowed",
+                "",
+                "Rescale predictors that differ by orders of magnitude, or raise tune",
+            )
+        )
+    return _sorted(findings)
+
+
+def _of_design(design: Design) -> list[Finding]:
+    findings = []
+    if design.dropped:
+        findings.append(
+            Finding(
+                "warning",
+                "columns of X that others determine were left out",
+                ", ".join(design.dropped),
+                "Leave out a term; the coefficients that remain depend on which",
+            )
+        )
+    if design.n_dropped:
+        counts = ", ".join(f"{name} {count}" for name, count in design.missing.items())
+        findings.append(
+            Finding(
+                "note",
+                f"{_count(design.n_dropped, 'row')} with missing values dropped",
+                f"missing: {counts}",
+                "",
+            )
+        )
+    return findings
+
+
+def _singular(factor: GroupingFactor, G: np.ndarray) -> list[Finding]:
+    """The directions in which the effects of a factor do not vary."""
+    findings = []
+    for bar in factor.bars:
+        here = slice(bar.start, bar.stop)
+        effects = factor.effects[here]
+        # in units of the response, so that effects can be compared
+        scale = np.sqrt(np.mean(factor.Z[:, here] ** 2, axis=0))
+        values, vectors = np.linalg.eigh(np.outer(scale, scale) * G[here, here])
+        for value, vector in zip(values, vectors.T, strict=True):
+            if np.sqrt(max(value, 0.0)) > _SINGULAR * np.sqrt(max(values[-1], 1e-300)):
+                continue
+            weights = vector * scale
+            shares = np.abs(vector)
+            involved = np.flatnonzero(shares > 0.01)
+            if len(involved) == 1:
+                name = effects[int(involved[0])]
+                findings.append(
+                    Finding(
+                        "warning",
+                        f"the variance of {name} over {factor.name} is zero",
+                        bar.text,
+                        f"Leave {name} out of {bar.text}, or fit by 'nuts' with a prior for "
+                        f"sd_{factor.name}[{name}]",
+                    )
+                )
+                continue
+            combination = _combination(weights[involved], [effects[i] for i in involved])
+            remedy = (
+                f"Leave an effect out of {bar.text}, write it with ||, or fit by 'nuts' with a "
+                f"prior for corr_{factor.name}"
+            )
+            what = f"a combination of effects over {factor.name} does not vary: {combination}"
+            if len(involved) == 2:
+                sign = "-1" if weights[involved[0]] * weights[involved[1]] > 0 else "1"
+                a, b = (effects[i] for i in involved)
+                what = f"the correlation of {a} and {b} over {factor.name} is {sign}"
+            findings.append(Finding("warning", what, bar.text, remedy))
+    return findings
+
+
+def _combination(weights: np.ndarray, effects: list[str]) -> str:
+    """Weights and effects as a sum: "0.71 Intercept - 0.7 Days"."""
+    weights = weights / weights[np.argmax(np.abs(weights))]
+    text = ""
+    for weight, effect in zip(weights, effects, strict=True):
+        sign = " - " if weight < 0 else " + "
+        text += (sign if text else sign.strip(" +")) + f"{abs(weight):.3g} {effect}"
+    return text
+
+
+def _suspect(fit: PosteriorFit) -> str:
+    """The covariance parameter whose divergent draws stand out most from the others."""
+    diverging = fit.draws.stats["diverging"].astype(bool)
+    theta = fit.draws.theta
+    if diverging.all() or theta.shape[-1] == 1:
+        return fit.model.parameters.names[0]
+    ranks = pd.DataFrame(theta.reshape(-1, theta.shape[-1])).rank(pct=True).to_numpy()
+    distance = np.abs(ranks[diverging.ravel()].mean(axis=0) - 0.5)
+    return f"mostly at extreme values of {fit.model.parameters.names[int(distance.argmax())]}"
+
+
+def _listed(names: pd.Index) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(str, names[:_SHOWN])) + more
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def _sorted(findings: list[Finding]) -> Diagnosis:
+    order = ("error", "warning", "note")
+    return Diagnosis(tuple(sorted(findings, key=lambda finding: order.index(finding.severity))))

@@ -1,0 +1,596 @@
+"""The result interface: what a fit offers, whichever way it was made.
+
+Every table, prediction and matrix is written here once, on top of a few primitives by which
+`LikelihoodFit` and `PosteriorFit` differ: how they estimate linear functions of (beta, u) and the
+covariance parameters theta.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayeslmm import printing
+from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.frames import level_label
+from bayeslmm.linear import Estimates, Functions
+from bayeslmm.prediction import functions_of_data, functions_of_rows
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from bayeslmm.design import GroupingFactor
+    from bayeslmm.diagnose import Diagnosis
+    from bayeslmm.model import Model
+    from bayeslmm.plots import Plots
+
+type Array = np.ndarray
+
+_INTERVALS = (None, "mean", "new")
+_RESIDUALS = ("response", "pearson", "standardized")
+
+
+class Fit(ABC):
+    """A fitted model: the interface that `LikelihoodFit` and `PosteriorFit` share.
+
+    An estimate with its uncertainty is always four columns: ``estimate``, ``std_error``, ``lower``
+    and ``upper``. From REML or ML they are the estimate, its standard error and a confidence
+    interval; from NUTS the posterior mean, the posterior standard deviation and an equal-tailed
+    interval. Numbers in frames are unrounded.
+
+    Attributes
+    ----------
+    model : Model
+        What was fitted.
+    """
+
+    model: Model
+
+    @property
+    @abstractmethod
+    def method(self) -> Literal["reml", "ml", "nuts"]:
+        """How the model was fitted."""
+
+    @property
+    @abstractmethod
+    def _beta(self) -> Array:
+        """Estimates of beta; (p,)."""
+
+    @property
+    @abstractmethod
+    def _u(self) -> tuple[Array, ...]:
+        """Estimates of u; (levels, q), one a factor."""
+
+    @property
+    @abstractmethod
+    def _moments(self) -> tuple[dict[str, Array], float]:
+        """Estimates of G of one level by factor, and of the residual variance σ²."""
+
+    @abstractmethod
+    def _linear(self, functions: Functions, level: float) -> Estimates:
+        """Estimate linear functions of (beta, u)."""
+
+    @abstractmethod
+    def _effects(self, position: int, level: float) -> Estimates:
+        """Estimate the random effects of a factor, by level and within it by effect."""
+
+    @abstractmethod
+    def _parameters(self, level: float) -> Estimates:
+        """Estimate theta."""
+
+    @abstractmethod
+    def _statistics(self) -> dict[str, Array]:
+        """The path's own columns of `summary`, for beta and theta."""
+
+    @abstractmethod
+    def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
+        """Values of beta (n, p), M (n, q, q) by factor and sigma (n,) to simulate from."""
+
+    @abstractmethod
+    def diagnose(self) -> Diagnosis:
+        """Say what is wrong with the fit, in plain words, and what to try.
+
+        Returns
+        -------
+        Diagnosis
+            Prints well; its `findings` can be read by a program.
+        """
+
+    # -- estimates ------------------------------------------------------------------------------
+
+    @cached_property
+    def beta(self) -> pd.Series:
+        """Estimates of the coefficients, by name, in units of the response per unit of X."""
+        return pd.Series(self._beta, index=pd.Index(self.model.design.coef, name="coef"))
+
+    @cached_property
+    def theta(self) -> pd.Series:
+        """Estimates of the covariance parameters, by the names of `summary`."""
+        names = pd.Index(self.model.parameters.names, name="parameter")
+        return pd.Series(self._parameters(0.95).estimate, index=names)
+
+    @property
+    def sigma(self) -> float:
+        """Estimate of the residual standard deviation, for a weight of one."""
+        return float(self.theta["sigma"])
+
+    @cached_property
+    def u(self) -> dict[str, pd.DataFrame]:
+        """Estimates of the random effects: by factor, a frame of levels × effects."""
+        return {
+            factor.name: pd.DataFrame(
+                u,
+                index=pd.Index(factor.levels, name=factor.name),
+                columns=pd.Index(factor.effects, name="effect"),
+            )
+            for factor, u in zip(self.model.design.factors, self._u, strict=True)
+        }
+
+    # -- tables ---------------------------------------------------------------------------------
+
+    def summary(self, level: float = 0.95) -> pd.DataFrame:
+        """Coefficients and covariance parameters.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per parameter, named ``beta[Days]``, ``sd_Subject[Days]``,
+            ``corr_Subject[Intercept, Days]``, ``sigma``. After the four columns come ``df``, ``t``
+            and ``p`` from REML and ML (normal approximation, so `df` is infinite; none for
+            variances), or ``ess_bulk``, ``ess_tail``, ``r_hat`` and ``mcse`` from NUTS.
+
+        Raises
+        ------
+        ArgumentError
+            If `level` is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").summary()[["estimate", "std_error"]].round(2)
+                               estimate  std_error
+        parameter
+        beta[Intercept]          251.41       9.75
+        beta[Days]                10.47       0.80
+        sd_Subject[Intercept]     37.12       6.79
+        sigma                     30.99       1.73
+        """
+        _check_level(level)
+        fixed, random = self._fixed(level), self._parameters(level)
+        names = [f"beta[{name}]" for name in self.model.design.coef]
+        columns = {
+            name: np.concatenate([values, random.columns()[name]])
+            for name, values in fixed.columns().items()
+        }
+        index = pd.Index([*names, *self.model.parameters.names], name="parameter")
+        return pd.DataFrame(columns | self._statistics(), index=index)
+
+    def fixef(self, level: float = 0.95) -> pd.DataFrame:
+        """The coefficients beta.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by coefficient: ``estimate``, ``std_error``, ``lower``, ``upper``. Standard
+            errors of the likelihood fits are those of generalised least squares at theta.
+        """
+        _check_level(level)
+        index = pd.Index(self.model.design.coef, name="coef")
+        return pd.DataFrame(self._fixed(level).columns(), index=index)
+
+    def varcorr(self, level: float = 0.95) -> pd.DataFrame:
+        """Standard deviations and correlations of the random effects, and of the residual.
+
+        Parameters
+        ----------
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``group`` ("Residual" for the residual), ``kind`` ("sd" or "corr"), ``effect_1``,
+            ``effect_2`` (None for a standard deviation), then ``estimate``, ``std_error``,
+            ``lower``, ``upper``. Where an estimate is on the boundary it has no standard error
+            and no interval, which are NaN.
+        """
+        _check_level(level)
+        rows: list[tuple[str, str, str | None, str | None]] = []
+        for block in self.model.parameters.blocks:
+            for label in block.labels:
+                if block.factor is None:
+                    rows.append(("Residual", "sd", None, None))
+                elif isinstance(label, str):
+                    rows.append((block.factor, "sd", label, None))
+                else:
+                    rows.append((block.factor, "corr", *label))
+        labels = pd.DataFrame(rows, columns=["group", "kind", "effect_1", "effect_2"], dtype=object)
+        return labels.assign(**self._parameters(level).columns())
+
+    def ranef(self, group: str | None = None, level: float = 0.95) -> pd.DataFrame:
+        """The random effects u.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; all of them by default.
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``group``, ``level``, ``effect``, ``estimate``, ``std_error``, ``lower``, ``upper``.
+            Likelihood fits give BLUPs with their standard deviations given y and theta at beta
+            known, as lme4 does.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such grouping factor.
+        """
+        _check_level(level)
+        parts = []
+        for position, factor in self._positions(group):
+            q = len(factor.effects)
+            labels = _labels(factor, np.repeat(factor.levels, q), factor.effects)
+            parts.append(labels.assign(**self._effects(position, level).columns()))
+        return _stacked(parts)
+
+    def coef(self, group: str | None = None, level: float = 0.95) -> pd.DataFrame:
+        """The coefficients of each level: beta plus the level's random effects of the same name.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; all of them by default.
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``group``, ``level``, ``effect``, ``estimate``, ``std_error``, ``lower``, ``upper``.
+            An effect that is only random or only fixed stands alone. Standard errors count the
+            uncertainty of beta and u together.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such grouping factor.
+        """
+        _check_level(level)
+        design = self.model.design
+        parts = []
+        for _, factor in self._positions(group):
+            names = (*design.coef, *(e for e in factor.effects if e not in design.coef))
+            levels = len(factor.levels)
+            X = (np.array(names)[:, None] == np.array(design.coef)).astype(float)
+            Z = (np.array(names)[:, None] == np.array(factor.effects)).astype(float)
+            functions = Functions.of(
+                design.factors,
+                np.tile(X.reshape(len(names), -1), (levels, 1)),
+                {factor.name: np.repeat(np.arange(levels, dtype=np.int32), len(names))},
+                {factor.name: np.tile(Z, (levels, 1))},
+            )
+            labels = _labels(factor, np.repeat(factor.levels, len(names)), names)
+            parts.append(labels.assign(**self._linear(functions, level).columns()))
+        return _stacked(parts)
+
+    # -- covariance matrices --------------------------------------------------------------------
+
+    def G(self, group: str | None = None) -> pd.DataFrame:
+        """Covariance matrix of the random effects of one level.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; needed when there are several.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Effect × effect, in squared units; from NUTS the posterior mean of the matrix.
+        """
+        factor = self._factor(group)
+        return pd.DataFrame(self._moments[0][factor.name], factor.effects, factor.effects)
+
+    def R(self, level: object, group: str | None = None) -> pd.DataFrame:
+        """Covariance matrix of the residuals of the rows of one level.
+
+        Parameters
+        ----------
+        level : str
+            A level of a grouping factor.
+        group : str, optional
+            The grouping factor; needed when several have such a level.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Row × row, labelled as the data are.
+        """
+        rows = self._rows(level, group)
+        weights = self.model.design.weights
+        variances = np.ones(len(rows)) if weights is None else 1 / weights[rows]
+        return self._square(np.diag(self._moments[1] * variances), rows)
+
+    def V(self, level: object, group: str | None = None) -> pd.DataFrame:
+        """Covariance matrix ZGZ' + R of the responses of the rows of one level.
+
+        Parameters
+        ----------
+        level : str
+            A level of a grouping factor.
+        group : str, optional
+            The grouping factor; needed when several have such a level.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Row × row, labelled as the data are. The effects of all grouping factors count.
+        """
+        rows = self._rows(level, group)
+        V = self.R(level, group).to_numpy().copy()
+        for factor in self.model.design.factors:
+            Z, codes = factor.Z[rows], factor.codes[rows]
+            together = codes[:, None] == codes
+            V += np.where(together, Z @ self._moments[0][factor.name] @ Z.T, 0.0)
+        return self._square(V, rows)
+
+    # -- predictions ----------------------------------------------------------------------------
+
+    def predict(
+        self,
+        data: object | None = None,
+        groups: str | Sequence[str] = "all",
+        new_levels: Literal["error", "zero", "sample"] = "error",
+        interval: Literal["mean", "new"] | None = None,
+        level: float = 0.95,
+        weights: object | None = None,
+    ) -> pd.DataFrame:
+        """Predict the response.
+
+        Parameters
+        ----------
+        data : data frame, optional
+            New rows; the response is not needed. By default the rows that were fitted.
+        groups : "all", "none" or list of str
+            The grouping factors whose random effects count.
+        new_levels : {"error", "zero", "sample"}
+            What to do with levels that were not fitted: refuse them, take their effects as zero,
+            or as drawn from N(0, G), which leaves the estimate and adds their variance.
+        interval : {"mean", "new"}, optional
+            For the mean of such rows, or for a new observation, which adds the residual variance.
+        level : float
+            Of the interval.
+        weights : str or array_like, optional
+            Weights of new rows, for ``interval="new"`` of a model with weights; by default the
+            column that the model's weights came from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Aligned with the rows of `data`; without data, with the rows that were fitted, which
+            are those without missing values. ``estimate``, and with an interval ``std_error``,
+            ``lower``, ``upper``. Likelihood fits give prediction errors at theta; intervals from
+            NUTS of new levels and observations use random numbers of the fit's seed.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown option or grouping factor.
+        DataError
+            For missing columns or values, and levels that were not fitted.
+        """
+        _check_level(level)
+        if interval not in _INTERVALS:
+            raise ArgumentError(unknown_name("interval", interval, ["mean", "new"]))
+        noise = interval == "new"
+        if data is None:
+            if weights is not None:
+                raise ArgumentError("`weights` are for new `data`; the rows fitted have theirs.")
+            functions = functions_of_rows(self.model, groups, noise=noise)
+            index = self.model.design.index
+        else:
+            functions, index = functions_of_data(
+                self.model, data, groups, new_levels, noise=noise, weights=weights
+            )
+        if interval is None:
+            return pd.DataFrame({"estimate": functions.values(self._beta, self._u)}, index=index)
+        return pd.DataFrame(self._linear(functions, level).columns(), index=index)
+
+    def fitted(self) -> pd.Series:
+        """Fitted values, with all random effects and offsets.
+
+        Returns
+        -------
+        pandas.Series
+            Aligned with the rows that were fitted: rows with missing values have none.
+        """
+        values = functions_of_rows(self.model).values(self._beta, self._u)
+        return pd.Series(values, index=self.model.design.index, name="fitted")
+
+    def residuals(
+        self, kind: Literal["response", "pearson", "standardized"] = "response"
+    ) -> pd.Series:
+        """Differences between response and fitted values.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "standardized"}
+            As they are; times the square root of the weight; that divided by sigma.
+
+        Returns
+        -------
+        pandas.Series
+            Aligned with the rows that were fitted: rows with missing values have none.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown kind.
+        """
+        if kind not in _RESIDUALS:
+            raise ArgumentError(unknown_name("kind of residuals", kind, _RESIDUALS))
+        design = self.model.design
+        values = design.y - self.fitted().to_numpy()
+        if kind != "response" and design.weights is not None:
+            values = values * np.sqrt(design.weights)
+        if kind == "standardized":
+            values = values / self.sigma
+        return pd.Series(values, index=design.index, name="residual")
+
+    def simulate(self, n: int = 1, random_seed: int | None = None) -> pd.DataFrame:
+        """Simulate responses of the rows that were fitted, with new random effects and residuals.
+
+        Parameters
+        ----------
+        n : int
+            How many responses.
+        random_seed : int, optional
+            For the same numbers again.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per simulation, a column per row of the data. From REML or ML every simulation
+            is at the estimates; from NUTS each is at another draw of the parameters.
+
+        Raises
+        ------
+        ArgumentError
+            If `n` is not a positive whole number.
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ArgumentError(f"`n` should be a whole number of 1 or more, got {n!r}.")
+        design = self.model.design
+        rng = np.random.default_rng(random_seed)
+        beta, M, sigma = self._truths(int(n), rng)
+        u = tuple(
+            sigma[:, None, None]
+            * np.einsum(
+                "sij,slj->sli",
+                m,
+                rng.standard_normal((n, len(factor.levels), len(factor.effects))),
+            )
+            for factor, m in zip(design.factors, M, strict=True)
+        )
+        functions = functions_of_rows(self.model, noise=True)
+        y = functions.values(beta, u)
+        y += np.sqrt(functions.noise) * sigma[:, None] * rng.standard_normal(y.shape)
+        index = pd.RangeIndex(n, name="simulation")
+        return pd.DataFrame(y, index=index, columns=design.index)
+
+    # -- what other modules do with a fit -------------------------------------------------------
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of the fit, as methods: ``fit.plot.trellis()``."""
+        from bayeslmm.plots import Plots
+
+        return Plots(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fit to a file that `bayeslmm.load` reads; loading runs no code of the file.
+
+        Parameters
+        ----------
+        path : path
+            Usually ending in ``.nc``.
+        """
+        from bayeslmm import storage
+
+        storage.save(self, path)
+
+    def __repr__(self) -> str:
+        return printing.as_text(printing.of_fit(self))
+
+    def _repr_html_(self) -> str:
+        return printing.as_html(printing.of_fit(self))
+
+    # -- what the above share -------------------------------------------------------------------
+
+    def _fixed(self, level: float) -> Estimates:
+        design = self.model.design
+        return self._linear(Functions.of(design.factors, np.eye(len(design.coef))), level)
+
+    def _factor(self, group: str | None) -> GroupingFactor:
+        factors = self.model.design.factors
+        if group is None and len(factors) == 1:
+            return factors[0]
+        names = [factor.name for factor in factors]
+        if group is None and names:
+            raise ArgumentError(f"`group` is needed where there are several: one of {names}.")
+        if group not in names:
+            raise ArgumentError(unknown_name("group", group, names))
+        return factors[names.index(group)]
+
+    def _positions(self, group: str | None) -> list[tuple[int, GroupingFactor]]:
+        factors = self.model.design.factors
+        if group is None:
+            return list(enumerate(factors))
+        factor = self._factor(group)
+        return [(factors.index(factor), factor)]
+
+    def _rows(self, level: object, group: str | None) -> Array:
+        """Positions of the rows of a level."""
+        label = level_label(level)
+        factors = self.model.design.factors
+        if group is not None or len(factors) == 1:
+            among = [self._factor(group)]
+        else:
+            among = [factor for factor in factors if label in factor.levels]
+        if len(among) > 1:
+            names = [factor.name for factor in among]
+            raise ArgumentError(f"several groups have a level {label!r}: give `group`, of {names}.")
+        if not among or label not in among[0].levels:
+            valid: Any = among[0].levels if among else [x for f in factors for x in f.levels]
+            raise ArgumentError(unknown_name("level", label, valid))
+        return np.flatnonzero(among[0].codes == among[0].levels.index(label))
+
+    def _square(self, matrix: Array, rows: Array) -> pd.DataFrame:
+        index = self.model.design.index[rows]
+        return pd.DataFrame(matrix, index=index, columns=index)
+
+
+def _check_level(level: float) -> None:
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+        raise ArgumentError(
+            f"`level` is the probability of the intervals, between 0 and 1, got {level!r}."
+        )
+
+
+def _labels(factor: GroupingFactor, levels: Array, effects: Sequence[str]) -> pd.DataFrame:
+    """The label columns of a table with a row for each level and effect."""
+    return pd.DataFrame(
+        {
+            "group": pd.Series([factor.name] * len(levels), dtype=object),
+            "level": pd.Series(levels, dtype=object),
+            "effect": pd.Series(list(effects) * len(factor.levels), dtype=object),
+        }
+    )
+
+
+def _stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    if parts:
+        return pd.concat(parts, ignore_index=True)
+    labels = pd.DataFrame({name: pd.Series(dtype=object) for name in ("group", "level", "effect")})
+    empty = np.empty(0)
+    return labels.assign(**Estimates(empty, empty, empty, empty).columns())

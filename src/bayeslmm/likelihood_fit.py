@@ -1,0 +1,196 @@
+"""A fit by REML or ML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from bayeslmm.errors import ArgumentError
+from bayeslmm.fits import Array, Fit
+from bayeslmm.linear import Estimates
+
+if TYPE_CHECKING:
+    from bayeslmm.diagnose import Diagnosis
+    from bayeslmm.likelihood import Optimum, Status, Step
+    from bayeslmm.linear import Functions
+    from bayeslmm.model import Model
+
+__all__ = ["LikelihoodFit"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LikelihoodFit(Fit):
+    """Estimates by restricted or full maximum likelihood; made by ``model.fit("reml")`` or "ml".
+
+    Standard errors of coefficients and predictions are those at the estimated theta; standard
+    errors and intervals of theta come from the curvature of the log-likelihood in log(sd) and
+    Fisher's z of a correlation, mapped back. A parameter on the boundary has none.
+
+    Attributes
+    ----------
+    model : Model
+        What was fitted.
+    optimum : Optimum
+        What the optimiser found, with status, trace, Hessian and time.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff")).fit("reml")
+    >>> round(fit.loglik, 3), round(fit.aic, 3)
+    (-159.827, 325.654)
+    """
+
+    model: Model
+    optimum: Optimum
+
+    @property
+    def method(self) -> Literal["reml", "ml"]:
+        """Which likelihood was maximised."""
+        return self.optimum.method
+
+    @property
+    def status(self) -> Status:
+        """How the optimiser ended; its value says it in words."""
+        return self.optimum.status
+
+    @property
+    def trace(self) -> tuple[Step, ...]:
+        """The iterations of the optimiser."""
+        return self.optimum.trace
+
+    @property
+    def loglik(self) -> float:
+        """The log-likelihood at its maximum: restricted for REML, so that it depends on X."""
+        return -0.5 * self.optimum.criterion
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of coefficients and covariance parameters."""
+        return self.model.equations.p + len(self.model.parameters)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, -2 loglik + 2 n_parameters."""
+        return self.optimum.criterion + 2 * self.n_parameters
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, -2 loglik + log(rows) n_parameters, for REML too as lme4 has it."""
+        return self.optimum.criterion + np.log(self.model.equations.n) * self.n_parameters
+
+    @property
+    def posterior(self) -> NoReturn:
+        """A point estimate has no draws: asking for them is an error that says what has."""
+        raise ArgumentError(
+            f"a fit by {self.method.upper()} is a point estimate and has no draws; fit the model "
+            "with `model.fit('nuts')` for a posterior, or use `simulate()` for new responses."
+        )
+
+    def diagnose(self) -> Diagnosis:
+        """Say what is wrong with the fit: status, singular directions, dropped columns and rows.
+
+        Returns
+        -------
+        Diagnosis
+        """
+        from bayeslmm.diagnose import of_likelihood
+
+        return of_likelihood(self)
+
+    @cached_property
+    def _solution(self) -> tuple[Array, Array]:
+        return self.model.equations.solve(self.optimum.M)
+
+    @property
+    def _beta(self) -> Array:
+        return self._solution[0]
+
+    @cached_property
+    def _u(self) -> tuple[Array, ...]:
+        return tuple(self.model.equations.split_u(self._solution[1]).values())
+
+    @cached_property
+    def _M(self) -> list[Array]:
+        return self.model.equations.split_M(self.optimum.M)
+
+    @cached_property
+    def _moments(self) -> tuple[dict[str, Array], float]:
+        sigma = self.optimum.sigma
+        return self.model.equations.covariances(self.optimum.M, sigma), sigma**2
+
+    def _linear(self, functions: Functions, level: float) -> Estimates:
+        M, sigma = self.optimum.M, self.optimum.sigma
+        variance = self.model.equations.var_linear(
+            M, sigma, functions.X, functions.codes, functions.Z
+        )
+        if not functions.certain:
+            variance = variance + functions.variance(self._M, sigma)
+        estimate = functions.values(self._beta, self._u)
+        return Estimates.normal(estimate, np.sqrt(variance), level)
+
+    @cached_property
+    def _conditional_sd(self) -> tuple[Array, ...]:
+        variances = self.model.equations.var_u(self.optimum.M, self.optimum.sigma, beta_known=True)
+        return tuple(
+            np.sqrt(np.diagonal(blocks, axis1=1, axis2=2)).ravel() for blocks in variances.values()
+        )
+
+    def _effects(self, position: int, level: float) -> Estimates:
+        return Estimates.normal(self._u[position].ravel(), self._conditional_sd[position], level)
+
+    def _parameters(self, level: float) -> Estimates:
+        theta = self.optimum.theta
+        corr = np.array([kind == "corr" for kind in self.model.parameters.kinds])
+        vcov = np.diag(self.optimum.vcov)
+        sd = np.sqrt(np.where(vcov >= 0, vcov, np.nan))
+        half = float(ndtri((1 + level) / 2)) * sd
+        with np.errstate(divide="ignore", invalid="ignore"):
+            working = np.where(corr, np.arctanh(np.where(corr, theta, 0.0)), np.log(theta))
+            lower = np.where(corr, np.tanh(working - half), np.exp(working - half))
+            upper = np.where(corr, np.tanh(working + half), np.exp(working + half))
+        std_error = np.where(corr, 1 - theta**2, theta) * sd
+        return Estimates(np.where(self._undefined, np.nan, theta), std_error, lower, upper)
+
+    @cached_property
+    def _undefined(self) -> Array:
+        """Correlations with an effect whose variance is zero."""
+        parameters, optimum = self.model.parameters, self.optimum
+        undefined = np.zeros(len(parameters), dtype=bool)
+        for block in parameters.blocks:
+            if block.kind != "corr" or block.factor is None:
+                continue
+            sds = parameters.find(block.factor, block.bar, "sd")
+            if sds is None:
+                continue
+            zero = {
+                label
+                for label, at in zip(sds.labels, range(sds.start, sds.stop), strict=True)
+                if optimum.boundary[at]
+            }
+            undefined[block.start : block.stop] = [
+                bool(zero.intersection(pair)) for pair in block.labels
+            ]
+        return undefined
+
+    def _statistics(self) -> dict[str, Array]:
+        p, k = self.model.equations.p, len(self.model.parameters)
+        fixed = self._fixed(0.95)
+        t = fixed.estimate / fixed.std_error
+        nan = np.full(k, np.nan)
+        return {
+            "df": np.concatenate([np.full(p, np.inf), nan]),
+            "t": np.concatenate([t, nan]),
+            "p": np.concatenate([2 * ndtr(-np.abs(t)), nan]),
+        }
+
+    def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
+        return (
+            np.tile(self._beta, (n, 1)),
+            tuple(np.tile(m, (n, 1, 1)) for m in self._M),
+            np.full(n, self.optimum.sigma),
+        )

@@ -1,0 +1,355 @@
+"""`Model`: a formula compiled with its data, and the ways to fit it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
+
+import numpy as np
+
+from bayeslmm import printing
+from bayeslmm.design import compile_design
+from bayeslmm.equations import Equations
+from bayeslmm.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ConvergenceWarning,
+    DataError,
+    unknown_name,
+)
+from bayeslmm.first_run import say_if_compiling
+from bayeslmm.frames import _to_pandas
+from bayeslmm.likelihood import optimise
+from bayeslmm.likelihood_fit import LikelihoodFit
+from bayeslmm.parameters import Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    import pandas as pd
+    import pymc as pm
+
+    from bayeslmm.design import Design
+    from bayeslmm.posterior_fit import PosteriorFit
+    from bayeslmm.prior_table import PriorTable
+
+__all__ = ["Model"]
+
+_METHODS = ("nuts", "reml", "ml")
+_SAMPLERS = ("nutpie", "pymc")
+
+
+class Model:
+    """A linear mixed model: a formula, its data, and priors.
+
+    Immutable; the formula is evaluated once, and everything else is derived from it on demand.
+
+    Parameters
+    ----------
+    formula : str
+        In lme4's language: ``"Reaction ~ Days + (Days | Subject)"``. Without a bar it is an
+        ordinary linear model.
+    data : data frame
+        pandas, polars, pyarrow, any frame that narwhals reads, or a dictionary of columns. Rows
+        with a missing value in any variable of the model are dropped, and counted.
+    priors : mapping or frame, optional
+        Priors by the names that parameters have in ``summary()``; the others have weakly
+        informative ones. `priors` shows all. REML and ML do not use them.
+    weights : str or array_like, optional
+        A column, or a number per row; the residual variance is σ²/weight.
+
+    Raises
+    ------
+    FormulaError
+        For a formula that cannot be read.
+    DataError
+        For columns that are absent or cannot be used.
+    DesignError
+        For a model that these data cannot identify.
+    PriorError
+        For priors that do not fit.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+    >>> model.design.coef
+    ('Intercept', 'Days')
+    >>> model.fit("reml").fixef()["estimate"].round(2).to_dict()
+    {'Intercept': 251.41, 'Days': 10.47}
+    """
+
+    design: Design
+    """Response, X, grouping factors, weights and offset of the rows that are used."""
+    data: pd.DataFrame
+    """The columns that the model uses, all rows; `design` has the rows without missing values."""
+    weights: str | np.ndarray | None
+    """Weights as given."""
+
+    def __init__(
+        self,
+        formula: str,
+        data: object,
+        priors: Mapping[str, object] | pd.DataFrame | PriorTable | None = None,
+        weights: object | None = None,
+    ) -> None:
+        design = compile_design(formula, data, weights)
+        column = isinstance(weights, str)
+        names = [*design.formula.columns, *([str(weights)] if column else [])]
+        state = self.__dict__
+        state["design"] = design
+        state["data"] = _used_columns(data, list(dict.fromkeys(names)))
+        state["weights"] = weights if weights is None or column else np.array(weights)
+        state["_given"] = priors
+        if priors is not None:
+            self.priors  # noqa: B018  checked here rather than when it is used
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(
+            f"a Model does not change; make another one, with `with_priors`, `with_response` or "
+            f"Model(...), instead of setting {name!r}"
+        )
+
+    def _with(self, **changes: object) -> Self:
+        """Another model that shares everything but what is given."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__ | changes)
+        return other
+
+    def _without(self, *names: str) -> Self:
+        """Another model that derives some of its properties anew."""
+        other = self._with()
+        for name in names:
+            other.__dict__.pop(name, None)
+        return other
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.design.formula.text
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """The covariance parameters theta: their names, kinds and order."""
+        return Parameters.of(self.design.factors)
+
+    @cached_property
+    def equations(self) -> Equations:
+        """The mixed-model equations, reduced to cross-products."""
+        say_if_compiling()
+        return Equations.of(self.design)
+
+    @cached_property
+    def priors(self) -> PriorTable:
+        """The prior of every parameter: a table that can be edited and passed back."""
+        from bayeslmm.prior_table import resolve
+
+        return resolve(self.__dict__["_given"], self.parameters, self.design)
+
+    @cached_property
+    def pymc(self) -> pm.Model:
+        """The ``pm.Model`` over theta, with beta and u integrated out."""
+        from bayeslmm.collapsed import collapsed_model
+
+        return collapsed_model(self.equations, self.priors, self.design.response)
+
+    def full_pymc(self) -> pm.Model:
+        """The textbook hierarchical ``pm.Model``, with beta, u and theta.
+
+        Returns
+        -------
+        pm.Model
+        """
+        from bayeslmm.full import full_model
+
+        return full_model(self.design, self.parameters, self.priors)
+
+    def with_priors(self, priors: Mapping[str, object] | pd.DataFrame | PriorTable | None) -> Self:
+        """The same model under other priors; nothing is compiled or evaluated again.
+
+        Parameters
+        ----------
+        priors : mapping or frame, optional
+            As for `Model`; they replace all priors given before.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        PriorError
+            For priors that do not fit.
+        """
+        other = self._without("priors", "pymc")._with(_given=priors)
+        other.priors  # noqa: B018
+        return other
+
+    def with_response(self, y: object) -> Self:
+        """The same model of another response; the formula is not evaluated again.
+
+        Priors that are scaled to the data are scaled to the new response.
+
+        Parameters
+        ----------
+        y : array_like of shape (n,)
+            A number for each row that is used, in the order of ``design.index``; on the scale of
+            the left side of the formula.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        DataError
+            If `y` has another length, is constant, or has values that are not finite.
+        """
+        try:
+            values = np.array(y, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ArgumentTypeError(f"`y` should be numbers, got {type(y).__name__}.") from None
+        n = len(self.design.y)
+        if values.shape != (n,):
+            raise DataError(
+                f"`y` should have a number for each of the {n} rows that are used, got the shape "
+                f"{values.shape}."
+            )
+        if not np.isfinite(values).all() or np.ptp(values) == 0:
+            raise DataError("`y` should be finite and not the same in every row.")
+        design = replace(self.design, y=values)
+        return self._without("priors", "pymc", "equations")._with(design=design)
+
+    @overload
+    def fit(self, method: Literal["reml", "ml"]) -> LikelihoodFit: ...
+
+    @overload
+    def fit(
+        self,
+        method: Literal["nuts"] = "nuts",
+        *,
+        random_seed: int | None = None,
+        draws: int | None = None,
+        tune: int | None = None,
+        chains: int | None = None,
+        cores: int | None = None,
+        target_accept: float | None = None,
+        sampler: Literal["nutpie", "pymc"] | None = None,
+        collapse: bool | None = None,
+        progress: bool | None = None,
+    ) -> PosteriorFit: ...
+
+    def fit(
+        self,
+        method: str = "nuts",
+        *,
+        random_seed: int | None = None,
+        draws: int | None = None,
+        tune: int | None = None,
+        chains: int | None = None,
+        cores: int | None = None,
+        target_accept: float | None = None,
+        sampler: str | None = None,
+        collapse: bool | None = None,
+        progress: bool | None = None,
+    ) -> LikelihoodFit | PosteriorFit:
+        """Fit the model.
+
+        Parameters
+        ----------
+        method : {"nuts", "reml", "ml"}
+            Sample the posterior, or maximise the restricted or the full likelihood. The options
+            that follow are for "nuts".
+        random_seed : int, optional
+            For the same draws again.
+        draws, tune : int, optional
+            Draws and warm-up draws of each chain; 1000 and 200.
+        chains : int, optional
+            4 by default.
+        cores : int, optional
+            Chains that run at once; all cores by default.
+        target_accept : float, optional
+            Acceptance probability that the step size aims at; 0.8.
+        sampler : {"nutpie", "pymc"}, optional
+            The package that samples; nutpie by default.
+        collapse : bool, optional
+            Whether to sample theta alone and to draw beta and u exactly given it, the default;
+            False samples the textbook model, which is slower and has the same posterior.
+        progress : bool, optional
+            Whether to show progress; by default on a terminal and in a notebook.
+
+        Returns
+        -------
+        LikelihoodFit or PosteriorFit
+            With the same tables, predictions and plots.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown method or option, or one that the method has no use for.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the estimates or draws should not be trusted yet.
+        InterruptedWarning
+            When Ctrl-C stopped sampling; the draws made until then are returned.
+        """
+        if not isinstance(method, str) or method not in _METHODS:
+            raise ArgumentError(unknown_name("method", method, _METHODS))
+        settings = {
+            "seed": random_seed,
+            "draws": draws,
+            "tune": tune,
+            "chains": chains,
+            "cores": cores,
+            "target_accept": target_accept,
+            "progress": progress,
+        }
+        settings = {name: value for name, value in settings.items() if value is not None}
+        fit: LikelihoodFit | PosteriorFit
+        if method == "nuts":
+            fit = self._sample(settings, sampler or "nutpie", collapse is not False)
+        else:
+            given = ["random_seed" if name == "seed" else name for name in settings]
+            given += [name for name in ("sampler", "collapse") if locals()[name] is not None]
+            if given:
+                raise ArgumentError(
+                    f"{method.upper()} draws no samples and has no use for {', '.join(given)}; "
+                    "leave that out, or fit by 'nuts'."
+                )
+            fit = LikelihoodFit(self, optimise(self.equations, method))  # type: ignore[arg-type]
+        if isinstance(fit, LikelihoodFit) and fit.status.ok:
+            return fit
+        findings = fit.diagnose().findings
+        problems = [str(finding) for finding in findings if finding.severity == "error"]
+        if problems:
+            warnings.warn("; ".join(problems), ConvergenceWarning, stacklevel=2)
+        return fit
+
+    def _sample(self, settings: dict[str, Any], sampler: str, collapse: bool) -> PosteriorFit:
+        if sampler not in _SAMPLERS:
+            raise ArgumentError(unknown_name("sampler", sampler, _SAMPLERS))
+        from bayeslmm.nuts import Settings
+        from bayeslmm.posterior_fit import PosteriorFit, sample
+
+        draws = sample(self, Settings(**settings), sampler, collapse)  # type: ignore[arg-type]
+        return PosteriorFit(self, draws)
+
+    def __repr__(self) -> str:
+        return printing.as_text(printing.of_model(self))
+
+    def _repr_html_(self) -> str:
+        return printing.as_html(printing.of_model(self))
+
+
+def _used_columns(data: object, names: list[str]) -> pd.DataFrame:
+    """The columns that a model uses as a pandas frame, categories in the order of their levels."""
+    frame, unordered = _to_pandas(data, names, "the model uses")
+    for name in unordered:
+        column = frame[name].cat
+        frame[name] = column.reorder_categories(sorted(column.categories))
+    return frame.copy(deep=False)

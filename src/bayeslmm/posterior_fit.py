@@ -1,0 +1,266 @@
+"""A fit by NUTS: draws of theta, beta and u from their posterior."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bayeslmm.fits import Array, Fit
+from bayeslmm.linear import Estimates, Functions, over_draws
+
+if TYPE_CHECKING:
+    from xarray import DataTree
+
+    from bayeslmm.diagnose import Diagnosis
+    from bayeslmm.model import Model
+    from bayeslmm.nuts import Draws, Settings
+
+__all__ = ["PosteriorFit", "sample"]
+
+_TAILS = (0.05, 0.95)
+"""Quantiles whose effective sample sizes `ess_tail` is the smaller of."""
+
+
+def sample(
+    model: Model, settings: Settings, sampler: Literal["nutpie", "pymc"], collapse: bool
+) -> Draws:
+    """Draw from the posterior of a model.
+
+    Parameters
+    ----------
+    model : Model
+    settings : Settings
+    sampler : {"nutpie", "pymc"}
+    collapse : bool
+        Whether theta alone is sampled, and beta and u drawn exactly afterwards; otherwise the
+        textbook model is sampled as it stands.
+
+    Returns
+    -------
+    Draws
+    """
+    from bayeslmm import nuts
+
+    if collapse and sampler == "nutpie":
+        from bayeslmm.likelihood import optimise
+
+        reml = optimise(model.equations, "reml")
+        start = reml.theta if reml.status.ok else None
+        return nuts.sample_collapsed(model.equations, model.priors, settings, start)
+
+    from bayeslmm.pymc_parameters import theta_draws
+
+    began = time.perf_counter()
+    compiled = model.pymc if collapse else model.full_pymc()
+    variables, stats, name = nuts.sample_model(compiled, settings, sampler)
+    theta = theta_draws(variables, model.parameters)
+    if collapse:
+        beta, u = nuts.draw_coefficients(model.equations, model.priors, theta, settings)
+    else:
+        beta = variables["beta"]
+        effects = [variables[f"u_{factor.name}"] for factor in model.design.factors]
+        empty = np.empty((*theta.shape[:2], 0))
+        u = np.concatenate([*(e.reshape(*e.shape[:2], -1) for e in effects), empty], axis=-1)
+    return nuts.Draws(theta, beta, u, stats, settings, name, time.perf_counter() - began)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PosteriorFit(Fit):
+    """Draws from the posterior; made by ``model.fit("nuts")``.
+
+    Estimates are posterior means, standard errors posterior standard deviations, intervals
+    equal-tailed. A posterior has no maximised likelihood, hence neither `aic` nor `bic`.
+
+    Attributes
+    ----------
+    model : Model
+        What was fitted.
+    draws : Draws
+        The draws as arrays, the sampler's statistics and settings; `posterior` has them labelled.
+    """
+
+    model: Model
+    draws: Draws
+
+    @property
+    def method(self) -> Literal["nuts"]:
+        """How the model was fitted."""
+        return "nuts"
+
+    @cached_property
+    def posterior(self) -> DataTree:
+        """The draws with their labels, as ArviZ takes them.
+
+        Group ``posterior`` has ``beta`` (dim ``coef``), ``sd_<factor>`` (``<factor>_effect``),
+        ``corr_<factor>`` (``<factor>_pair``, the pairs of effects as `summary` names them),
+        ``u_<factor>`` (``<factor>``, ``<factor>_effect``) and ``sigma``; ``sample_stats`` the
+        sampler's statistics, ``observed_data`` the response ``y``, and ``constant_data`` weights
+        and offset where there are any.
+        """
+        import arviz_base
+
+        variables, dims, coords = self._labelled()
+        design = self.model.design
+        index = design.index
+        coords["row"] = index.to_numpy() if index.is_unique and index.nlevels == 1 else None
+        if coords["row"] is None:
+            coords["row"] = np.arange(len(index))
+        known = {"weights": design.weights, "offset": design.offset}
+        constant = {name: value for name, value in known.items() if value is not None}
+        data = {
+            "posterior": variables,
+            "sample_stats": self.draws.stats,
+            "observed_data": {"y": design.y},
+        }
+        if constant:
+            data["constant_data"] = constant
+        dims |= {name: ["row"] for name in ("y", *constant)}
+        attributes: dict[str, Any] = {
+            "/": {"formula": self.model.formula, "response": design.response},
+            "posterior": {"sampler": self.draws.sampler, "sampling_time": self.draws.seconds},
+        }
+        return arviz_base.from_dict(data, dims=dims, coords=coords, attrs=attributes)
+
+    def _labelled(self) -> tuple[dict[str, Array], dict[str, list[str]], dict[str, Any]]:
+        """Variables of the posterior, their dimensions, and the coordinates of those."""
+        design, parameters = self.model.design, self.model.parameters
+        variables = {"beta": self.draws.beta}
+        dims = {"beta": ["coef"]}
+        coords: dict[str, Any] = {"coef": list(design.coef)}
+        for factor in design.factors:
+            # ArviZ and `beta` have taken these names
+            taken = factor.name in ("chain", "draw", "coef", "row")
+            level = f"{factor.name}_level" if taken else factor.name
+            coords[level] = list(factor.levels)
+            coords[f"{factor.name}_effect"] = list(factor.effects)
+            dims[f"u_{factor.name}"] = [level, f"{factor.name}_effect"]
+        names = dict.fromkeys(block.name for block in parameters.blocks)
+        for name in names:
+            blocks = [block for block in parameters.blocks if block.name == name]
+            draws = self.draws.theta[..., blocks[0].start : blocks[-1].stop]
+            if blocks[0].factor is None:
+                variables[name] = draws[..., 0]
+                continue
+            labels = [
+                label if isinstance(label, str) else ", ".join(label)
+                for block in blocks
+                for label in block.labels
+            ]
+            dim = f"{blocks[0].factor}_{'effect' if blocks[0].kind == 'sd' else 'pair'}"
+            if coords.get(dim, labels) != labels:
+                dim += "_sd"  # one standard deviation for several effects
+            coords[dim] = labels
+            variables[name], dims[name] = draws, [dim]
+        for name, u in self.model.equations.split_u(self.draws.u).items():
+            variables[f"u_{name}"] = u
+        return variables, dims, coords
+
+    def diagnose(self) -> Diagnosis:
+        """Say what is wrong with the draws: too few, not mixed, divergences; dropped columns, rows.
+
+        Returns
+        -------
+        Diagnosis
+        """
+        from bayeslmm.diagnose import of_posterior
+
+        return of_posterior(self)
+
+    @cached_property
+    def _flat(self) -> tuple[Array, Array, tuple[Array, ...]]:
+        """Draws of theta, beta and of u by factor, over all chains."""
+        theta = self.draws.theta.reshape(-1, self.draws.theta.shape[-1])
+        beta = self.draws.beta.reshape(len(theta), -1)
+        u = self.draws.u.reshape(len(theta), -1)
+        return theta, beta, tuple(self.model.equations.split_u(u).values())
+
+    @cached_property
+    def _beta(self) -> Array:
+        return self._flat[1].mean(axis=0)
+
+    @cached_property
+    def _u(self) -> tuple[Array, ...]:
+        return tuple(u.mean(axis=0) for u in self._flat[2])
+
+    def _relative_factors(self, theta: Array) -> tuple[Array, ...]:
+        """M of each factor at each draw of theta; (draws, q, q)."""
+        equations = self.model.equations
+        flat = np.stack([equations.relative_factors(row) for row in theta])
+        parts, at = [], 0
+        for factor in equations.factors:
+            q = len(factor.effects)
+            parts.append(flat[:, at : at + q * q].reshape(-1, q, q))
+            at += q * q
+        return tuple(parts)
+
+    @cached_property
+    def _M(self) -> tuple[Array, ...]:
+        return self._relative_factors(self._flat[0])
+
+    @cached_property
+    def _moments(self) -> tuple[dict[str, Array], float]:
+        sigma = self._flat[0][:, -1]
+        factors = self.model.design.factors
+        G = {
+            factor.name: np.einsum("s,sij,skj->ik", sigma**2, m, m) / len(sigma)
+            for factor, m in zip(factors, self._M, strict=True)
+        }
+        return G, float(np.mean(sigma**2))
+
+    def _linear(self, functions: Functions, level: float) -> Estimates:
+        theta, beta, u = self._flat
+        if functions.certain:
+            return over_draws(
+                functions, lambda part: (part.values(beta, u), None), len(beta), level
+            )
+        sampled = any(rows.any() for rows in functions.new)
+        M = self._M if sampled else tuple(np.zeros((1, 1)) for _ in functions.new)
+        rng = np.random.default_rng([self.draws.settings.seed, 2])
+        return over_draws(
+            functions,
+            lambda part: (part.values(beta, u), part.variance(M, theta[:, -1])),
+            len(beta),
+            level,
+            rng,
+        )
+
+    def _effects(self, position: int, level: float) -> Estimates:
+        factors = self.model.design.factors
+        factor = factors[position]
+        levels, q = len(factor.levels), len(factor.effects)
+        functions = Functions.of(
+            factors,
+            np.zeros((levels * q, self.model.equations.p)),
+            {factor.name: np.repeat(np.arange(levels, dtype=np.int32), q)},
+            {factor.name: np.tile(np.eye(q), (levels, 1))},
+        )
+        return self._linear(functions, level)
+
+    def _parameters(self, level: float) -> Estimates:
+        return Estimates.of_draws(self._flat[0], level)
+
+    def _statistics(self) -> dict[str, Array]:
+        return self.convergence
+
+    @cached_property
+    def convergence(self) -> dict[str, Array]:
+        """Effective sample sizes, R̂ and Monte Carlo errors, in the order of `summary`."""
+        from arviz_stats.base import array_stats
+
+        draws = np.concatenate([self.draws.beta, self.draws.theta], axis=-1)
+        axes = {"chain_axis": 0, "draw_axis": 1}
+        return {
+            "ess_bulk": array_stats.ess(draws, **axes, method="bulk"),
+            "ess_tail": array_stats.ess(draws, **axes, method="tail", prob=_TAILS),
+            "r_hat": array_stats.rhat(draws, **axes),
+            "mcse": array_stats.mcse(draws, **axes),
+        }
+
+    def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
+        theta, beta, _ = self._flat
+        chosen = rng.choice(len(theta), size=n, replace=n > len(theta))
+        return beta[chosen], self._relative_factors(theta[chosen]), theta[chosen, -1]

@@ -1,0 +1,167 @@
+"""Rows of data, old or new, as linear functions of (beta, u)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, unknown_name
+from bayeslmm.frames import Table, where
+from bayeslmm.linear import Functions
+from bayeslmm.weights import read_weights
+
+if TYPE_CHECKING:
+    from bayeslmm.model import Model
+    from bayeslmm.new_data import NewDesign
+
+__all__ = ["functions_of_data", "functions_of_rows"]
+
+_NEW_LEVELS = ("error", "zero", "sample")
+
+
+def functions_of_rows(
+    model: Model, groups: str | Sequence[str] = "all", *, noise: bool = False
+) -> Functions:
+    """The linear predictor of the rows that the model was fitted to.
+
+    Parameters
+    ----------
+    model : Model
+    groups : "all", "none" or sequence of str
+        The grouping factors whose effects count.
+    noise : bool
+        Whether a new residual is added.
+
+    Returns
+    -------
+    Functions
+    """
+    design = model.design
+    m = len(design.y)
+    wanted = _groups(model, groups)
+    chosen = [factor for factor in design.factors if factor.name in wanted]
+    functions = Functions.of(
+        design.factors,
+        design.X,
+        {factor.name: factor.codes for factor in chosen},
+        {factor.name: factor.Z for factor in chosen},
+    )
+    weights = np.ones(m) if design.weights is None else design.weights
+    return Functions(
+        functions.X,
+        functions.codes,
+        functions.Z,
+        functions.offset if design.offset is None else design.offset,
+        functions.new,
+        1 / weights if noise else functions.noise,
+    )
+
+
+def functions_of_data(
+    model: Model,
+    data: object,
+    groups: str | Sequence[str],
+    new_levels: str,
+    *,
+    noise: bool,
+    weights: object | None,
+) -> tuple[Functions, pd.Index]:
+    """The linear predictor of new rows.
+
+    Parameters
+    ----------
+    model : Model
+    data : data frame
+    groups : "all", "none" or sequence of str
+    new_levels : {"error", "zero", "sample"}
+    noise : bool
+    weights : str, array_like or None
+
+    Returns
+    -------
+    Functions
+    pandas.Index
+        The labels of the rows.
+    """
+    if new_levels not in _NEW_LEVELS:
+        raise ArgumentError(unknown_name("new_levels", new_levels, _NEW_LEVELS))
+    design = model.design
+    new = design.new(data, _groups(model, groups))
+    found = {factor.name: factor for factor in new.factors}
+    m = len(new.X)
+    nowhere = np.zeros(m, dtype=bool)
+    unseen = {name: factor.codes < 0 for name, factor in found.items()}
+    if new_levels == "error":
+        for name, rows in unseen.items():
+            if rows.any():
+                raise DataError(_unseen(name, found[name].labels[rows], rows, new.index))
+    functions = Functions.of(
+        design.factors,
+        new.X,
+        {name: factor.codes for name, factor in found.items()},
+        {name: factor.Z for name, factor in found.items()},
+    )
+    sample = new_levels == "sample"
+    return Functions(
+        functions.X,
+        functions.codes,
+        functions.Z,
+        functions.offset if new.offset is None else new.offset,
+        tuple(unseen.get(f.name, nowhere) if sample else nowhere for f in design.factors),
+        _noise(model, data, weights, new) if noise else functions.noise,
+    ), new.index
+
+
+def _groups(model: Model, groups: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of the grouping factors that count."""
+    names = tuple(factor.name for factor in model.design.factors)
+    if isinstance(groups, str):
+        if groups not in ("all", "none"):
+            raise ArgumentError(
+                f"`groups` should be 'all', 'none' or a list of grouping factors such as "
+                f"{list(names)}, got {groups!r}."
+            )
+        return names if groups == "all" else ()
+    if not isinstance(groups, Sequence):
+        raise ArgumentTypeError(
+            "`groups` should be 'all', 'none' or a list of grouping factors, got "
+            f"{type(groups).__name__}."
+        )
+    for name in groups:
+        if name not in names:
+            raise ArgumentError(unknown_name("grouping factor", name, names))
+    return tuple(name for name in names if name in groups)
+
+
+def _unseen(name: str, labels: np.ndarray, rows: np.ndarray, index: pd.Index) -> str:
+    distinct = list(dict.fromkeys(labels))
+    shown = ", ".join(map(repr, distinct[:5])) + (", ..." if len(distinct) > 5 else "")
+    return (
+        f"the new data have levels of {name!r} that fitting did not see: {shown} in "
+        f"{where(rows, index)}. Use new_levels='zero' for the average level, or 'sample' to add "
+        "the variance between levels"
+    )
+
+
+def _noise(model: Model, data: object, weights: object | None, new: NewDesign) -> np.ndarray:
+    """Variance of a new residual in units of σ²."""
+    if weights is None:
+        if model.weights is None:
+            return np.ones(len(new.X))
+        if not isinstance(model.weights, str):
+            raise ArgumentError(
+                "this model has weights, so the variance of a new observation depends on its "
+                "weight: give `weights=`, a column of the data or one number per row."
+            )
+        weights = model.weights
+    column = read_weights(weights, data, Table({}, new.index))
+    assert column is not None
+    if column.missing.any():
+        raise DataError(
+            f"the weights {column.name!r} are missing in {where(column.missing, new.index)}; "
+            "give every new row a weight"
+        )
+    return 1 / column.values.astype(np.float64)

@@ -1,0 +1,290 @@
+"""How models, fits and diagnoses are shown, as text and as HTML. Only here are numbers rounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bayeslmm.design import Design
+    from bayeslmm.diagnose import Diagnosis
+    from bayeslmm.fits import Fit
+    from bayeslmm.model import Model
+
+__all__ = ["Lines", "Table", "as_html", "as_text", "of_diagnosis", "of_fit", "of_model"]
+
+_DIGITS = 4
+_BOUNDARY = "not available: on the boundary"
+_UNKNOWN = "not available"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of text, with an optional label before each.
+
+    Attributes
+    ----------
+    pairs : tuple of (label, text)
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of texts.
+
+    Attributes
+    ----------
+    title : str
+    header : tuple of str
+    rows : tuple of tuples of str
+    labels : int
+        The first columns, which hold labels and not numbers.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    labels: int
+
+
+type Page = tuple[Lines | Table, ...]
+
+
+def as_text(page: Page) -> str:
+    """A page as plain text."""
+    return "\n\n".join(
+        _lines_text(part) if isinstance(part, Lines) else _table_text(part) for part in page
+    )
+
+
+def as_html(page: Page) -> str:
+    """A page as HTML, with everything in it escaped."""
+    parts = [_lines_html(part) if isinstance(part, Lines) else _table_html(part) for part in page]
+    return "<div>" + "\n".join(parts) + "</div>"
+
+
+def of_model(model: Model) -> Page:
+    """What a model looks like."""
+    design = model.design
+    n, p = design.X.shape
+    pairs = [("Formula", model.formula), ("Rows", f"{n} used{_dropped_rows(design)}")]
+    if model.weights is not None:
+        source = model.weights if isinstance(model.weights, str) else "an array"
+        pairs.append(("Weights", source))
+    pairs.append(("Coefficients", f"{', '.join(design.coef) or 'none'} ({p})"))
+    if design.dropped:
+        pairs.append(("Dropped from X", ", ".join(design.dropped)))
+    if not design.factors:
+        pairs.append(("Groups", "no random effects: an ordinary linear model"))
+    head: Page = (Lines((("Linear mixed model", ""), *pairs)),)
+    if not design.factors:
+        return head
+    rows = tuple(
+        (
+            factor.name,
+            str(len(factor.levels)),
+            bar.text,
+            ", ".join(factor.effects[bar.start : bar.stop]),
+        )
+        for factor in design.factors
+        for bar in factor.bars
+    )
+    return (*head, Table("Groups:", ("group", "levels", "term", "effects"), rows, 4))
+
+
+def of_fit(fit: Fit) -> Page:
+    """What a fit looks like: what lme4 shows, with the path's diagnostics."""
+    design = fit.model.design
+    groups = "; ".join(f"{factor.name}, {len(factor.levels)}" for factor in design.factors)
+    size = f"{len(design.y)}{_dropped_rows(design)}"
+    sizes = [("Number of obs", size), ("Groups", groups or "none: an ordinary linear model")]
+    return (
+        Lines((*_method(fit), ("Formula", fit.model.formula), *_criteria(fit))),
+        _residuals(fit),
+        _random_effects(fit),
+        Lines(tuple(sizes)),
+        _fixed_effects(fit),
+        Lines(_findings(fit.diagnose())),
+    )
+
+
+def of_diagnosis(diagnosis: Diagnosis) -> Page:
+    """What a diagnosis looks like."""
+    return (Lines(_findings(diagnosis)),)
+
+
+def _findings(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
+    if not diagnosis.findings:
+        return (("no problem found", ""),)
+    return tuple((finding.severity, str(finding)) for finding in diagnosis.findings)
+
+
+def _method(fit: Fit) -> list[tuple[str, str]]:
+    names = {"reml": "REML", "ml": "maximum likelihood", "nuts": "NUTS"}
+    return [(f"Linear mixed model fit by {names[fit.method]}", "")]
+
+
+def _criteria(fit: Fit) -> list[tuple[str, str]]:
+    from bayeslmm.likelihood_fit import LikelihoodFit
+
+    if isinstance(fit, LikelihoodFit):
+        name = "REML criterion" if fit.method == "reml" else "Deviance"
+        aic, bic = f"{fit.aic:.1f}", f"{fit.bic:.1f}"
+        status = fit.status.value.split(":")[0].split(". ")[0]
+        return [
+            (name, f"{-2 * fit.loglik:.1f}   AIC: {aic}   BIC: {bic}"),
+            ("Status", status),
+        ]
+    draws = fit.draws  # type: ignore[attr-defined]
+    chains, length = draws.theta.shape[:2]
+    return [
+        ("Draws", f"{chains} chains of {length} after {draws.settings.tune} of warm-up"),
+        ("Sampler", f"{draws.sampler}, seed {draws.settings.seed}, {draws.seconds:.1f} s"),
+    ]
+
+
+def _residuals(fit: Fit) -> Table:
+    quantiles = np.quantile(fit.residuals("standardized"), [0, 0.25, 0.5, 0.75, 1])
+    cells = tuple(f"{value:.4f}" for value in quantiles)
+    return Table("Scaled residuals:", ("Min", "1Q", "Median", "3Q", "Max"), (cells,), 0)
+
+
+def _random_effects(fit: Fit) -> Table:
+    """Variances, standard deviations and correlations, a row per effect as lme4 has it."""
+    parameters, estimates = fit.model.parameters, fit._parameters(0.95)
+    G, residual = fit._moments
+    factors = {factor.name: factor for factor in fit.model.design.factors}
+    labels: list[tuple[str, str]] = []
+    variances: list[float] = []
+    places: list[int] = []
+    correlations: list[list[str]] = []
+    for block in parameters.blocks:
+        if block.kind == "corr":
+            continue
+        places += range(block.start, block.stop)
+        if block.factor is None:
+            labels.append(("Residual", ""))
+            variances.append(residual)
+            correlations.append([])
+            continue
+        pairs = parameters.find(block.factor, block.bar, "corr")
+        corr = [] if pairs is None else list(estimates.estimate[pairs.start : pairs.stop])
+        first = factors[block.factor].bars[block.bar].start
+        for i, label in enumerate(block.labels):
+            repeated = any(group == block.factor for group, _ in labels)
+            labels.append(("" if repeated else block.factor, str(label)))
+            variances.append(float(G[block.factor][first + i, first + i]))
+            row = corr[i * (i - 1) // 2 : i * (i + 1) // 2]
+            correlations.append(["--" if np.isnan(r) else f"{r:.2f}" for r in row])
+    columns = [
+        _numbers(variances),
+        _numbers(estimates.estimate[places]),
+        _numbers(estimates.std_error[places], _BOUNDARY if _on_boundary(fit) else _UNKNOWN),
+    ]
+    width = max(map(len, correlations))
+    header = ["Groups", "Name", "Variance", "Std.Dev.", "Std. Error"]
+    header += ["Corr"] * min(width, 1) + [""] * (width - 1)
+    rows = tuple(
+        (*label, *numbers, *row, *[""] * (width - len(row)))
+        for label, numbers, row in zip(
+            labels, zip(*columns, strict=True), correlations, strict=True
+        )
+    )
+    return Table("Random effects:", tuple(header), rows, 2)
+
+
+def _on_boundary(fit: Fit) -> bool:
+    from bayeslmm.likelihood_fit import LikelihoodFit
+
+    return isinstance(fit, LikelihoodFit) and fit.status.ok
+
+
+def _fixed_effects(fit: Fit) -> Table:
+    summary = fit.summary().iloc[: len(fit.model.design.coef)]
+    names = {"estimate": "Estimate", "std_error": "Std. Error"}
+    if "t" in summary:
+        names |= {"t": "t value"}
+    else:
+        names |= {"lower": "2.5%", "upper": "97.5%", "ess_bulk": "ess_bulk", "r_hat": "r_hat"}
+    columns = [_numbers(summary[name].to_numpy()) for name in names]
+    if "r_hat" in summary:
+        columns[-1] = [f"{value:.3f}" for value in summary["r_hat"]]
+        columns[-2] = [f"{value:.0f}" for value in summary["ess_bulk"]]
+    if "t" in summary:
+        columns[-1] = [f"{value:.2f}" for value in summary["t"]]
+    rows = tuple(zip(fit.model.design.coef, *columns, strict=True))
+    return Table("Fixed effects:", ("", *names.values()), rows, 1)
+
+
+def _dropped_rows(design: Design) -> str:
+    if not design.n_dropped:
+        return ""
+    counts = ", ".join(f"{name} {count}" for name, count in design.missing.items())
+    return f", {design.n_dropped} dropped (missing: {counts})"
+
+
+def _numbers(values: Sequence[float] | np.ndarray, missing: str = "--") -> list[str]:
+    """A column of numbers with as many decimals as show four digits of the smallest of them.
+
+    Where that would be more than nine digits for the largest, each has four digits of its own.
+    """
+    array = np.asarray(values, dtype=float)
+    sizes = np.abs(array[np.isfinite(array) & (array != 0)])
+    if not len(sizes):
+        return [missing if np.isnan(value) else f"{value:g}" for value in array]
+    low, high = np.floor(np.log10([sizes.min(), sizes.max()])).astype(int)
+    decimals = max(0, _DIGITS - 1 - int(low))
+    if high + decimals > 8:
+        return [missing if np.isnan(value) else f"{value:.{_DIGITS}g}" for value in array]
+    return [missing if np.isnan(value) else f"{value:.{decimals}f}" for value in array]
+
+
+def _lines_text(lines: Lines) -> str:
+    return "\n".join(f"{label}: {text}" if text else label for label, text in lines.pairs)
+
+
+def _table_text(table: Table) -> str:
+    grid = [table.header, *table.rows]
+    widths = [max(len(row[j]) for row in grid) for j in range(len(table.header))]
+    lines = [
+        " "
+        + "  ".join(
+            cell.ljust(width) if j < table.labels else cell.rjust(width)
+            for j, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in grid
+    ]
+    return "\n".join([table.title, *lines])
+
+
+def _lines_html(lines: Lines) -> str:
+    return (
+        "<p>"
+        + "<br>\n".join(
+            f"<b>{escape(label)}</b>" + (f": {escape(text)}" if text else "")
+            for label, text in lines.pairs
+        )
+        + "</p>"
+    )
+
+
+def _table_html(table: Table) -> str:
+    def cells(row: tuple[str, ...], tag: str) -> str:
+        sides = ["left" if j < table.labels else "right" for j in range(len(row))]
+        return "".join(
+            f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>'
+            for side, cell in zip(sides, row, strict=True)
+        )
+
+    body = "\n".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
+    return (
+        f"<p><b>{escape(table.title)}</b></p>\n<table><thead><tr>{cells(table.header, 'th')}</tr>"
+        f"</thead><tbody>{body}</tbody></table>"
+    )
