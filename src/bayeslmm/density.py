@@ -1,15 +1,18 @@
 """The posterior density of theta on an unconstrained scale, compiled once for every model.
 
-It is the density of `collapsed_model`, evaluated without PyTensor: priors and hyperparameters are numbers in two
-arrays, so that neither another prior nor another shape of model compiles anything, and Numba keeps the compiled code on disk.
+It is the density of `collapsed_model`, evaluated without PyTensor: priors and hyperparameters are
+numbers in two arrays, so that neither another prior nor another shape of model compiles anything,
+and Numba keeps the compiled code on disk.
 
 The unconstrained coordinates x of theta are
 
-- log(theta) for a positive parameter, and the logit of its place in the interval for a uniform prior;
-- for a correlation matrix, Fisher's z of the partial correlations of effects i and j given those before j, row by row. A
-  correlation matrix of density LKJ(eta) has independent partial correlations, beta distributed on (-1, 1) with both parameters
-  eta + (q - 2 - j)/2 (Lewandowski, Kurowicka and Joe 2009, Journal of Multivariate Analysis 100, 1989-2001), so that its log density in x is
-  the sum of alpha log(1 - z²) with no further Jacobian.
+- log(theta) for a positive parameter, and the logit of its place in the interval for a uniform
+  prior;
+- for a correlation matrix, Fisher's z of the partial correlations of effects i and j given those
+  before j, row by row. A correlation matrix of density LKJ(eta) has independent partial
+  correlations, beta distributed on (-1, 1) with both parameters eta + (q - 2 - j)/2 (Lewandowski,
+  Kurowicka and Joe 2009, Journal of Multivariate Analysis 100, 1989-2001), so that its log density
+  in x is the sum of alpha log(1 - z²) with no further Jacobian.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ _HALF_NORMAL, _HALF_T, _EXPONENTIAL, _GAMMA, _INVERSE_GAMMA, _LOG_NORMAL, _UNIFO
 
 @njit(nogil=True, cache=True)
 def _log_prior(code, value, a, b):
-    """Log density of a scalar prior without its constant, and the derivative; inside the support."""
+    """Log density of a scalar prior without its constant, and its derivative."""
     if code == _HALF_NORMAL:
         return -0.5 * (value / a) ** 2, -value / a**2
     if code == _HALF_T:
@@ -75,7 +78,9 @@ def constrain(x, table, hyper, theta):
             _correlations(x[start:stop], q, theta[start:stop])
         elif code == _UNIFORM:
             for i in range(start, stop):
-                theta[i] = hyper[block, 0] + (hyper[block, 1] - hyper[block, 0]) / (1.0 + np.exp(-x[i]))
+                theta[i] = hyper[block, 0] + (hyper[block, 1] - hyper[block, 0]) / (
+                    1.0 + np.exp(-x[i])
+                )
         else:
             for i in range(start, stop):
                 theta[i] = np.exp(x[i])
@@ -83,7 +88,7 @@ def constrain(x, table, hyper, theta):
 
 @njit(nogil=True, cache=True)
 def _correlation_factor(x, q, L):
-    """Cholesky factor of the correlation matrix whose partial correlations are tanh(x), row by row."""
+    """Cholesky factor of the correlation matrix whose partial correlations are tanh(x)."""
     L[0, 0] = 1.0
     at = 0
     for i in range(1, q):
@@ -136,7 +141,7 @@ def _correlations_pullback(x, q, dcorr, dx):
 
 @njit(nogil=True, cache=True)
 def log_density(x, table, hyper, beta_mean, beta_precision, ints, floats, gradient):
-    """Log posterior density at the unconstrained ``x``, up to the priors' constants; its gradient into ``gradient``."""
+    """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one."""
     theta = np.empty(len(x))
     constrain(x, table, hyper, theta)
     value, dtheta = kernels.collapsed(theta, beta_mean, beta_precision, ints, floats)
@@ -149,7 +154,11 @@ def log_density(x, table, hyper, beta_mean, beta_precision, ints, floats, gradie
                 for j in range(i):
                     alpha = hyper[block, 0] + 0.5 * (q - 2 - j)
                     # log cosh, which must not overflow
-                    value -= 2.0 * alpha * (abs(x[at]) + np.log1p(np.exp(-2.0 * abs(x[at]))) - np.log(2.0))
+                    value -= (
+                        2.0
+                        * alpha
+                        * (abs(x[at]) + np.log1p(np.exp(-2.0 * abs(x[at]))) - np.log(2.0))
+                    )
                     gradient[at] -= 2.0 * alpha * np.tanh(x[at])
                     at += 1
         elif code == _UNIFORM:
@@ -193,7 +202,7 @@ def _place(z, header, x):
 
 
 def _evaluate(dim, z_, gradient_, value_, data_):
-    """nutpie's callback for the log density; the status is 0, or positive for an error it can recover from."""
+    """nutpie's callback for the log density; 0, or 1 where it does not exist."""
     k = np.int64(dim)
     header = carray(data_, (16,), np.int64)
     z = carray(z_, (k,))
@@ -236,7 +245,7 @@ _DOUBLES = types.CPointer(types.double)
 
 @cache
 def callbacks():
-    """Compile, or load from Numba's cache on disk, the C functions for the log density and for theta.
+    """Compile, or load from Numba's cache, the C functions for the log density and for theta.
 
     The first call on a machine compiles, which takes some tens of seconds.
 
@@ -279,7 +288,7 @@ def _row(prior: Prior) -> tuple[int, float, float]:
 
 
 def _typical(prior: Prior) -> float:
-    """Where the density of the unconstrained parameter is highest under its prior alone, on the natural scale."""
+    """The natural value at which the prior density of the unconstrained parameter is highest."""
     match prior:
         case HalfNormal(sigma) | HalfStudentT(_, sigma) | HalfCauchy(sigma):
             return sigma
@@ -305,8 +314,9 @@ class Density:
     typical : (k,) array
         Values of theta that the priors find typical.
     arrays : tuple of arrays
-        What the compiled functions read: the equations' integers and floats, beta's prior mean and precision, a row (prior,
-        first and last place in theta, size of the matrix) for each block, and its hyperparameters.
+        What the compiled functions read: the equations' integers and floats, beta's prior mean and
+        precision, a row (prior, first and last place in theta, size of the matrix) for each block,
+        and its hyperparameters.
     location : (k,) array
     scale : (k, k) array
     """
@@ -345,12 +355,12 @@ class Density:
 
     @cached_property
     def header(self) -> np.ndarray:
-        """Address and length of each array, for the compiled functions; valid as long as this object lives."""
+        """Address and length of each array, valid as long as this object lives."""
         arrays = (*self.arrays, self.location, self.scale)
         return np.array([(a.ctypes.data, a.size) for a in arrays], dtype=np.int64).ravel()
 
     def __call__(self, z: np.ndarray) -> tuple[float, np.ndarray]:
-        """Log density up to a constant and its gradient in z; minus infinity where it does not exist."""
+        """Log density up to a constant, minus infinity where there is none, and its gradient."""
         z = np.ascontiguousarray(z, dtype=np.float64)
         value, gradient = np.empty(1), np.empty(len(z))
         status = callbacks()[0].ctypes(
@@ -362,9 +372,7 @@ class Density:
         """Theta at one position."""
         z = np.ascontiguousarray(z, dtype=np.float64)
         theta = np.empty(len(z))
-        callbacks()[1].ctypes(
-            len(z), len(z), _address(z), _address(theta), self.header.ctypes.data
-        )
+        callbacks()[1].ctypes(len(z), len(z), _address(z), _address(theta), self.header.ctypes.data)
         return theta
 
     def inside(self, theta: np.ndarray) -> np.ndarray:
@@ -402,7 +410,7 @@ def _address(array: np.ndarray):
 
 
 def _partial_z(corr: np.ndarray, q: int) -> np.ndarray:
-    """Fisher's z of the partial correlations of a correlation matrix given by its lower triangle."""
+    """Fisher's z of the partial correlations, from the lower triangle of the correlations."""
     rows, columns = np.tril_indices(q, -1)
     matrix = np.eye(q)
     matrix[rows, columns] = matrix[columns, rows] = corr

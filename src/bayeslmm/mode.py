@@ -1,4 +1,4 @@
-"""The posterior mode of theta and the curvature there: where NUTS starts and in which directions it moves."""
+"""The posterior mode of theta and the curvature there: where NUTS starts and how it moves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["standardise"]
 
 _STEP = 1e-4
 _WIDEST = 3.0
-"""Standard deviation beyond which a direction is not believed: on a log scale 3 is a factor of 20 either way."""
+"""Largest standard deviation believed; on a log scale 3 is a factor of 20 either way."""
 
 
 def standardise(density: Density, start: np.ndarray | None = None) -> Density:
@@ -25,13 +25,14 @@ def standardise(density: Density, start: np.ndarray | None = None) -> Density:
     density : Density
         At unit scale.
     start : (k,) array, optional
-        Where to look for the mode, on the natural scale, such as the REML estimate; it may lie on the boundary.
+        Where to look for the mode, on the natural scale, such as the REML estimate; it may lie on
+        the boundary.
 
     Returns
     -------
     Density
-        The same density with its mode at zero and, where the curvature there is that of a maximum, the inverse of the
-        Hessian (central differences of the gradient) as its scale.
+        The same density with its mode at zero and, where the curvature there is that of a maximum,
+        the inverse of the Hessian (central differences of the gradient) as its scale.
     """
     x = density.unconstrained(density.inside(density.typical if start is None else start))
 
@@ -42,7 +43,9 @@ def standardise(density: Density, start: np.ndarray | None = None) -> Density:
     found = minimize(negative, x, jac=True, method="BFGS", options={"gtol": 1e-3})
     mode = found.x if np.all(np.isfinite(found.x)) and np.isfinite(found.fun) else x
     steps = _STEP * np.eye(len(x))
-    hessian = np.array([(negative(mode + e)[1] - negative(mode - e)[1]) / (2 * _STEP) for e in steps])
+    hessian = np.array(
+        [(negative(mode + e)[1] - negative(mode - e)[1]) / (2 * _STEP) for e in steps]
+    )
     if not np.all(np.isfinite(hessian)):
         return density.at(mode, np.eye(len(x)))
     curvature, directions = np.linalg.eigh((hessian + hessian.T) / 2)

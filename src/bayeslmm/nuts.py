@@ -1,7 +1,8 @@
 """Sampling theta by NUTS, then beta and u exactly.
 
-nutpie samples the density of theta (`density`) in coordinates in which it is about standard normal (`mode`), so that little is left for
-the warm-up to learn. It calls the compiled density through its C interface, without Python in between, so that chains run in parallel.
+nutpie samples the density of theta (`density`) in coordinates in which it is about standard normal
+(`mode`), so that little is left for the warm-up to learn. It calls the compiled density through its
+C interface, without Python in between, so that chains run in parallel.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from bayeslmm.equations import Equations
-    from bayeslmm.parameters import Parameters
     from bayeslmm.prior_table import PriorTable
 
 __all__ = ["Draws", "Settings", "draw_coefficients", "sample_collapsed", "sample_model"]
@@ -47,7 +47,7 @@ _STATS = {
     "energy": "energy",
 }
 _CHUNK = 250
-"""Draws of (beta, u) made at once, whatever the number of cores, so that a seed means the same on any machine."""
+"""Draws of (beta, u) made at once; not of the cores, so that a seed means the same anywhere."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,18 @@ class Settings:
             if name == "cores" and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ArgumentError(f"`{name}` should be a whole number of 1 or more, got {value!r}.")
+                raise ArgumentError(
+                    f"`{name}` should be a whole number of 1 or more, got {value!r}."
+                )
         seed = self.seed
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-            raise ArgumentError(f"the seed should be a whole number from 0 to 2**64 - 1, got {seed!r}.")
+        if (
+            isinstance(seed, bool)
+            or not isinstance(seed, int | np.integer)
+            or not 0 <= seed < 2**64
+        ):
+            raise ArgumentError(
+                f"the seed should be a whole number from 0 to 2**64 - 1, got {seed!r}."
+            )
         if not 0 < self.target_accept < 1:
             raise ArgumentError(
                 f"`target_accept` should be between 0 and 1, got {self.target_accept!r}."
@@ -255,6 +263,7 @@ def sample_model(
         progressbar=_progress(settings),
         nuts_sampler="pymc",
         compute_convergence_checks=False,
+        quiet=not _progress(settings),
         model=model,
     )
     variables = {name: array.to_numpy() for name, array in tree["posterior"].data_vars.items()}
@@ -269,10 +278,10 @@ def sample_model(
 
 
 def _nutpie() -> ModuleType:
-    """Import nutpie without ArviZ, which it needs only to make a DataTree and which takes longer than sampling."""
+    """Import nutpie without ArviZ: seconds, for what it needs only to make a DataTree."""
     if "nutpie" not in sys.modules and "arviz" not in sys.modules:
         late = ModuleType("arviz")
-        late.__getattr__ = lambda name: getattr(import_module("arviz"), name)  # type: ignore[method-assign]
+        vars(late)["__getattr__"] = lambda name: getattr(import_module("arviz"), name)
         sys.modules["arviz"] = late
         try:
             import_module("nutpie")
@@ -328,7 +337,7 @@ def _run_nutpie(
 
 
 def _longest(lengths: list[int]) -> tuple[list[int], int]:
-    """The chains to keep, and how many draws of each, so that most draws of equal number a chain are kept."""
+    """The chains to keep, and how many draws of each, so that together they are most."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     best = max(range(len(order)), key=lambda i: (i + 1) * lengths[order[i]], default=-1)
     return sorted(order[: best + 1]), lengths[order[best]] if order else 0
@@ -349,8 +358,8 @@ def _column(batch: Any, name: str) -> np.ndarray:
 
 def _warn_interrupted(chains: int, draws: int, settings: Settings) -> None:
     warnings.warn(
-        f"sampling was interrupted: {draws} of {settings.draws} draws of {chains} of {settings.chains} chains are "
-        "returned. Check `summary()`'s ess_bulk before using them.",
+        f"sampling was interrupted: {draws} of {settings.draws} draws of {chains} of "
+        f"{settings.chains} chains are returned. Check `summary()`'s ess_bulk before using them.",
         InterruptedWarning,
         stacklevel=4,
     )

@@ -1,14 +1,15 @@
-"""Which prior each parameter has: the user's keys, the most specific first, and defaults scaled to the data.
+"""Which prior each parameter has: by the user's keys, or a default scaled to the data.
 
-Defaults, with sd(y) the standard deviation of the response (less its offset) and sd(x) that of a column of X or Z:
+Defaults, with sd(y) the standard deviation of the response (less its offset) and sd(x) that of a
+column of X or Z:
 
-- the linear predictor at the predictors' means: normal around mean(y) with sd 2.5 sd(y), so that where a predictor has
-  its zero does not matter;
+- the linear predictor at the predictors' means: normal around mean(y) with sd 2.5 sd(y), so that
+  where a predictor has its zero does not matter;
 - any other coefficient: normal around 0 with sd 2.5 sd(y)/sd(x);
-- the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale sd(y)/sd(z), of a random
-  intercept and of the residuals the same with scale sd(y). Most of its mass lies below a few sd(y), where a component of
-  var(y) can be; its heavy tail gives way where an effect is reported far outside the data (an intercept at year 0),
-  which a half-normal would not;
+- the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale
+  sd(y)/sd(z), of a random intercept and of the residuals the same with scale sd(y). Most of its
+  mass lies below a few sd(y), where a component of var(y) can be; its heavy tail gives way where an
+  effect is reported far outside the data (an intercept at year 0), which a half-normal would not;
 - correlations: LKJ(1).
 """
 
@@ -44,7 +45,8 @@ class PriorRow:
     Attributes
     ----------
     parameter : str
-        The key that sets it, which is the name in ``summary()``; for correlations, that of their matrix.
+        The key that sets it, which is the name in ``summary()``; for correlations, that of their
+        matrix.
     prior : Prior
     source : {"default", "user"}
     scale : str
@@ -69,8 +71,9 @@ class PriorTable:
         The prior of each element of theta; elements of one correlation matrix share theirs.
     beta_mean : (p,) array
     beta_precision : (p, p) array
-        Inverse covariance matrix of the Gaussian prior of beta, in inverse squared units of the coefficients. Not
-        diagonal when a prior is set at the predictors' means; of deficient rank when a coefficient's prior is flat.
+        Inverse covariance matrix of the Gaussian prior of beta, in inverse squared units of the
+        coefficients. Not diagonal when a prior is set at the predictors' means; of deficient rank
+        when a coefficient's prior is flat.
     """
 
     rows: tuple[PriorRow, ...]
@@ -90,7 +93,7 @@ class PriorTable:
         return {row.parameter: row.prior for row in self.rows}
 
     def frame(self) -> pd.DataFrame:
-        """The table as a frame, indexed by parameter, that can be edited and passed back as ``priors=``."""
+        """The table as a frame by parameter, to be edited and passed back as ``priors=``."""
         import pandas as pd
 
         columns = {
@@ -103,7 +106,8 @@ class PriorTable:
     def __repr__(self) -> str:
         width = max(len(row.parameter) for row in self.rows)
         lines = [
-            f"{row.parameter:<{width}}  {row.prior!r}  ({row.source}{': ' if row.scale else ''}{row.scale})"
+            f"{row.parameter:<{width}}  {row.prior!r}  "
+            f"({': '.join(filter(None, (row.source, row.scale)))})"
             for row in self.rows
         ]
         return "\n".join(lines)
@@ -122,8 +126,9 @@ def resolve(
     Parameters
     ----------
     priors : mapping, frame or PriorTable, optional
-        Priors by key, or a (changed) frame of :meth:`PriorTable.frame`. The keys are ``"beta[Days]"``; ``"beta"`` for every
-        coefficient but the intercept; ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
+        Priors by key, or a (changed) frame of :meth:`PriorTable.frame`. The keys are
+        ``"beta[Days]"``; ``"beta"`` for every coefficient but the intercept;
+        ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
         ``"sigma"``. The most specific key wins.
     parameters : Parameters
     design : Design
@@ -160,8 +165,8 @@ def resolve(
     for key in given:
         if key not in used:
             raise PriorError(
-                f"nothing would use the prior for {key!r}: every parameter it could be for has a prior of its own. "
-                "Leave it out."
+                f"nothing would use the prior for {key!r}: every parameter it could be for has a "
+                "prior of its own. Leave it out."
             )
 
     chosen = {row.parameter: row.prior for row in rows}
@@ -179,7 +184,7 @@ def resolve(
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """A parameter that needs a prior: its default, and the keys that set it, the most specific first."""
+    """A parameter that needs a prior: its default, and its keys, the most specific first."""
 
     parameter: str
     keys: tuple[str, ...]
@@ -201,13 +206,14 @@ def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
 
     if not isinstance(priors, pd.DataFrame):
         raise ArgumentTypeError(
-            "priors should be a dictionary such as {'sigma': bl.HalfNormal(10)} or the frame that `model.priors` shows, "
-            f"got {type(priors).__name__}."
+            "priors should be a dictionary such as {'sigma': bl.HalfNormal(10)} or the frame that "
+            f"`model.priors` shows, got {type(priors).__name__}."
         )
     frame = priors.set_index("parameter") if "parameter" in priors.columns else priors
     if "prior" not in frame.columns:
         raise PriorError(
-            f"a frame of priors should have a column 'prior', got the columns {list(priors.columns)}."
+            "a frame of priors should have a column 'prior', got the columns "
+            f"{list(priors.columns)}."
         )
     if not frame.index.is_unique:
         twice = frame.index[frame.index.duplicated()][0]
@@ -230,11 +236,11 @@ def _coefficient_slots(design: Design) -> list[_Slot]:
         keys = (f"beta[{name}]",) if name == _INTERCEPT else (f"beta[{name}]", "beta")
         if level[j]:
             mu, sigma = float(y.mean()), _COEFFICIENT_SCALE * spread_y
-            text = f"at the predictors' means: mean(y) = {mu:.4g}, {_COEFFICIENT_SCALE} sd(y) = {sigma:.4g}"
+            text = f"at the predictors' means: mean(y) = {mu:.4g}, 2.5 sd(y) = {sigma:.4g}"
             slots.append(_Slot(keys[0], keys, NormalAtMeans(mu, sigma), text, at_means=True))
         else:
             spread_x = _spread(design.X[:, j], centred)
-            text = f"{_COEFFICIENT_SCALE} {what}(y)/{what}(x) = {_COEFFICIENT_SCALE} × {spread_y:.4g}/{spread_x:.4g}"
+            text = f"2.5 {what}(y)/{what}(x) = 2.5 × {spread_y:.4g}/{spread_x:.4g}"
             prior = Normal(0.0, _COEFFICIENT_SCALE * spread_y / spread_x)
             slots.append(_Slot(keys[0], keys, prior, text))
     return slots
@@ -258,7 +264,11 @@ def _theta_slots(parameters: Parameters, design: Design) -> list[_Slot]:
                 spreads = [min(spreads, key=lambda spread: spread or 1.0)]
             for name, spread_z in zip(block.names, spreads, strict=True):
                 prior = HalfStudentT(_SD_DF, spread_y / (spread_z or 1.0))
-                text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread_z:.4g}" if spread_z else f"sd(y) = {spread_y:.4g}"
+                text = (
+                    f"sd(y)/sd(z) = {spread_y:.4g}/{spread_z:.4g}"
+                    if spread_z
+                    else f"sd(y) = {spread_y:.4g}"
+                )
                 slots[name] = _Slot(name, (name, block.name, "sd"), prior, text)
     return list(slots.values())
 
@@ -273,12 +283,13 @@ def _spread(values: np.ndarray, centred: bool) -> float:
 
 
 def _spread_z(values: np.ndarray) -> float | None:
-    """Standard deviation of a column of Z; None for a random intercept, whose column is constant."""
+    """Standard deviation of a column of Z; None for a random intercept's constant column."""
     return float(np.std(values, ddof=1)) if np.ptp(values) > 0 else None
 
 
 def _level_coefficients(design: Design) -> np.ndarray:
-    """Which coefficients set the level of the response: the intercept, or the cells that add up to one.
+    """Which coefficients set the level of the response: the intercept, or the cells that add up to
+    one.
 
     Returns
     -------
@@ -287,8 +298,11 @@ def _level_coefficients(design: Design) -> np.ndarray:
     """
     if _INTERCEPT in design.coef:
         return np.array([name == _INTERCEPT for name in design.coef])
-    binary = np.all((design.X == 0) | (design.X == 1), axis=0)
-    return binary if np.all(design.X[:, binary].sum(axis=1) == 1) else np.zeros_like(binary)
+    X = design.X
+    weights = np.linalg.lstsq(X.T @ X, X.sum(axis=0))[0]
+    cells = np.isclose(weights, 1.0)
+    constant = np.all(cells | (np.abs(weights) < 1e-8)) and np.allclose(X @ weights, 1.0)
+    return cells & constant
 
 
 def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:
@@ -296,14 +310,17 @@ def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:
     if parameter.startswith("beta["):
         if isinstance(prior, NormalAtMeans) and not at_means:
             raise PriorError(
-                f"{prior!r} is for an intercept, which {parameter!r} is not; use Normal, which is on the coefficient."
+                f"{prior!r} is for an intercept, which {parameter!r} is not; use Normal, which is "
+                "on the coefficient itself."
             )
         if prior.support != "real":
-            raise PriorError(_misfit(parameter, prior, "a coefficient can be any number", "Normal, Flat"))
+            raise PriorError(
+                _misfit(parameter, prior, "a coefficient can be any number", "Normal, Flat")
+            )
         if not isinstance(prior, Normal | Flat):
             raise PriorError(
-                f"{parameter!r} got the prior {prior!r}, but coefficients are integrated out exactly, which needs a "
-                "Gaussian prior: use Normal or Flat."
+                f"{parameter!r} got the prior {prior!r}, but coefficients are integrated out "
+                "exactly, which needs a Gaussian prior: use Normal or Flat."
             )
     elif parameter.startswith("corr_"):
         if not isinstance(prior, LKJ):
@@ -314,7 +331,8 @@ def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:
                 parameter,
                 prior,
                 "a standard deviation is positive",
-                "HalfNormal, HalfStudentT, HalfCauchy, Exponential, Gamma, InverseGamma, LogNormal, or Uniform from 0 or more",
+                "HalfNormal, HalfStudentT, HalfCauchy, Exponential, Gamma, InverseGamma, "
+                "LogNormal, or Uniform from 0 or more",
             )
         )
 
@@ -328,8 +346,9 @@ def _gaussian(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and precision of beta from a prior for each coefficient.
 
-    A prior at the means is one on a'beta, where a picks the coefficient and adds the other predictors at their means. Each
-    prior adds a a'/sigma² to the precision, and the mean is where all of them are at their centre.
+    A prior at the means is one on a'beta, where a picks the coefficient and adds the other
+    predictors at their means. Each prior adds a a'/sigma² to the precision, and the mean is where
+    all of them are at their centre.
     """
     p = len(priors)
     mean, precision = np.zeros(p), np.zeros((p, p))

@@ -1,7 +1,8 @@
 """Prior families: what each is called, its parameters and on what scale they are, and its support.
 
-Each is a small frozen object whose ``repr`` is the code that makes it. Which parameter gets which prior is
-settled in `prior_table`; densities are evaluated by `density` and, in a ``pm.Model``, by PyMC.
+Each is a small frozen object whose ``repr`` is the code that makes it. Which parameter gets which
+prior is settled in `prior_table`; densities are evaluated by `density` and, in a ``pm.Model``, by
+PyMC.
 """
 
 from __future__ import annotations
@@ -65,12 +66,17 @@ class Prior:
         for name, value in self.parameters.items():
             if isinstance(value, bool) or not isinstance(value, Real):
                 raise ArgumentTypeError(
-                    f"{type(self).__name__}: `{name}` should be a number, got {value!r} of type {type(value).__name__}."
+                    f"{type(self).__name__}: `{name}` should be a number, got {value!r} "
+                    f"of type {type(value).__name__}."
                 )
             if not isfinite(value):
-                raise PriorError(f"{type(self).__name__}: `{name}` should be finite, got {value!r}.")
+                raise PriorError(
+                    f"{type(self).__name__}: `{name}` should be finite, got {value!r}."
+                )
             if name not in _UNBOUNDED and value <= 0:
-                raise PriorError(f"{type(self).__name__}: `{name}` should be positive, got {value!r}.")
+                raise PriorError(
+                    f"{type(self).__name__}: `{name}` should be positive, got {value!r}."
+                )
             object.__setattr__(self, name, float(value))
 
     def __repr__(self) -> str:
@@ -87,7 +93,8 @@ class Prior:
         return dict(zip(self.pymc_parameters, self.parameters.values(), strict=True))
 
     def to_pymc(self, name: str | None = None, **kwargs: object) -> TensorVariable:
-        """Make the PyMC variable: registered in the model on the context when named, else a free one.
+        """Make the PyMC variable: registered in the model on the context when named, else a free
+        one.
 
         Parameters
         ----------
@@ -131,15 +138,16 @@ class Normal(Prior):
 class NormalAtMeans(Normal):
     """Normal prior for the value that the linear predictor has at the predictors' means.
 
-    `mu` is its mean and `sigma` its standard deviation, in units of the response. The reported coefficient stays where the
-    predictors are zero; only its prior is set elsewhere. ``"beta[Intercept]"`` takes it, and the coefficients of
-    the cells in a model such as ``y ~ 0 + f + x``, which are intercepts too.
+    `mu` is its mean and `sigma` its standard deviation, in units of the response. The reported
+    coefficient stays where the predictors are zero; only its prior is set elsewhere.
+    ``"beta[Intercept]"`` takes it, and the coefficients of the cells in a model such as ``y ~ 0 + f
+    + x``, which are intercepts too.
     """
 
 
 @dataclass(frozen=True, repr=False)
 class StudentT(Prior):
-    """Student's t with `nu` degrees of freedom, location `mu` and scale `sigma` (not its standard deviation)."""
+    """Student's t with `nu` degrees of freedom, location `mu` and scale `sigma` (not its sd)."""
 
     nu: float
     mu: float
@@ -151,7 +159,7 @@ class StudentT(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Cauchy(Prior):
-    """Cauchy distribution with median `mu` and scale `sigma`, the half-width between the quartiles."""
+    """Cauchy distribution with median `mu` and scale `sigma`, half the interquartile range."""
 
     mu: float
     sigma: float
@@ -162,7 +170,7 @@ class Cauchy(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Laplace(Prior):
-    """Laplace distribution with mean `mu` and scale `b`, its mean absolute deviation (sd is √2 b)."""
+    """Laplace distribution with mean `mu` and scale `b`; its standard deviation is √2 b."""
 
     mu: float
     b: float
@@ -192,7 +200,7 @@ class HalfNormal(Prior):
 
 @dataclass(frozen=True, repr=False)
 class HalfStudentT(Prior):
-    """Absolute value of a Student's t variable with `nu` degrees of freedom, location 0 and scale `sigma`."""
+    """Absolute value of a Student's t with `nu` degrees of freedom, location 0, scale `sigma`."""
 
     nu: float
     sigma: float
@@ -248,7 +256,7 @@ class InverseGamma(Prior):
 
 @dataclass(frozen=True, repr=False)
 class LogNormal(Prior):
-    """Distribution of exp(x) for x normal with mean `mu` and standard deviation `sigma`, both of the logarithm."""
+    """Distribution of exp(x) for x normal with mean `mu` and standard deviation `sigma`."""
 
     mu: float
     sigma: float
@@ -271,16 +279,18 @@ class Uniform(Prior):
         Prior.__post_init__(self)
         if not self.lower < self.upper:
             raise PriorError(
-                f"Uniform: `lower` should be below `upper`, got lower={self.lower:g} and upper={self.upper:g}."
+                f"Uniform: `lower` should be below `upper`, got lower={self.lower:g} and "
+                f"upper={self.upper:g}."
             )
 
 
 @dataclass(frozen=True, repr=False)
 class LKJ(Prior):
-    """Prior of a correlation matrix with density proportional to its determinant to the power `eta` - 1.
+    """Prior of a correlation matrix with density proportional to its determinant to the power `eta`
+    - 1.
 
-    1 is uniform over correlation matrices; larger values favour small correlations. Source: Lewandowski, Kurowicka and
-    Joe (2009), Journal of Multivariate Analysis 100, 1989-2001.
+    1 is uniform over correlation matrices; larger values favour small correlations. Source:
+    Lewandowski, Kurowicka and Joe (2009), Journal of Multivariate Analysis 100, 1989-2001.
     """
 
     eta: float
@@ -312,7 +322,8 @@ FAMILIES: dict[str, type[Prior]] = {
 
 
 def as_prior(value: object, key: str) -> Prior:
-    """Take a prior of this library, or an object with ``to_pymc`` (PreliZ) of a family of the same name.
+    """Take a prior of this library, or an object with ``to_pymc`` (PreliZ) of a family of the same
+    name.
 
     Parameters
     ----------
@@ -332,7 +343,8 @@ def as_prior(value: object, key: str) -> Prior:
     name = type(value).__name__
     if not hasattr(value, "to_pymc") or isinstance(value, type):
         raise ArgumentTypeError(
-            f"the prior for {key!r} should be a prior such as bl.Normal(0, 1), got {value!r} of type {name}."
+            f"the prior for {key!r} should be a prior such as bl.Normal(0, 1), got {value!r} "
+            f"of type {name}."
         )
     family = FAMILIES.get(name)
     if family is None or family is LKJ or family is NormalAtMeans:
@@ -343,6 +355,7 @@ def as_prior(value: object, key: str) -> Prior:
     arguments = [getattr(value, parameter, None) for parameter in family.pymc_parameters]
     if any(argument is None for argument in arguments):
         raise PriorError(
-            f"the prior for {key!r}, {value!r}, lacks values for {', '.join(family.pymc_parameters)}; set them first."
+            f"the prior for {key!r}, {value!r}, lacks values for "
+            f"{', '.join(family.pymc_parameters)}; set them first."
         )
     return family(*map(float, arguments))

@@ -1,0 +1,82 @@
+"""The textbook hierarchical model in PyMC, in which beta and u are sampled like everything else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayeslmm.pymc_parameters import covariance_variables
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
+
+    from bayeslmm.design import Design
+    from bayeslmm.parameters import Parameters
+    from bayeslmm.prior_table import PriorTable
+
+__all__ = ["full_model"]
+
+
+def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm.Model:
+    """The ``pm.Model`` with beta, u and theta.
+
+    Its marginal over beta and u is that of `collapsed_model`. Random effects are written as
+    standard normal variables times the factor of G (non-centred), which keeps the geometry
+    tractable when a standard deviation is near zero.
+
+    Parameters
+    ----------
+    design : Design
+    parameters : Parameters
+    priors : PriorTable
+
+    Returns
+    -------
+    pm.Model
+        With ``beta`` (dim ``coef``), ``u_<factor>`` (dims ``<factor>``, ``<factor>_effect``), the
+        parameters of `collapsed_model`, and the observed response.
+    """
+    with pm.Model(coords={"coef": design.coef}) as model:
+        for factor in design.factors:
+            model.add_coord(factor.name, factor.levels)
+            model.add_coord(f"{factor.name}_effect", factor.effects)
+        beta = _coefficients(priors)
+        variables = covariance_variables(parameters, priors)
+        mean = pt.dot(design.X, beta)
+        if design.offset is not None:
+            mean += design.offset
+        for factor in design.factors:
+            dims = (factor.name, f"{factor.name}_effect")
+            z = pm.Normal(f"z_{factor.name}", 0.0, 1.0, dims=dims)
+            parts = []
+            for i, bar in enumerate(factor.bars):
+                sd = parameters.find(factor.name, i, "sd")
+                scale = variables.theta[sd.start : sd.stop]
+                own = z[:, bar.start : bar.stop]
+                if (factor.name, i) in variables.cholesky:
+                    own = own @ variables.cholesky[factor.name, i].T
+                parts.append(own * scale)
+            u = pm.Deterministic(f"u_{factor.name}", pt.concatenate(parts, axis=1), dims=dims)
+            mean += (factor.Z * u[factor.codes]).sum(axis=1)
+        sigma = model["sigma"]
+        if design.weights is not None:
+            sigma = sigma / np.sqrt(design.weights)
+        pm.Normal(design.response, mean, sigma, observed=design.y)
+    return model
+
+
+def _coefficients(priors: PriorTable) -> TensorVariable:
+    """beta under its Gaussian prior, flat in the directions in which the precision is zero."""
+    mean, precision = priors.beta_mean, priors.beta_precision
+    diagonal = np.diag(precision)
+    if np.array_equal(precision, np.diag(diagonal)) and np.all(diagonal > 0):
+        return pm.Normal("beta", mean, 1 / np.sqrt(diagonal), dims="coef")
+    beta = pm.Flat("beta", dims="coef")
+    rank = np.linalg.matrix_rank(precision, hermitian=True)
+    if rank:
+        deviation = beta - mean
+        pm.Potential("beta_prior", -0.5 * pt.dot(deviation, pt.dot(precision, deviation)))
+    return beta
