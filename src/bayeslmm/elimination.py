@@ -1,12 +1,14 @@
 """The order of elimination, and the cross-products of [Z X y] laid out in it.
 
-Every level of a grouping factor is a *node* with q variables. A chain of nested factors, the largest first, is eliminated level by level: the
-rows of such a level all belong to one level of each later factor of the chain, so eliminating it fills nothing in among the levels of
-any of them. The other (crossed) factors fill in when the chain is gone; with X and y they are the dense *root*.
+Every level of a grouping factor is a *node* with q variables. A chain of nested factors, the
+largest first, is eliminated level by level: the rows of such a level all belong to one level of
+each later factor of the chain, so eliminating it fills nothing in among the levels of any of them.
+The other (crossed) factors fill in when the chain is gone; with X and y they are the dense *root*.
 
-For a node of the chain the *panel* holds, row by row, its couplings to: its own variables; its ancestors in the chain; the root nodes
-that it shares rows of data with; X; y. All of it is packed into one vector of integers and one of floats (`System` names the
-parts), which is what the kernels take.
+For a node of the chain the *panel* holds, row by row, its couplings to: its own variables; its
+ancestors in the chain; the root nodes that it shares rows of data with; X; y. All of it is packed
+into one vector of integers and one of floats (`System` names the parts), which is what the kernels
+take.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ N_HEADER = 32
 
 
 class System(NamedTuple):
-    """Views into the two packed vectors. F factors, S of them in the chain; nodes of the chain are numbered through."""
+    """Views into the two packed vectors. F factors, S of them in the chain; nodes of the chain are
+    numbered through.
+    """
 
     meta: (
         np.ndarray
@@ -213,7 +217,8 @@ def pack(
     chain_node = [stage_start[s] + factors[f].codes for s, f in enumerate(order.chain)]
     root_node = {f: root_start[f] + factors[f].codes.astype(np.int64) for f in order.root}
 
-    # which root nodes does each chain node meet, and at which entry of its list does each row of data fall
+    # which root nodes does each chain node meet, and at which entry of its list does each row of
+    # data fall
     root_ptr = np.zeros(nodes + 1, dtype=np.int64)
     lists: list[np.ndarray] = []
     entry = np.zeros((S, len(order.root), n), dtype=np.int64)
@@ -330,9 +335,11 @@ def pack(
 def _orthonormalise(
     X: np.ndarray, y: np.ndarray, w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A basis of X orthonormal under the weights, its triangular factor, the least-squares beta and residuals.
+    """A basis of X orthonormal under the weights, its triangular factor, the least-squares beta
+    and residuals.
 
-    With them y'y and X'y cannot swamp the residual sum of squares, however far y and X are from zero.
+    With them y'y and X'y cannot swamp the residual sum of squares, however far y and X are from
+    zero.
     """
     root = np.sqrt(w)
     _, rotation = np.linalg.qr(X * root[:, None])
@@ -354,7 +361,8 @@ def _relative_rows(
     n_root: int,
     S: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each chain node and each of its ancestors, the panel rows there of the root nodes it meets.
+    """For each chain node and each of its ancestors, the panel rows there of the root nodes it
+    meets.
 
     A node's data lie within each ancestor's, so every root node it meets is in the ancestor's list.
     """
@@ -394,7 +402,9 @@ def _bar_table(factors: Sequence[GroupingFactor], parameters: Parameters) -> np.
 
 @njit(nogil=True, cache=True)
 def _accumulate(out, at, A, B, w):
-    """Add w_i a_i b_i' to the block of ``out`` that starts at ``at[i]``, for every row i of data."""
+    """Add w_i a_i b_i' to the block of ``out`` that starts at ``at[i]``, for every row i of
+    data.
+    """
     a, b = A.shape[1], B.shape[1]
     for i in range(len(at)):
         start = at[i]

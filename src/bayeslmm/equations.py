@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from . import kernels
+from .core import compile_core
 from .elimination import Packed, pack, unpack
 from .parameters import Parameters
 from .structures import STRUCTURES
@@ -49,6 +50,7 @@ class Equations:
     @classmethod
     def of(cls, design: Design) -> Equations:
         """Reduce a design to its equations."""
+        compile_core()
         parameters = Parameters.of(design.factors)
         y = design.y if design.offset is None else design.y - design.offset
         packed = pack(design.factors, parameters, design.X, y, design.weights)
@@ -123,14 +125,18 @@ class Equations:
         return kernels.profiled(M, _KIND[method], *self.packed)
 
     def loglik(self, theta: np.ndarray, method: Method = "reml") -> tuple[float, np.ndarray]:
-        """Log-likelihood at theta, beta at its maximum (ML) or integrated out (REML), and its gradient in theta."""
+        """Log-likelihood at theta, beta at its maximum (ML) or integrated out (REML), and its
+        gradient in theta.
+        """
         flat = np.zeros(self.p), np.zeros((self.p, self.p))
         return kernels.loglik(theta, _KIND[method], *flat, *self.packed)
 
     def collapsed(
         self, theta: np.ndarray, beta_mean: np.ndarray, beta_precision: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        """Log density of y given theta and its gradient, beta integrated out under a Gaussian prior."""
+        """Log density of y given theta and its gradient, beta integrated out under a Gaussian
+        prior.
+        """
         return kernels.collapsed(theta, beta_mean, beta_precision, *self.packed)
 
     def solve(self, M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +150,9 @@ class Equations:
         return sigma**2 * inverse @ var_gamma @ inverse.T
 
     def var_u(self, M: np.ndarray, sigma: float, *, beta_known: bool) -> dict[str, np.ndarray]:
-        """Var(u - û) of each level, (levels, q, q) by factor; with beta known they are lme4's conditional variances."""
+        """Var(u - û) of each level, (levels, q, q) by factor; with beta known they are lme4's
+        conditional variances.
+        """
         kind = kernels.ML if beta_known else kernels.REML
         _, blocks = kernels.conditional_variances(M, kind, *self.packed)
         out, at = {}, 0
@@ -179,8 +187,7 @@ class Equations:
         """
         system = unpack(*self.packed)
         nr, p = int(system.meta[4]), self.p
-        panel, root = np.empty(len(system.panel)), np.empty((nr + p + 1, nr + p + 1))
-        kernels.factorise(M, np.zeros((p, p)), np.zeros(p), 0.0, system, panel, root)
+        panel, root = kernels.factor_at(M, *self.packed)
         lower = root[: nr + p, : nr + p]
         basis = X @ system.rotation_inverse.reshape(p, p)
         n = len(X)

@@ -1,7 +1,8 @@
 """LAPACK for the Numba kernels, called by symbol.
 
-Numba's own ``np.linalg`` offers neither ``potrf`` on a caller's buffer nor ``potri``. SciPy publishes the addresses of the LAPACK it
-ships; binding them to names that compiled code refers to keeps the kernels cacheable, which function pointers would not.
+Numba's own ``np.linalg`` offers neither ``potrf`` on a caller's buffer nor ``potri``. SciPy
+publishes the addresses of the LAPACK it ships; binding them to names that compiled code refers to
+keeps the kernels cacheable, which function pointers would not.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ _dpotri = _external("dpotri")
 
 @njit(nogil=True, cache=True)
 def cholesky_lower(a: np.ndarray, n: int) -> int:
-    """Overwrite the lower triangle of the leading n×n block of C-contiguous ``a`` by its Cholesky factor.
+    """Overwrite the lower triangle of the leading n×n block of C-contiguous ``a`` by its Cholesky
+    factor.
 
-    Returns LAPACK's ``info``: 0 when the block is positive definite, otherwise the order of the first minor that is not.
+    Returns LAPACK's ``info``: 0 when the block is positive definite, otherwise the order of the
+    first minor that is not.
     """
     uplo = np.full(1, _UPPER)
     size = np.array([n, a.shape[1], 0], dtype=np.int32)
@@ -43,7 +46,9 @@ def cholesky_lower(a: np.ndarray, n: int) -> int:
 
 @njit(nogil=True, cache=True)
 def inverse_from_cholesky(a: np.ndarray, n: int) -> int:
-    """Overwrite the lower triangle of the leading block, a Cholesky factor, by the inverse of what it factorises."""
+    """Overwrite the lower triangle of the leading block, a Cholesky factor, by the inverse of what
+    it factorises.
+    """
     uplo = np.full(1, _UPPER)
     size = np.array([n, a.shape[1], 0], dtype=np.int32)
     _dpotri(uplo.ctypes, size.ctypes, a.ctypes, size[1:].ctypes, size[2:].ctypes)

@@ -1,8 +1,9 @@
 """Engine: REML and ML.
 
-The criterion -2 log L is profiled over beta and σ and minimised over the relative factors M by a quasi-Newton method with the analytic
-gradient. M moves in coordinates without bounds (see `Structure.working_basis`): a variance of zero and a correlation of ±1 are ordinary
-stationary points there.
+The criterion -2 log L is profiled over beta and σ and minimised over the relative factors M by a
+quasi-Newton method with the analytic gradient. M moves in coordinates without bounds (see
+`Structure.working_basis`): a variance of zero and a correlation of ±1 are ordinary stationary
+points there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Optimum", "Status", "Step", "optimise"]
 
 _SINGULAR = 1e-3
-"""A direction of G whose standard deviation is below this fraction of σ (columns standardised) is tried at zero."""
+"""A direction of G whose standard deviation is below this fraction of σ (columns standardised) is
+tried at zero."""
 _RESTARTS = 5
 _MAX_ITERATIONS = 500
 _NEWTON_STEPS = 6
@@ -39,14 +41,18 @@ class Status(Enum):
 
     CONVERGED = "converged"
     SINGULAR = (
-        "converged to a singular fit: a variance is zero or a correlation is ±1. The data do not support this "
-        "random-effect structure in full; drop the effect or correlation named, or give it a prior and use NUTS"
+        "converged to a singular fit: a variance is zero or a correlation is ±1. The data do not "
+        "support this random-effect structure in full; drop the effect or correlation named, or "
+        "give it a prior and use NUTS"
     )
     NO_PROGRESS = (
-        "stopped before the gradient was small. Rescale predictors that differ by orders of magnitude, "
-        "simplify the random effects, and compare with another start"
+        "stopped before the gradient was small. Rescale predictors that differ by orders of "
+        "magnitude, simplify the random effects, and compare with another start"
     )
-    ZERO_RESIDUAL = "the residual variance went to zero: the model reproduces the response exactly, so there is no likelihood to maximise"
+    ZERO_RESIDUAL = (
+        "the residual variance went to zero: the model reproduces the response exactly, so there "
+        "is no likelihood to maximise"
+    )
 
     @property
     def ok(self) -> bool:
@@ -56,7 +62,8 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """One iteration: criterion (-2 log L), largest element of the gradient, working coordinates, seconds since the start."""
+    """One iteration: criterion (-2 log L), largest element of the gradient, working coordinates,
+    seconds since the start."""
 
     iteration: int
     criterion: float
@@ -83,8 +90,8 @@ class Optimum:
     boundary : (k,) array of bool
         Parameters that are on, or undefined at, the boundary.
     hessian : (k, k) array
-        Of the log-likelihood in log(sd), Fisher's z(corr), log(sigma); NaN for parameters at the boundary, which are held there for the
-        others.
+        Of the log-likelihood in log(sd), Fisher's z(corr), log(sigma); NaN for parameters at the
+        boundary, which are held there for the others.
     trace : tuple of Step
     evaluations : int
     seconds : float
@@ -109,7 +116,8 @@ class Optimum:
 
     @cached_property
     def vcov(self) -> np.ndarray:
-        """Covariance matrix (k, k) of theta in the coordinates of `hessian`; NaN at the boundary."""
+        """Covariance matrix (k, k) of theta in the coordinates of `hessian`; NaN at the
+        boundary."""
         vcov = np.full_like(self.hessian, np.nan)
         free = np.isfinite(np.diag(self.hessian))
         part = self.hessian[np.ix_(free, free)]
@@ -128,7 +136,7 @@ class _Bar:
     stop: int
     cross: np.ndarray  # (q, q), mean cross-product of its columns
     coordinates: slice
-    scale: float  # square root of the number of levels: makes the curvature in a coordinate of order one
+    scale: float  # root of the number of levels: the curvature in a coordinate is of order one
 
 
 def _working(
@@ -259,7 +267,8 @@ def _off_zero(
 ) -> np.ndarray | None:
     """A better point away from a variance of zero, if there is one.
 
-    The symmetry that makes zero an interior point also makes the gradient vanish there when zero is not the best.
+    The symmetry that makes zero an interior point also makes the gradient vanish there when zero
+    is not the best.
     """
     value, _ = criterion(working)
     for bar in bars:
@@ -285,7 +294,8 @@ def _snap(
     working: np.ndarray,
     method: Literal["reml", "ml"],
 ) -> tuple[np.ndarray, tuple[int, ...]]:
-    """M, with near-zero directions of each bar's G at zero if that is no worse, and the bars that have any."""
+    """M, with near-zero directions of each bar's G at zero if that is no worse, and the bars that
+    have any."""
     M = to_M @ working
     blocks = equations.split_M(M.copy())
     singular = []
@@ -311,7 +321,8 @@ def _snap(
 def _boundary(
     equations: Equations, bars: tuple[_Bar, ...], theta: np.ndarray, singular: tuple[int, ...]
 ) -> np.ndarray:
-    """Which parameters are at the boundary: sds of zero, and the correlations of a bar whose G is singular."""
+    """Which parameters are at the boundary: sds of zero, and the correlations of a bar whose G is
+    singular."""
     boundary = np.zeros(len(theta), dtype=bool)
     for i in singular:
         bar = bars[i]
@@ -331,9 +342,11 @@ def _boundary(
 def _finish(
     equations: Equations, theta: np.ndarray, boundary: np.ndarray, method: Literal["reml", "ml"]
 ) -> tuple[Status, np.ndarray, np.ndarray]:
-    """Newton steps in log(sd), z(corr), log(sigma) from near the optimum, with the Hessian there; boundary parameters are held.
+    """Newton steps in log(sd), z(corr), log(sigma) from near the optimum, with the Hessian there;
+    boundary parameters are held.
 
-    The judgement is the increase of the log-likelihood that one more step promises: it has no units.
+    The judgement is the increase of the log-likelihood that one more step promises: it has no
+    units.
     """
     corr = np.array([kind == "corr" for kind in equations.parameters.kinds])[~boundary]
     free = np.flatnonzero(~boundary)

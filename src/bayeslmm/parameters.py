@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Parameters"]
 
 Kind = Literal["sd", "corr", "sigma"]
+_KINDS: tuple[Kind, ...] = ("sd", "corr")
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Block:
 class Parameters:
     """The covariance parameters theta of a model, on their natural scale, in order.
 
-    Per grouping factor, in the order of the formula: the standard deviations of all its bars, then the correlations of each bar
-    (the strict lower triangle, row by row). Last comes the residual standard deviation.
+    Per grouping factor, in the order of the formula: the standard deviations of all its bars, then
+    the correlations of each bar (the strict lower triangle, row by row). Last comes the residual
+    standard deviation.
     """
 
     blocks: tuple[Block, ...]
@@ -75,11 +77,11 @@ class Parameters:
         blocks: list[Block] = []
         at = 0
         for factor in factors:
-            for kind in ("sd", "corr"):
+            for kind in _KINDS:
                 for i, bar in enumerate(factor.bars):
                     structure = STRUCTURES[bar.structure]
                     effects = factor.effects[bar.start : bar.stop]
-                    labels = (
+                    labels: tuple[str, ...] | tuple[tuple[str, str], ...] = (
                         structure.sd_labels(effects, bar.label)
                         if kind == "sd"
                         else structure.corr_labels(effects)
@@ -87,9 +89,8 @@ class Parameters:
                     if labels:
                         name = f"{kind}_{factor.name}"
                         stop = at + len(labels)
-                        blocks.append(
-                            Block(name, kind, factor.name, labels, at, stop, i, len(effects))  # type: ignore[arg-type]
-                        )
+                        size = len(effects)
+                        blocks.append(Block(name, kind, factor.name, labels, at, stop, i, size))
                         at = stop
         blocks.append(Block("sigma", "sigma", None, ("sigma",), at, at + 1, -1, 1))
         return cls(tuple(blocks))

@@ -1,7 +1,7 @@
 """Covariance structures of one bar: parameters → lower factor L with G = LL', and the adjoint back.
 
-Each structure's mathematics stands here once. The kernels call the compiled functions by the structure's code; everything else goes
-through the small objects in ``STRUCTURES``.
+Each structure's mathematics stands here once. The kernels call the compiled functions by the
+structure's code; everything else goes through the small objects in ``STRUCTURES``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Structure:
     code: int
 
     def sd_labels(self, effects: tuple[str, ...], label: str) -> tuple[str, ...]:
-        """A label for each standard deviation: an effect, or the bar's text where all effects share one."""
+        """A label for each standard deviation: an effect, or the bar's text where all effects
+        share one.
+        """
         return (effects if len(effects) == 1 else (label,)) if self.code == _ID else effects
 
     def corr_labels(self, effects: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -42,11 +44,13 @@ class Structure:
         return tuple((effects[j], effects[i]) for i in range(len(effects)) for j in range(i))
 
     def working_basis(self, cross: np.ndarray) -> np.ndarray:
-        """Directions in which the optimiser moves the relative factor M = L/σ, which is linear in them.
+        """Directions in which the optimiser moves the relative factor M = L/σ, which is linear in
+        them.
 
-        For `UN` the coordinates are the lower factor of G in the basis that makes the bar's columns orthonormal, so that neither the
-        units nor the zero of a covariate matter to the optimiser. Signs are free: M and -M give one G, so a variance
-        of zero is an interior point and needs no bound.
+        For `UN` the coordinates are the lower factor of G in the basis that makes the bar's
+        columns orthonormal, so that neither the units nor the zero of a covariate matter to the
+        optimiser. Signs are free: M and -M give one G, so a variance of zero is an interior point
+        and needs no bound.
 
         Parameters
         ----------
@@ -68,7 +72,9 @@ class Structure:
         return np.stack([transform @ unit for unit in units])
 
     def working_transform(self, cross: np.ndarray) -> np.ndarray:
-        """The matrix T (q, q) in M = T Λ, with Λ the structure's factor in the coordinates of standardised columns."""
+        """The matrix T (q, q) in M = T Λ, with Λ the structure's factor in the coordinates of
+        standardised columns.
+        """
         q = len(cross)
         scale = np.sqrt(np.diag(cross))
         scale = np.where(scale > 0, scale, 1.0)
@@ -93,7 +99,9 @@ class Structure:
         return np.diag(np.broadcast_to(working, (q,)))
 
     def working_start(self, q: int) -> np.ndarray:
-        """Working coordinates of the start: every effect varies as much as the residual, uncorrelated."""
+        """Working coordinates of the start: every effect varies as much as the residual,
+        uncorrelated.
+        """
         if self.code == _UN:
             rows, columns = np.tril_indices(q)
             return (rows == columns).astype(float)
@@ -125,7 +133,8 @@ STRUCTURES = {s.name: s for s in (ID, Diag, UN)}
 def factor(code, q, sd, corr, L):
     """Write the lower factor of G into ``L`` (q×q) and say whether G is a covariance matrix.
 
-    ``sd`` and ``corr`` are the bar's parameters. For `UN`, L = diag(sd) K with K the Cholesky factor of the correlation matrix.
+    ``sd`` and ``corr`` are the bar's parameters. For `UN`, L = diag(sd) K with K the Cholesky
+    factor of the correlation matrix.
     """
     L[:, :] = 0.0
     if code == _ID:
@@ -146,7 +155,9 @@ def factor(code, q, sd, corr, L):
 
 @njit(nogil=True, cache=True)
 def _correlation_factor(q, corr, K):
-    """Cholesky factor of a correlation matrix, row by row; one that is singular to rounding counts, an indefinite one does not."""
+    """Cholesky factor of a correlation matrix, row by row; one that is singular to rounding
+    counts, an indefinite one does not.
+    """
     at = 0
     for i in range(q):
         left = 1.0
@@ -171,10 +182,12 @@ def _correlation_factor(q, corr, K):
 
 @njit(nogil=True, cache=True)
 def factor_pullback(code, q, sd, corr, dL, dsd, dcorr):
-    """Add to ``dsd`` and ``dcorr`` the adjoint of :func:`factor`, given that of L in ``dL`` (overwritten).
+    """Add to ``dsd`` and ``dcorr`` the adjoint of :func:`factor`, given that of L in ``dL``
+    (overwritten).
 
-    The adjoint of the Cholesky factorisation is the unblocked reverse sweep of Murray (2016), "Differentiation of the Cholesky
-    decomposition", arXiv:1602.07527. Where the correlation matrix is singular the derivative in a correlation is left at zero.
+    The adjoint of the Cholesky factorisation is the unblocked reverse sweep of Murray (2016),
+    "Differentiation of the Cholesky decomposition", arXiv:1602.07527. Where the correlation matrix
+    is singular the derivative in a correlation is left at zero.
     """
     if code == _ID:
         for i in range(q):

@@ -1,0 +1,176 @@
+"""The heart of the kernels as one C function, compiled once and called by symbol.
+
+Everything that evaluates the equations goes through :func:`run`. Numba would otherwise compile the
+factorisation anew into each of its callers, and nutpie's callback once more: calling it by symbol
+leaves one copy, and makes all of them quick to compile.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import llvmlite.binding as llvm
+import numpy as np
+from numba import carray, cfunc, njit, types
+
+from .elimination import unpack
+from .factorisation import back_substitute, factorise
+from .selected_inverse import gradient_factors, selected_inverse
+
+__all__ = ["GRADIENT", "INVERSE", "SOLVE", "compile_core", "run"]
+
+SOLVE, INVERSE, GRADIENT = 1, 2, 4
+"""What to do beyond the factorisation; the gradient needs the other two."""
+
+_SYMBOL = "bayeslmm_core"
+_pointer, _real, _integer = types.voidptr, types.float64, types.int64
+_SIGNATURE = types.void(
+    *(_integer, _integer),  # what, kind
+    *(
+        _pointer,
+        _pointer,
+        _pointer,
+        _real,
+        _pointer,
+    ),  # M, ridge, its right-hand side and square, noise
+    *(_real, _integer),  # sigma2, df
+    *(_pointer, _pointer),  # ints, floats
+    *(_pointer, _pointer, _pointer),  # panel, inverse, root
+    *(_pointer, _pointer, _pointer, _pointer),  # b, gamma, dM, out
+)
+
+
+def _core(
+    what,
+    kind,
+    M_,
+    ridge_,
+    rhs_,
+    square,
+    noise_,
+    sigma2,
+    df,
+    ints_,
+    floats_,
+    panel_,
+    inverse_,
+    root_,
+    b_,
+    gamma_,
+    dM_,
+    out_,
+):
+    header = carray(ints_, (32,), np.int64)
+    ints = carray(ints_, (header[22],), np.int64)
+    floats = carray(floats_, (header[31] + 2,), np.float64)
+    system = unpack(ints, floats)
+    p, nd = system.meta[2], system.meta[4] + system.meta[2] + 1
+    n_m, n_b = system.m_offset[-1], system.u_offset[-1]
+    M = carray(M_, (n_m,), np.float64)
+    panel = carray(panel_, (len(system.panel),), np.float64)
+    inverse = carray(inverse_, (len(system.panel),), np.float64)
+    root = carray(root_, (nd, nd), np.float64)
+    b = carray(b_, (n_b,), np.float64)
+    gamma = carray(gamma_, (p,), np.float64)
+    out = carray(out_, (4,), np.float64)
+    logdet, logdet_x, rss, ok = factorise(
+        M,
+        carray(ridge_, (p, p), np.float64),
+        carray(rhs_, (p,), np.float64),
+        square,
+        ints,
+        floats,
+        panel,
+        root,
+    )
+    out[0] = logdet
+    out[1] = logdet_x
+    out[2] = rss
+    out[3] = 1.0 if ok else 0.0
+    if not ok:
+        return
+    if what & 1:
+        back_substitute(ints, floats, panel, root, carray(noise_, (p + n_b,), np.float64), b, gamma)
+    if what & 2:
+        selected_inverse(ints, floats, panel, root, kind, inverse)
+    if what & 4:
+        scale = 1.0 / sigma2 if sigma2 > 0.0 else df / rss
+        gradient_factors(
+            M, ints, floats, inverse, root, b, gamma, scale, carray(dM_, (n_m,), np.float64)
+        )
+
+
+@cache
+def compile_core() -> object:
+    """Compile the C function, or load it from Numba's cache, and give it its symbol. Nothing here
+    may run before.
+    """
+    compiled = cfunc(_SIGNATURE, cache=True)(_core)
+    llvm.add_symbol(_SYMBOL, compiled.address)
+    return compiled  # kept alive by the cache of this function
+
+
+_external = types.ExternalFunction(_SYMBOL, _SIGNATURE)
+
+
+@njit(nogil=True, cache=True)
+def run(
+    what,
+    kind,
+    M,
+    ridge,
+    rhs,
+    square,
+    noise,
+    sigma2,
+    df,
+    ints,
+    floats,
+    panel,
+    inverse,
+    root,
+    b,
+    gamma,
+    dM,
+    out,
+):
+    """Factorise the equations and, as ``what`` says, solve them, invert blocks, differentiate.
+
+    Parameters
+    ----------
+    what : int
+        Sum of `SOLVE`, `INVERSE` and `GRADIENT`.
+    kind : int
+        `ML` or `REML`: what the inverse is of.
+    M : array
+        Relative factors.
+    ridge, rhs, square : (p, p) and (p,) arrays, float
+        The prior of gamma times σ²; see :func:`factorise`.
+    noise : (p + len(u),) array
+        Added to the solution; see :func:`back_substitute`.
+    sigma2 : float
+        For the gradient; where it is not positive it is taken to be r²/df.
+    panel, inverse, root, b, gamma, dM, out : arrays
+        Written: the factor (its root replaced by the inverse's where asked for), the inverse, the
+        solution, the gradient, and log|Z part|, log|Z and X parts|, r², 1 if it worked.
+    """
+    _external(
+        what,
+        kind,
+        M.ctypes,
+        ridge.ctypes,
+        rhs.ctypes,
+        square,
+        noise.ctypes,
+        sigma2,
+        df,
+        ints.ctypes,
+        floats.ctypes,
+        panel.ctypes,
+        inverse.ctypes,
+        root.ctypes,
+        b.ctypes,
+        gamma.ctypes,
+        dM.ctypes,
+        out.ctypes,
+    )
