@@ -12,6 +12,8 @@ from math import isfinite
 from numbers import Real
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
+
 from bayeslmm.errors import ArgumentTypeError, PriorError
 
 if TYPE_CHECKING:
@@ -112,7 +114,9 @@ class Prior:
         import pymc as pm
 
         family = getattr(pm, self.pymc_name)
-        arguments = {**self.pymc_arguments(), **kwargs}
+        # PyTensor computes with Python's floats in single precision where they are short
+        numbers = {key: np.float64(value) for key, value in self.pymc_arguments().items()}
+        arguments = {**numbers, **kwargs}
         return family.dist(**arguments) if name is None else family(name, **arguments)
 
 

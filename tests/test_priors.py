@@ -1,0 +1,276 @@
+"""Prior families against SciPy; keys, defaults and errors of the table of priors."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayeslmm as bl
+from bayeslmm import priors as families
+from bayeslmm.density import _log_prior, _row
+from bayeslmm.design import compile_design
+from bayeslmm.errors import ArgumentTypeError, PriorError
+from bayeslmm.parameters import Parameters
+from bayeslmm.prior_table import resolve
+from bayeslmm.priors import LKJ, NormalAtMeans
+
+# prior, the same in SciPy, points inside the support
+SCALAR = [
+    (bl.Normal(1.5, 2), stats.norm(1.5, 2), (-3.0, 0.0, 4.0)),
+    (bl.StudentT(4, 1, 2), stats.t(4, 1, 2), (-3.0, 0.0, 40.0)),
+    (bl.Cauchy(-1, 0.5), stats.cauchy(-1, 0.5), (-3.0, 0.0, 40.0)),
+    (bl.Laplace(1, 3), stats.laplace(1, 3), (-3.0, 0.0, 4.0)),
+    (bl.HalfNormal(2), stats.halfnorm(0, 2), (0.01, 1.0, 6.0)),
+    (bl.HalfStudentT(3, 20), stats.foldnorm(0), (0.01, 1.0, 600.0)),
+    (bl.HalfCauchy(5), stats.halfcauchy(0, 5), (0.01, 1.0, 600.0)),
+    (bl.Exponential(1 / 25), stats.expon(0, 25), (0.01, 1.0, 60.0)),
+    (bl.Gamma(2.5, 0.3), stats.gamma(2.5, scale=1 / 0.3), (0.01, 1.0, 60.0)),
+    (bl.InverseGamma(2.5, 3), stats.invgamma(2.5, scale=3), (0.1, 1.0, 60.0)),
+    (bl.LogNormal(0.5, 0.7), stats.lognorm(0.7, scale=np.exp(0.5)), (0.1, 1.0, 9.0)),
+    (bl.Uniform(1, 7), stats.uniform(1, 6), (1.1, 2.0, 6.9)),
+]
+
+
+def scipy_logpdf(prior, frozen, value):
+    if isinstance(prior, bl.HalfStudentT):
+        return np.log(2) + stats.t(prior.nu, 0, prior.sigma).logpdf(value)
+    return frozen.logpdf(value)
+
+
+@pytest.mark.parametrize(
+    ("prior", "frozen", "points"),
+    SCALAR,
+    ids=lambda x: repr(x) if isinstance(x, families.Prior) else "",
+)
+def test_pymc_gets_the_density(prior, frozen, points):
+    import pymc as pm
+    from pytensor.compile.mode import Mode
+
+    mode = Mode(linker="py", optimizer=None)
+    got = pm.logp(prior.to_pymc(), np.array(points)).eval(mode=mode)
+    np.testing.assert_allclose(got, scipy_logpdf(prior, frozen, np.array(points)), rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("prior", "frozen", "points"),
+    [row for row in SCALAR if row[0].support != "real"],
+    ids=lambda x: repr(x) if isinstance(x, families.Prior) else "",
+)
+def test_compiled_density_and_its_slope(prior, frozen, points):
+    code, a, b = _row(prior)
+    constants = [
+        scipy_logpdf(prior, frozen, x) - _log_prior.py_func(code, x, a, b)[0] for x in points
+    ]
+    np.testing.assert_allclose(constants, constants[0], atol=1e-10)
+    for x in points:
+        h = 1e-6 * x
+        difference = scipy_logpdf(prior, frozen, x + h) - scipy_logpdf(prior, frozen, x - h)
+        np.testing.assert_allclose(
+            _log_prior.py_func(code, x, a, b)[1], difference / (2 * h), rtol=1e-5, atol=1e-7
+        )
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_repr_is_the_code_that_makes_it(name):
+    family = families.FAMILIES[name]
+    prior = family(*(0.1 + 1 / 3 + i for i in range(len(family.pymc_parameters))))
+    assert eval(repr(prior), vars(families)) == prior
+
+
+INVALID = [
+    (lambda: bl.Normal(0, 0), PriorError, "`sigma` should be positive, got 0"),
+    (lambda: bl.Normal(0, -1), PriorError, "`sigma` should be positive"),
+    (lambda: bl.Normal(np.nan, 1), PriorError, "`mu` should be finite"),
+    (lambda: bl.HalfNormal(np.inf), PriorError, "`sigma` should be finite"),
+    (lambda: bl.HalfNormal("1"), ArgumentTypeError, "`sigma` should be a number, got '1'"),
+    (lambda: bl.HalfNormal(True), ArgumentTypeError, "`sigma` should be a number"),
+    (lambda: bl.Uniform(2, 2), PriorError, "`lower` should be below `upper`"),
+    (lambda: bl.LKJ(0), PriorError, "`eta` should be positive"),
+    (lambda: bl.StudentT(0, 0, 1), PriorError, "`nu` should be positive"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), INVALID)
+def test_impossible_hyperparameters(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def table(priors=None, formula="Reaction ~ Days + (Days | Subject)", dataset="sleepstudy"):
+    design = compile_design(formula, bl.load_dataset(dataset))
+    return resolve(priors, Parameters.of(design.factors), design)
+
+
+def test_defaults_are_scaled_to_the_data():
+    found = table()
+    data = bl.load_dataset("sleepstudy")
+    sd_y, sd_x, mean_y = data.Reaction.std(), data.Days.std(), data.Reaction.mean()
+    assert [row.parameter for row in found.rows] == [
+        "beta[Intercept]",
+        "beta[Days]",
+        "sd_Subject[Intercept]",
+        "sd_Subject[Days]",
+        "corr_Subject",
+        "sigma",
+    ]
+    expected = {
+        "beta[Intercept]": NormalAtMeans(mean_y, 2.5 * sd_y),
+        "beta[Days]": bl.Normal(0, 2.5 * sd_y / sd_x),
+        "sd_Subject[Intercept]": bl.HalfStudentT(3, sd_y),
+        "sd_Subject[Days]": bl.HalfStudentT(3, sd_y / sd_x),
+        "corr_Subject": LKJ(1),
+        "sigma": bl.HalfStudentT(3, sd_y),
+    }
+    for name, prior in expected.items():
+        assert type(found[name]) is type(prior)
+        np.testing.assert_allclose(
+            list(found[name].parameters.values()), list(prior.parameters.values())
+        )
+    assert {row.source for row in found.rows} == {"default"}
+
+
+# keys given, and what each parameter ends up with
+SPECIFIC = [
+    (
+        {"sd": bl.HalfNormal(1), "sd_Subject[Days]": bl.HalfNormal(2)},
+        {"sd_Subject[Intercept]": bl.HalfNormal(1), "sd_Subject[Days]": bl.HalfNormal(2)},
+    ),
+    (
+        {"sd_Subject": bl.Gamma(2, 1), "sd_Subject[Intercept]": bl.HalfNormal(2)},
+        {"sd_Subject[Intercept]": bl.HalfNormal(2), "sd_Subject[Days]": bl.Gamma(2, 1)},
+    ),
+    ({"beta": bl.Normal(0, 9)}, {"beta[Days]": bl.Normal(0, 9)}),
+    (
+        {"beta": bl.Flat(), "beta[Intercept]": bl.Normal(250, 100)},
+        {"beta[Days]": bl.Flat(), "beta[Intercept]": bl.Normal(250, 100)},
+    ),
+    ({"corr": bl.LKJ(2)}, {"corr_Subject": bl.LKJ(2)}),
+    ({"corr_Subject": bl.LKJ(3)}, {"corr_Subject": bl.LKJ(3)}),
+    ({"sigma": bl.Exponential(1 / 25)}, {"sigma": bl.Exponential(1 / 25)}),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), SPECIFIC)
+def test_the_most_specific_key_wins(given, expected):
+    found = table(given)
+    changed = {row.parameter: row.prior for row in found.rows if row.source == "user"}
+    assert changed == expected
+
+
+REFUSED = [
+    ({"sigm": bl.HalfNormal(1)}, PriorError, "unknown prior key 'sigm'.*Did you mean 'sigma'"),
+    ({"sd_Subjct": bl.HalfNormal(1)}, PriorError, "Did you mean 'sd_Subject'"),
+    ({"beta[days]": bl.Normal(0, 1)}, PriorError, r"Did you mean 'beta\[Days\]'"),
+    ({"sigma": bl.Normal(0, 1)}, PriorError, "does not fit 'sigma': a standard deviation is"),
+    ({"sigma": bl.Uniform(-1, 1)}, PriorError, "does not fit 'sigma'"),
+    ({"beta[Days]": bl.HalfNormal(1)}, PriorError, "a coefficient can be any number"),
+    ({"beta[Days]": bl.StudentT(3, 0, 1)}, PriorError, "needs a Gaussian prior"),
+    ({"beta[Days]": NormalAtMeans(0, 1)}, PriorError, "is for an intercept"),
+    ({"corr_Subject": bl.Uniform(0, 1)}, PriorError, "it is a correlation matrix. Use LKJ"),
+    ({"sd_Subject": bl.LKJ(1)}, PriorError, "does not fit"),
+    (
+        {"beta": bl.Normal(0, 1), "beta[Days]": bl.Normal(0, 2)},
+        PriorError,
+        "nothing would use the prior for 'beta'",
+    ),
+    ({"sigma": 5.0}, ArgumentTypeError, "should be a prior such as"),
+    ({"sigma": bl.HalfNormal}, ArgumentTypeError, "should be a prior such as"),
+    ([bl.HalfNormal(1)], ArgumentTypeError, "priors should be a dictionary"),
+]
+
+
+@pytest.mark.parametrize(("given", "error", "message"), REFUSED)
+def test_refused(given, error, message):
+    with pytest.raises(error, match=message):
+        table(given)
+
+
+def test_no_correlation_no_key():
+    with pytest.raises(PriorError, match="unknown prior key 'corr'"):
+        table({"corr": bl.LKJ(2)}, "Reaction ~ Days + (Days || Subject)")
+
+
+def test_a_frame_can_be_edited_and_passed_back():
+    frame = table({"sigma": bl.HalfNormal(30)}).frame()
+    frame.loc["sd_Subject[Days]", "prior"] = bl.HalfNormal(10)
+    found = table(frame)
+    changed = {row.parameter: row.prior for row in found.rows if row.source == "user"}
+    assert changed == {"sigma": bl.HalfNormal(30), "sd_Subject[Days]": bl.HalfNormal(10)}
+    again = table(found)
+    assert again.rows == found.rows
+    assert table(frame.reset_index()).rows == found.rows
+
+
+def test_a_frame_of_other_columns_is_refused():
+    with pytest.raises(PriorError, match="should have a column 'prior'"):
+        table(table().frame().rename(columns={"prior": "priors"}))
+
+
+def test_foreign_priors_by_family():
+    class HalfNormal:
+        sigma = 3.0
+
+        def to_pymc(self):
+            raise AssertionError
+
+    class Wald(HalfNormal):
+        pass
+
+    assert table({"sigma": HalfNormal()})["sigma"] == bl.HalfNormal(3)
+    with pytest.raises(PriorError, match="family Wald, which this library does not have"):
+        table({"sigma": Wald()})
+    unset = HalfNormal()
+    unset.sigma = None
+    with pytest.raises(PriorError, match="lacks values for sigma"):
+        table({"sigma": unset})
+
+
+@pytest.mark.parametrize("shift", [-4.5, 2006.0])
+@pytest.mark.parametrize("unit", [1.0, 0.001])
+def test_default_priors_do_not_depend_on_a_predictors_zero_or_unit(shift, unit):
+    data = bl.load_dataset("sleepstudy")
+    formula = "Reaction ~ Days + (1 | Subject)"
+    first = compile_design(formula, data)
+    second = compile_design(formula, data.assign(Days=(data.Days + shift) * unit))
+    one = resolve(None, Parameters.of(first.factors), first)
+    two = resolve(None, Parameters.of(second.factors), second)
+    # beta_old = T beta_new
+    T = np.array([[1.0, unit * shift], [0.0, unit]])
+    np.testing.assert_allclose(T @ two.beta_mean, one.beta_mean, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        T.T @ one.beta_precision @ T, two.beta_precision, rtol=1e-7, atol=1e-12
+    )
+    assert one["sd_Subject[Intercept]"] == two["sd_Subject[Intercept]"]
+
+
+def test_a_prior_on_the_intercept_is_on_the_intercept_as_reported():
+    found = table({"beta[Intercept]": bl.Normal(250, 100), "beta": bl.Normal(1, 5)})
+    np.testing.assert_allclose(found.beta_mean, [250, 1])
+    np.testing.assert_allclose(found.beta_precision, np.diag([100.0**-2, 5.0**-2]))
+
+
+def test_cells_are_intercepts_too():
+    found = table(None, "score ~ 0 + Machine + (1 | Worker)", "Machines")
+    mean, sd = bl.load_dataset("Machines").score.agg(["mean", "std"])
+    np.testing.assert_allclose(found.beta_mean, mean)
+    np.testing.assert_allclose(found.beta_precision, np.eye(3) / (2.5 * sd) ** 2, atol=1e-12)
+
+
+def test_through_the_origin():
+    data = bl.load_dataset("sleepstudy").query("Days > 0")
+    design = compile_design("Reaction ~ 0 + Days + (0 + Days | Subject)", data)
+    found = resolve(None, Parameters.of(design.factors), design)
+    ratio = np.sqrt(np.mean(design.y**2) / np.mean(design.X**2))
+    assert found["beta[Days]"].mu == 0
+    np.testing.assert_allclose(found["beta[Days]"].sigma, 2.5 * ratio)
+
+
+def test_flat_coefficients_have_no_precision():
+    found = table({"beta": bl.Flat(), "beta[Intercept]": bl.Flat()})
+    np.testing.assert_array_equal(found.beta_precision, np.zeros((2, 2)))
+
+
+def test_html_is_escaped():
+    data = bl.load_dataset("sleepstudy").rename(columns={"Days": "<b>"})
+    design = compile_design("Reaction ~ `<b>` + (1 | Subject)", data)
+    html = resolve(None, Parameters.of(design.factors), design)._repr_html_()
+    assert "<b>" not in html
