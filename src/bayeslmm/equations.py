@@ -67,6 +67,11 @@ class Equations:
         return sum(len(f.levels) * len(f.effects) for f in self.factors)
 
     @cached_property
+    def root_order(self) -> int:
+        """The order of the dense root: what is left when the nested factors are eliminated."""
+        return int(unpack(*self.packed).meta[4]) + self.p + 1
+
+    @cached_property
     def residual_scale(self) -> float:
         """Root mean square of the least-squares residuals, in the response's units."""
         xy = unpack(*self.packed).xy
@@ -120,7 +125,9 @@ class Equations:
         theta[-1] = sigma
         return theta
 
-    def profiled(self, M: np.ndarray, method: Method):
+    def profiled(
+        self, M: np.ndarray, method: Method
+    ) -> tuple[float, np.ndarray, float, np.ndarray, np.ndarray]:
         """-2 log-likelihood with σ and beta at their best, its gradient in M, σ², b and gamma."""
         return kernels.profiled(M, _KIND[method], *self.packed)
 

@@ -21,7 +21,7 @@ from .lapack import cholesky_lower
 
 __all__ = ["back_substitute", "effects", "factorise", "root_rows"]
 
-_SMALL_ROOT = 24
+_SMALL_ROOT = 48
 """Below this order plain loops beat the call to LAPACK."""
 
 

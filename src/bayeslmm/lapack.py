@@ -7,12 +7,19 @@ keeps the kernels cacheable, which function pointers would not.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+
 import llvmlite.binding as llvm
 import numpy as np
 from numba import njit, types
 from numba.extending import get_cython_function_address
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["cholesky_lower", "inverse_from_cholesky"]
+__all__ = ["blas_threads", "cholesky_lower", "inverse_from_cholesky"]
+
+_WORTH_THREADS = 1500
+"""Order of a matrix from which threads within one factorisation pay."""
 
 _UPPER = np.uint8(
     ord("U")
@@ -53,3 +60,19 @@ def inverse_from_cholesky(a: np.ndarray, n: int) -> int:
     size = np.array([n, a.shape[1], 0], dtype=np.int32)
     _dpotri(uplo.ctypes, size.ctypes, a.ctypes, size[1:].ctypes, size[2:].ctypes)
     return size[2]
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()  # finding the libraries takes milliseconds
+
+
+def blas_threads(order: int) -> AbstractContextManager[object]:
+    """A context in which BLAS uses one thread, unless matrices of this order are worth more.
+
+    On a busy machine, threads that wait for each other on small matrices cost a hundred times what
+    they save.
+    """
+    if order >= _WORTH_THREADS:
+        return nullcontext()
+    return _controller().limit(limits=1, user_api="blas")

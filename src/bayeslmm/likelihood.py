@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.optimize import OptimizeWarning, minimize
 
+from .lapack import blas_threads
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _SINGULAR = 1e-3
 """A direction of G whose standard deviation is below this fraction of σ (columns standardised) is
 tried at zero."""
 _RESTARTS = 5
+_EM_STEPS = 2
 _MAX_ITERATIONS = 500
 _NEWTON_STEPS = 6
 
@@ -63,7 +65,8 @@ class Status(Enum):
 @dataclass(frozen=True)
 class Step:
     """One iteration: criterion (-2 log L), largest element of the gradient, working coordinates,
-    seconds since the start."""
+    seconds since the start.
+    """
 
     iteration: int
     criterion: float
@@ -117,7 +120,8 @@ class Optimum:
     @cached_property
     def vcov(self) -> np.ndarray:
         """Covariance matrix (k, k) of theta in the coordinates of `hessian`; NaN at the
-        boundary."""
+        boundary.
+        """
         vcov = np.full_like(self.hessian, np.nan)
         free = np.isfinite(np.diag(self.hessian))
         part = self.hessian[np.ix_(free, free)]
@@ -179,27 +183,36 @@ def optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
     -------
     Optimum
     """
+    with blas_threads(equations.root_order):
+        return _optimise(equations, method)
+
+
+def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
     began = time.perf_counter()
     bars, to_M, start = _working(equations)
     trace: list[Step] = []
     evaluations = 0
-    last: tuple[float, np.ndarray] = (np.inf, start)
+    at, last = np.full(len(start), np.nan), (np.inf, start)
 
     def criterion(working: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal evaluations, last
-        evaluations += 1
-        value, dM, *_ = equations.profiled(to_M @ working, method)
-        last = value, dM @ to_M
+        nonlocal evaluations, at, last
+        if not np.array_equal(working, at):
+            evaluations += 1
+            value, dM, *_ = equations.profiled(to_M @ working, method)
+            at, last = working.copy(), (float(value), dM @ to_M)
         return last
 
     def record(working: np.ndarray) -> None:
-        value, gradient = last
+        value, gradient = criterion(working)
         largest = float(np.abs(gradient).max(initial=0.0))
         seconds = time.perf_counter() - began
-        trace.append(Step(len(trace), float(value), largest, working.copy(), seconds))
+        trace.append(Step(len(trace), value, largest, working.copy(), seconds))
 
     working = start
     if len(start):
+        for _ in range(_EM_STEPS):
+            record(working)
+            working = _em_step(equations, bars, to_M, working, method)
         for _ in range(_RESTARTS):
             working = _descend(criterion, record, working, 1e-3)
             better = _off_zero(criterion, bars, working)
@@ -241,6 +254,38 @@ def optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
     )
 
 
+def _em_step(
+    equations: Equations,
+    bars: tuple[_Bar, ...],
+    to_M: np.ndarray,
+    working: np.ndarray,
+    method: Literal["reml", "ml"],
+) -> np.ndarray:
+    """One step of EM, which from far away covers most of the distance.
+
+    With D the gradient of the log-likelihood in M, the mean over levels of E[bb'|y]/σ² is I +
+    M'D/levels: what EM makes of G comes from the gradient alone. See docs/mathematics.md.
+    """
+    M = to_M @ working
+    value, dM, *_ = equations.profiled(M, method)
+    if not np.isfinite(value):
+        return working
+    moved = working.copy()
+    for bar in bars:
+        here = slice(bar.start, bar.stop)
+        levels = len(equations.factors[bar.factor].levels)
+        relative = equations.split_M(M)[bar.factor][here, here]
+        slope = -0.5 * equations.split_M(dM)[bar.factor][here, here]
+        product = relative.T @ slope
+        moment = np.eye(len(relative)) + (product + product.T) / (2 * levels)
+        try:
+            coordinates = bar.structure.working_of(relative @ moment @ relative.T, bar.cross)
+        except np.linalg.LinAlgError:  # rounding at the boundary: leave it to the descent
+            continue
+        moved[bar.coordinates] = bar.scale * coordinates
+    return moved
+
+
 def _descend(
     criterion: Callable[[np.ndarray], tuple[float, np.ndarray]],
     record: Callable[[np.ndarray], None],
@@ -248,8 +293,8 @@ def _descend(
     tolerance: float,
 ) -> np.ndarray:
     """Where BFGS gets to; whether that is the optimum is for :func:`_finish` to judge."""
-    value, _ = criterion(start)
     record(start)
+    value, _ = criterion(start)
     if not np.isfinite(value):
         return start
     options = {"gtol": tolerance, "maxiter": _MAX_ITERATIONS}
@@ -295,7 +340,8 @@ def _snap(
     method: Literal["reml", "ml"],
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """M, with near-zero directions of each bar's G at zero if that is no worse, and the bars that
-    have any."""
+    have any.
+    """
     M = to_M @ working
     blocks = equations.split_M(M.copy())
     singular = []
@@ -322,7 +368,8 @@ def _boundary(
     equations: Equations, bars: tuple[_Bar, ...], theta: np.ndarray, singular: tuple[int, ...]
 ) -> np.ndarray:
     """Which parameters are at the boundary: sds of zero, and the correlations of a bar whose G is
-    singular."""
+    singular.
+    """
     boundary = np.zeros(len(theta), dtype=bool)
     for i in singular:
         bar = bars[i]

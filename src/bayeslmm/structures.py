@@ -107,6 +107,17 @@ class Structure:
             return (rows == columns).astype(float)
         return np.ones(1 if self.code == _ID else q)
 
+    def working_of(self, G: np.ndarray, cross: np.ndarray) -> np.ndarray:
+        """Working coordinates of the covariance matrix of this structure nearest to ``G``
+        (relative to σ²).
+        """
+        inverse = np.linalg.inv(self.working_transform(cross))
+        standard = inverse @ G @ inverse.T
+        if self.code == _UN:
+            return np.linalg.cholesky(standard)[np.tril_indices(len(G))]
+        variances = np.diag(standard)
+        return np.sqrt(variances.mean(keepdims=True) if self.code == _ID else variances)
+
     def natural(self, G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The standard deviations and correlations of a covariance matrix that has this structure.
 
