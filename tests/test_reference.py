@@ -61,9 +61,7 @@ def test_coefficients(id):
 @every_case
 def test_random_effects(id):
     record, table = cases.record(id), fitted(id).ranef()
-    ours = {
-        (row.group, row.level, cases.r_name(row.effect)): row for row in table.itertuples()
-    }
+    ours = {(row.group, row.level, cases.r_name(row.effect)): row for row in table.itertuples()}
     compared = 0
     for group, levels in record["ranef"].items():
         for level, values in levels.items():

@@ -15,16 +15,21 @@ def compiled_before() -> bool:
     Returns
     -------
     bool
-        False also when the cache was made by another version of Numba or of this library.
+        False also when the cache was made by another version of Numba or of this library, or for
+        another processor.
     """
     from bayeslmm import kernels
 
     dispatcher = kernels.profiled
     if dispatcher.signatures:
         return True
-    # Numba has no public way to ask; the index is empty unless version and source are the same.
+    # Numba has no public way to ask. The index is empty when its version or the source has changed;
+    # its keys name the processor that the code is for.
     index = getattr(dispatcher._cache, "_cache_file", None)
-    return index is not None and bool(index._load_index())
+    if index is None:
+        return False
+    processor = dispatcher.targetctx.codegen().magic_tuple()
+    return any(key[1] == processor for key in index._load_index())
 
 
 def say_if_compiling() -> None:

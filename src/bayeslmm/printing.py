@@ -218,7 +218,8 @@ def _fixed_effects(fit: Fit) -> Table:
         columns[-1] = [f"{value:.3f}" for value in summary["r_hat"]]
         columns[-2] = [f"{value:.0f}" for value in summary["ess_bulk"]]
     if "t" in summary:
-        columns[-1] = [f"{value:.2f}" for value in summary["t"]]
+        t = summary["t"].to_numpy()
+        columns[-1] = [f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}" for value in t]
     rows = tuple(zip(fit.model.design.coef, *columns, strict=True))
     return Table("Fixed effects:", ("", *names.values()), rows, 1)
 
@@ -233,7 +234,7 @@ def _dropped_rows(design: Design) -> str:
 def _numbers(values: Sequence[float] | np.ndarray, missing: str = "--") -> list[str]:
     """A column of numbers with as many decimals as show four digits of the smallest of them.
 
-    Where that would be more than nine digits for the largest, each has four digits of its own.
+    Where that would be too long, each has four digits of its own.
     """
     array = np.asarray(values, dtype=float)
     sizes = np.abs(array[np.isfinite(array) & (array != 0)])
@@ -241,7 +242,7 @@ def _numbers(values: Sequence[float] | np.ndarray, missing: str = "--") -> list[
         return [missing if np.isnan(value) else f"{value:g}" for value in array]
     low, high = np.floor(np.log10([sizes.min(), sizes.max()])).astype(int)
     decimals = max(0, _DIGITS - 1 - int(low))
-    if high + decimals > 8:
+    if decimals > 7 or high + decimals > 8:
         return [missing if np.isnan(value) else f"{value:.{_DIGITS}g}" for value in array]
     return [missing if np.isnan(value) else f"{value:.{decimals}f}" for value in array]
 
