@@ -26,7 +26,14 @@ def covariances(theta, parameters, design):
     out = []
     for factor in design.factors:
         q = len(factor.effects)
-        sd = np.array([value[f"sd_{factor.name}[{effect}]"] for effect in factor.effects])
+        shared = {
+            effect: bar.label
+            for bar in factor.bars
+            if bar.structure == "id"
+            for effect in factor.effects[bar.start : bar.stop]
+        }
+        labels = [shared.get(effect, effect) for effect in factor.effects]
+        sd = np.array([value[f"sd_{factor.name}[{label}]"] for label in labels])
         corr = np.eye(q)
         for i in range(q):
             for j in range(i):
