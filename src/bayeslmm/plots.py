@@ -1,0 +1,255 @@
+"""Plots of fits: ``fit.plot.trellis()`` and its companions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.plots_groups import (
+    Shrinkage,
+    draw_caterpillar,
+    draw_shrinkage_arrows,
+    draw_shrinkage_dots,
+    draw_trellis,
+)
+from bayeslmm.plots_posterior import by_row, draw_forest, draw_trace, on_other_scales
+from bayeslmm.plots_trellis import trellis_of
+from bayeslmm.pooling import common_coefficients, own_effects, pooled_effects
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bayeslmm.design import GroupingFactor
+    from bayeslmm.fits import Fit
+
+__all__ = ["Plots"]
+
+
+class Plots:
+    """Plots of a fit; each method returns a matplotlib Figure.
+
+    In a notebook a figure shows where it is the last value of a cell; in a script save it with
+    ``figure.savefig("name.png")``, or open windows with ``matplotlib.pyplot.show()``.
+
+    Parameters
+    ----------
+    fit : LikelihoodFit or PosteriorFit
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+    >>> figure = model.fit("reml").plot.trellis()
+    >>> len([axis for axis in figure.axes if axis.get_title()])
+    18
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+
+    def __repr__(self) -> str:
+        methods = [name for name in vars(type(self)) if not name.startswith("_")]
+        return f"Plots of a fit by {self._fit.method.upper()}: {', '.join(methods)}"
+
+    def trellis(
+        self,
+        group: str | None = None,
+        x: str | None = None,
+        levels: int | Sequence[object] | None = None,
+        lines: Sequence[str] = ("no pooling", "complete pooling"),
+    ) -> Figure:
+        """Data and lines of every group, a panel each.
+
+        Parameters
+        ----------
+        group : str, optional
+            Grouping factor; needed when there are several.
+        x : str, optional
+            Column for the horizontal axis; by default one that varies within groups, of the effects
+            that vary by group if there is one.
+        levels : int or list, optional
+            How many groups to show, or which; 30 by default, and a note says how many are left out.
+        lines : list of str
+            What to draw beside the group's line from the fit: "no pooling", the regression on the
+            fixed effects of this group's rows alone, and "complete pooling", that of all rows.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown group, column, level or line, and a model without groups.
+
+        Notes
+        -----
+        The line from the fit has the random effects of this group, and of groups in which it is
+        nested; those of crossed factors are zero. Other predictors stand at the group's mean or
+        most frequent value. Where a group's rows do not determine a line of their own, none is
+        drawn.
+        """
+        factor = self._factor(group)
+        names = {f"partial pooling ({self._fit.method.upper()})": self._fit}
+        trellis = trellis_of(names, factor, x, levels, lines)
+        return draw_trellis(trellis, title=f"{trellis.y_label} by {factor.name}")
+
+    def caterpillar(self, group: str | None = None, level: float = 0.95) -> Figure:
+        """Random effects with their intervals, sorted, a panel for each effect.
+
+        Parameters
+        ----------
+        group : str, optional
+            Grouping factor; all by default.
+        level : float
+            Of the intervals.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown group or level, and a model without groups.
+        """
+        self._factors()
+        table = self._fit.ranef(group, level=level)
+        pairs = table[["group", "effect"]].drop_duplicates().itertuples(index=False)
+        tables = [
+            (factor, effect, table[(table["group"] == factor) & (table["effect"] == effect)])
+            for factor, effect in pairs
+        ]
+        draws = self._fit.method == "nuts"
+        kind = "posterior intervals" if draws else "intervals given the variances"
+        return draw_caterpillar(
+            tables,
+            interval=f"{100 * level:g}% {kind}",
+            title=f"Random effects ({self._fit.method.upper()})",
+        )
+
+    def shrinkage(self, group: str | None = None) -> Figure:
+        """What partial pooling does to the estimates of each level.
+
+        Two effects are drawn as arrows in their plane, from the level's own estimate to the
+        model's; any other number as dots on a line, a panel for each effect.
+
+        Parameters
+        ----------
+        group : str, optional
+            Grouping factor; needed when there are several.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown group, and a model without groups.
+
+        Notes
+        -----
+        No pooling: least squares on the rows of the level, everything else in the model held at the
+        fit's estimates. Complete pooling: the coefficients of one regression for all rows.
+        """
+        factor = self._factor(group)
+        design = self._fit.model.design
+        common = dict(zip(design.coef, common_coefficients(design), strict=True))
+        shrinkage = Shrinkage(
+            levels=factor.levels,
+            effects=factor.effects,
+            no_pooling=own_effects(self._fit, factor),
+            partial_pooling=pooled_effects(self._fit, factor),
+            complete_pooling=np.array([common.get(effect, 0.0) for effect in factor.effects]),
+        )
+        alone = int(np.isnan(shrinkage.no_pooling).any(axis=1).sum())
+        note = (
+            f"{alone:,} of {len(factor.levels):,} levels have too few rows for an estimate of "
+            f"their own."
+            if alone
+            else ""
+        )
+        draw = draw_shrinkage_arrows if len(factor.effects) == 2 else draw_shrinkage_dots
+        name = f"partial pooling ({self._fit.method.upper()})"
+        title = f"{design.response}: effects by {factor.name}"
+        return draw(shrinkage, fit=name, title=title, note=note)
+
+    def forest(self, var_names: str | Sequence[str] | None = None) -> Figure:
+        """Posterior means with 50% and 95% intervals, by ArviZ.
+
+        Parameters
+        ----------
+        var_names : str or list of str, optional
+            Variables of the posterior, such as "beta" or "u_Subject". By default coefficients and
+            standard deviations; an intercept beside other coefficients, and correlations, are on
+            other scales and are left out, which the picture says.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For a fit without draws, and unknown variables.
+        """
+        return draw_forest(*self._draws(var_names, one_scale=True))
+
+    def trace(self, var_names: str | Sequence[str] | None = None) -> Figure:
+        """Draws in the order in which they were made, a colour for each chain, by ArviZ.
+
+        Parameters
+        ----------
+        var_names : str or list of str, optional
+            Variables of the posterior, such as "beta"; by default all but the random effects.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For a fit without draws, and unknown variables.
+        """
+        return draw_trace(*self._draws(var_names, one_scale=False))
+
+    def _factors(self) -> tuple[GroupingFactor, ...]:
+        factors = self._fit.model.design.factors
+        if not factors:
+            raise ArgumentError(
+                f"the model {self._fit.model.formula!r} has no groups to draw; add a term such as "
+                f"(1 | g)."
+            )
+        return factors
+
+    def _factor(self, group: str | None) -> GroupingFactor:
+        factors = self._factors()
+        names = [factor.name for factor in factors]
+        if group is None and len(names) > 1:
+            raise ArgumentError(f"`group` is needed where there are several: one of {names}.")
+        if group is not None and group not in names:
+            raise ArgumentError(unknown_name("group", group, names))
+        return factors[0 if group is None else names.index(group)]
+
+    def _draws(
+        self, var_names: str | Sequence[str] | None, *, one_scale: bool
+    ) -> tuple[dict[str, np.ndarray], str]:
+        """Draws (chain, draw) by the names of `summary`, and what is left out of them."""
+        posterior = self._fit.posterior["posterior"].dataset  # type: ignore[attr-defined]
+        valid = [str(name) for name in posterior.data_vars]
+        if var_names is None:
+            effects = {f"u_{factor.name}" for factor in self._fit.model.design.factors}
+            rows = by_row(posterior, [name for name in valid if name not in effects])
+            left = on_other_scales(rows) if one_scale else []
+            note = f"On other scales, not shown: {', '.join(left)}." if left else ""
+            return {name: row for name, row in rows.items() if name not in left}, note
+        names = [var_names] if isinstance(var_names, str) else list(var_names)
+        for name in names:
+            if name not in valid:
+                raise ArgumentError(unknown_name("variable of the posterior", name, valid))
+        return by_row(posterior, names), ""

@@ -1,0 +1,162 @@
+"""Data files that the command line takes, read into a frame; decisions about columns are said."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayeslmm.errors import DataError, FileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["read_file"]
+
+_MISSING = ("", "NA", "NaN", "nan")
+"""What is missing in CSV. Words such as "None" and "null" can be labels, and stay."""
+
+
+def read_file(path: str) -> tuple[pd.DataFrame, list[str]]:
+    """Read a CSV or Parquet file.
+
+    Parameters
+    ----------
+    path : str
+        With suffix ``.csv`` or ``.parquet``. CSV is separated by commas, in UTF-8, with names in
+        its first line; a column of numbers is read as numbers, except codes with leading zeros,
+        which stay text.
+
+    Returns
+    -------
+    pandas.DataFrame
+    notes : list of str
+        What a reader of the file should know: cells read as missing, codes kept as text.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, is not what its suffix says, or has a suffix that is not known.
+    DataError
+        If it has no rows, or two columns of the same name.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in (".csv", ".parquet"):
+        raise FileError(
+            f"{path!r} should be a CSV or Parquet file, with a name that ends in .csv or .parquet; "
+            f"it ends in {file.suffix!r}. Save the data in one of these formats."
+        )
+    if file.is_dir():
+        raise FileError(f"{path!r} is a folder; name a .csv or .parquet file in it.")
+    if not file.exists():
+        raise FileError(f"there is no file {path!r}; give the path of a .csv or .parquet file.")
+    data, notes = _parquet(file) if file.suffix.lower() == ".parquet" else _csv(file)
+    if not len(data):
+        raise DataError(
+            f"{path!r} has no rows of data, only the columns {', '.join(map(repr, data.columns))}."
+        )
+    return data, notes
+
+
+def _parquet(file: Path) -> tuple[pd.DataFrame, list[str]]:
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        return pd.read_parquet(file), []
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FileError(f"{str(file)!r} cannot be read as a Parquet file: {error}") from error
+
+
+def _csv(file: Path) -> tuple[pd.DataFrame, list[str]]:
+    import pandas as pd
+
+    if not file.stat().st_size:
+        raise FileError(f"{str(file)!r} is empty; its first line should name the columns.")
+    try:
+        names = _header(file)
+        with warnings.catch_warnings():
+            # A row with more cells than names would lose some of them.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            data = pd.read_csv(
+                file,
+                keep_default_na=False,
+                na_values=list(_MISSING),
+                index_col=False,
+                low_memory=False,
+                encoding="utf-8-sig",
+            )
+    except UnicodeDecodeError as error:
+        raise FileError(
+            f"{str(file)!r} is not text in UTF-8 ({error.reason} at byte {error.start}); save it "
+            f"as a CSV file in UTF-8."
+        ) from error
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
+        raise FileError(
+            f"{str(file)!r} cannot be read as CSV: {' '.join(str(error).split())}. Every row "
+            f"needs as many cells "
+            "as the first line has names, separated by commas."
+        ) from error
+    except OSError as error:
+        raise FileError(f"{str(file)!r} cannot be read: {error.strerror}.") from error
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise DataError(
+            f"{str(file)!r} has several columns called {twice[0]!r}; rename all but one."
+        )
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
+        raise FileError(
+            f"{str(file)!r} has one column, {names[0]!r}, and seems to be separated by semicolons "
+            f"or tabs; save it "
+            "with commas, and with points in numbers."
+        )
+    return _with_codes(file, data)
+
+
+def _header(file: Path) -> list[str]:
+    import csv
+
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        return next(csv.reader(text), [])
+
+
+def _with_codes(file: Path, data: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Take codes with leading zeros back as the text that they are, and count missing cells."""
+    import pandas as pd
+
+    notes = []
+    whole = [name for name in data.columns if _is_whole(data[name])]
+    if whole:
+        text = pd.read_csv(
+            file,
+            usecols=whole,
+            dtype="str",
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            index_col=False,
+        )
+        for name in whole:
+            padded = text[name].str.match(r"\s*[+-]?0\d")
+            if padded.any():
+                data[name] = text[name].where(~text[name].isin(_MISSING))
+                notes.append(
+                    f"column {name!r} has codes with leading zeros such as "
+                    f"{text[name][padded].iloc[0]!r} and is read as text"
+                )
+    for name in data.columns:
+        count = int(data[name].isna().sum())
+        if count:
+            notes.append(
+                f"column {name!r} has {count} empty or NA cell{'s' * (count != 1)}, read as missing"
+            )
+    return data, notes
+
+
+def _is_whole(column: pd.Series) -> bool:
+    import numpy as np
+
+    if column.dtype.kind in "iu":
+        return True
+    # Whole numbers with missing cells arrive as floats.
+    values = column.dropna().to_numpy() if column.dtype.kind == "f" else np.empty(0)
+    return bool(len(values) and np.all(values == np.floor(values)))
