@@ -62,7 +62,7 @@ def _core(
 ):
     header = carray(ints_, (32,), np.int64)
     ints = carray(ints_, (header[22],), np.int64)
-    floats = carray(floats_, (header[31] + 2,), np.float64)
+    floats = carray(floats_, (header[31] + 3,), np.float64)
     system = unpack(ints, floats)
     p, nd = system.meta[2], system.meta[4] + system.meta[2] + 1
     n_m, n_b = system.m_offset[-1], system.u_offset[-1]

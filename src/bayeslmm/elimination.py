@@ -76,7 +76,7 @@ class System(NamedTuple):
     rotation: np.ndarray  # (p*p,) r of the QR of X
     rotation_inverse: np.ndarray  # (p*p,)
     beta_ols: np.ndarray  # (p,)
-    constants: np.ndarray  # sum of log weights, log|det r|
+    constants: np.ndarray  # sum of log weights, log|det r|, largest |y|
 
 
 N_INTEGERS = System._fields.index("panel")
@@ -327,7 +327,9 @@ def pack(
         rotation=rotation.ravel(),
         rotation_inverse=rotation_inverse.ravel(),
         beta_ols=beta_ols,
-        constants=np.array([np.log(w).sum(), np.log(np.abs(np.diag(rotation))).sum()]),
+        constants=np.array(
+            [np.log(w).sum(), np.log(np.abs(np.diag(rotation))).sum(), np.abs(y).max(initial=0.0)]
+        ),
     )
     return _pack(system)
 

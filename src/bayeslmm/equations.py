@@ -71,11 +71,11 @@ class Equations:
         """The order of the dense root: what is left when the nested factors are eliminated."""
         return int(unpack(*self.packed).meta[4]) + self.p + 1
 
-    @cached_property
-    def residual_scale(self) -> float:
-        """Root mean square of the least-squares residuals, in the response's units."""
-        xy = unpack(*self.packed).xy
-        return float(np.sqrt(xy[-1] / self.n))
+    def is_exact(self, sigma: float) -> bool:
+        """Whether a residual standard deviation is zero but for rounding."""
+        system = unpack(*self.packed)
+        least_squares = np.sqrt(system.xy[-1] / self.n)
+        return not sigma > max(1e-8 * least_squares, 1e-13 * system.constants[2])
 
     def split_u(self, u: np.ndarray) -> dict[str, np.ndarray]:
         """Views of u, by factor, with its last axis opened to (levels, effects)."""

@@ -226,7 +226,7 @@ def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
         M, singular = _snap(equations, bars, to_M, working, method)
     value, _, sigma2, *_ = equations.profiled(M, method)
     sigma = float(np.sqrt(sigma2))
-    if not sigma > 1e-8 * equations.residual_scale:
+    if equations.is_exact(sigma):
         status, theta = Status.ZERO_RESIDUAL, equations.theta(M, 0.0)
         boundary = np.ones(len(theta), dtype=bool)
         hessian = np.full((len(theta), len(theta)), np.nan)
