@@ -184,6 +184,7 @@ class Model:
         PriorError
             For priors that do not fit.
         """
+        self.equations  # noqa: B018  evaluated now, so that all models made from this one share them
         other = self._without("priors", "pymc")._with(_given=priors)
         other.priors  # noqa: B018
         return other
