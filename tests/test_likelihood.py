@@ -1,4 +1,4 @@
-"""The REML/ML engine where the reference cases do not reach: boundaries, scales, other optimisers."""
+"""The REML/ML engine where reference cases do not reach: boundaries, scales, other optimisers."""
 
 from functools import cache
 
