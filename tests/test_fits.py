@@ -42,6 +42,33 @@ class Dense:
             at += len(block)
         return out
 
+    def loglik(self, parameters, factors, theta, method):
+        """Restricted or full log-likelihood at theta, beta at its maximum."""
+        V = np.diag(theta[-1] ** 2 / self.weights)
+        at = 0
+        for factor, size in zip(factors, self.sizes, strict=True):
+            G = np.zeros((len(factor.effects), len(factor.effects)))
+            for i, bar in enumerate(factor.bars):
+                block = parameters.find(factor.name, i, "sd")
+                sd = np.broadcast_to(theta[block.start : block.stop], bar.stop - bar.start)
+                C = np.eye(len(sd))
+                block = parameters.find(factor.name, i, "corr")
+                if block:
+                    C[np.tril_indices(len(sd), -1)] = theta[block.start : block.stop]
+                    C = C + C.T - np.eye(len(sd))
+                G[bar.start : bar.stop, bar.start : bar.stop] = np.outer(sd, sd) * C
+            Z = self.Z[:, at : at + size]
+            V = V + Z @ np.kron(np.eye(len(factor.levels)), G) @ Z.T
+            at += size
+        inverse = np.linalg.inv(V)
+        information = self.X.T @ inverse @ self.X
+        r = self.y - self.X @ np.linalg.solve(information, self.X.T @ inverse @ self.y)
+        free = len(self.y) - (self.X.shape[1] if method == "reml" else 0)
+        twice = free * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + r @ inverse @ r
+        if method == "reml":
+            twice += np.linalg.slogdet(information)[1]
+        return -twice / 2
+
     def solve(self, fit):
         """GLS estimate, BLUP, and the covariance matrix of their errors, from V."""
         G, sigma2 = self.G(fit), fit.sigma**2
@@ -328,6 +355,38 @@ def test_simulations_from_a_posterior_are_at_different_draws():
     between = np.einsum("ij,jk,ik->i", Z, fit.G().to_numpy(), Z)
     expected = np.sqrt(spread**2 + between + fit._moments[1])
     np.testing.assert_allclose(y.std(), expected, rtol=0.25)
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize("name", ["slopes", "weights", "nested", "factor ||"])
+def test_standard_errors_of_theta_come_from_the_curvature(name, method):
+    fit = fits_cache.likelihood(name, method)
+    dense = Dense(fit.model.design)
+    corr = np.array(fit.model.parameters.kinds) == "corr"
+    theta = fit.theta.to_numpy()
+    centre = np.where(corr, np.arctanh(np.where(corr, theta, 0)), np.log(np.where(corr, 1, theta)))
+
+    def loglik(working):
+        here = np.where(corr, np.tanh(working), np.exp(np.where(corr, 0, working)))
+        return dense.loglik(fit.model.parameters, fit.model.design.factors, here, method)
+
+    assert loglik(centre) == pytest.approx(fit.loglik, rel=1e-9)
+    steps = 2e-3 * np.eye(len(theta))
+    hessian = np.array(
+        [
+            [
+                loglik(centre + a + b)
+                - loglik(centre + a - b)
+                - loglik(centre - a + b)
+                + loglik(centre - a - b)
+                for a in steps
+            ]
+            for b in steps
+        ]
+    ) / (4 * 2e-3**2)
+    sd = np.sqrt(np.diag(np.linalg.inv(-hessian)))
+    expected = np.where(corr, 1 - theta**2, theta) * sd
+    np.testing.assert_allclose(fit.varcorr()["std_error"], expected, rtol=2e-3)
 
 
 def test_intervals_of_theta():

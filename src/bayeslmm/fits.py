@@ -163,7 +163,7 @@ class Fit(ABC):
         parameter
         beta[Intercept]          251.41       9.75
         beta[Days]                10.47       0.80
-        sd_Subject[Intercept]     37.12       6.79
+        sd_Subject[Intercept]     37.12       6.81
         sigma                     30.99       1.73
         """
         _check_level(level)
