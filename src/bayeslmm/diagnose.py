@@ -106,16 +106,8 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
 
     findings = _of_design(fit.model.design)
     if not fit.status.ok:
-        words = fit.status.value.replace("; ", ". ").replace(": ", ". ").split(". ")
-        what, *rest = words
-        findings.append(
-            Finding(
-                "error",
-                f"the optimiser {what}" if fit.status is Status.NO_PROGRESS else what,
-                fit.method.upper(),
-                ". ".join(rest),
-            )
-        )
+        what, _, remedy = fit.status.value.partition(". ")
+        findings.append(Finding("error", f"{fit.method.upper()}: {what}", "", remedy))
     if fit.status is Status.SINGULAR:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())

@@ -84,8 +84,8 @@ class Fit(ABC):
         """Estimate theta."""
 
     @abstractmethod
-    def _statistics(self) -> dict[str, Array]:
-        """The path's own columns of `summary`, for beta and theta."""
+    def _statistics(self, fixed: Estimates) -> dict[str, Array]:
+        """The path's own columns of `summary`, given the estimates of beta."""
 
     @abstractmethod
     def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
@@ -174,7 +174,7 @@ class Fit(ABC):
             for name, values in fixed.columns().items()
         }
         index = pd.Index([*names, *self.model.parameters.names], name="parameter")
-        return pd.DataFrame(columns | self._statistics(), index=index)
+        return pd.DataFrame(columns | self._statistics(fixed), index=index)
 
     def fixef(self, level: float = 0.95) -> pd.DataFrame:
         """The coefficients beta.

@@ -177,9 +177,8 @@ class LikelihoodFit(Fit):
             ]
         return undefined
 
-    def _statistics(self) -> dict[str, Array]:
+    def _statistics(self, fixed: Estimates) -> dict[str, Array]:
         p, k = self.model.equations.p, len(self.model.parameters)
-        fixed = self._fixed(0.95)
         t = fixed.estimate / fixed.std_error
         nan = np.full(k, np.nan)
         return {

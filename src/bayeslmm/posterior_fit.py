@@ -243,7 +243,7 @@ class PosteriorFit(Fit):
     def _parameters(self, level: float) -> Estimates:
         return Estimates.of_draws(self._flat[0], level)
 
-    def _statistics(self) -> dict[str, Array]:
+    def _statistics(self, fixed: Estimates) -> dict[str, Array]:
         return self.convergence
 
     @cached_property
