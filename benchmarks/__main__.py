@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import shlex
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,8 @@ def main() -> int:
     if arguments.insteval is not None and not arguments.insteval.is_file():
         parser.error(f"--insteval: there is no file {arguments.insteval}")
 
+    # As an exception, so that the program that is running ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cache = cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
     conditions = {

@@ -8,6 +8,9 @@ import json
 import time
 from statistics import median
 
+DRAWS = 250
+"""Draws of each of 4 chains for large data, where the goal is an effective sample size of 400."""
+
 
 def report(**figures: float) -> None:
     print(json.dumps({name: float(value) for name, value in figures.items()}))

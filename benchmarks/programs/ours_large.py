@@ -3,7 +3,7 @@
 import sys
 import time
 
-from common import report, smallest_ess
+from common import DRAWS, report, smallest_ess
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     read = time.perf_counter()
     model = bl.Model("y ~ x + (x | g)", data)
     compiled = time.perf_counter()
-    fit = model.fit("nuts", chains=4, random_seed=1, progress=False)
+    fit = model.fit("nuts", draws=DRAWS, chains=4, random_seed=1, progress=False)
     posterior = fit.posterior["posterior"]
     elapsed = time.perf_counter() - began
     theta = [name for name in posterior.data_vars if name.startswith(("sd_", "corr_", "sigma"))]
