@@ -66,6 +66,20 @@ def test_a_model_keeps_its_data_when_the_frame_changes(sleep):
     data.loc[0, "Reaction"] = 0.0
     data["Days"] = 1
     pd.testing.assert_frame_equal(model.data, before)
+    np.testing.assert_array_equal(model.design.y, before["Reaction"])
+
+
+def test_a_model_keeps_its_data_when_arrays_change():
+    data = {"y": np.arange(8.0) ** 2, "x": np.arange(8.0), "w": np.ones(8)}
+    model = bl.Model("y ~ x", data, weights=data["w"])
+    expected = model.fit("reml").summary()
+    for column in data.values():
+        column[:] = -1
+    assert (model.data["x"] >= 0).all()
+    assert (model.weights == 1).all()
+    pd.testing.assert_frame_equal(bl.Model("y ~ x", model.data).fit("reml").summary(), expected)
+    assert model.design.y[3] == 9
+    assert model.design.weights[0] == 1
 
 
 @pytest.mark.parametrize(

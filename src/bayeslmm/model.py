@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
@@ -26,7 +28,6 @@ from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Self
 
     import pandas as pd
@@ -96,6 +97,9 @@ class Model:
         priors: Mapping[str, object] | pd.DataFrame | PriorTable | None = None,
         weights: object | None = None,
     ) -> None:
+        if isinstance(data, Mapping):
+            # frames are copied when somebody writes to them, arrays of a dictionary are not
+            data = {name: copy(column) for name, column in data.items()}
         design = compile_design(formula, data, weights)
         column = isinstance(weights, str)
         names = [*design.formula.columns, *([str(weights)] if column else [])]
