@@ -21,9 +21,6 @@ from .lapack import cholesky_lower
 
 __all__ = ["back_substitute", "effects", "factorise", "root_rows"]
 
-_SMALL_ROOT = 48
-"""Below this order plain loops beat the call to LAPACK."""
-
 
 def effects(size):
     """Return the number of effects that ``size`` stands for."""
@@ -36,24 +33,6 @@ def _effects(size):
         length = len(size)
         return lambda size: length
     return lambda size: size
-
-
-@njit(nogil=True, cache=True)
-def _cholesky_inplace(a, n):
-    if n > _SMALL_ROOT:
-        return cholesky_lower(a, n) == 0
-    for i in range(n):
-        for j in range(i + 1):
-            value = a[i, j]
-            for k in range(j):
-                value -= a[i, k] * a[j, k]
-            if i == j:
-                if not value > 0.0:
-                    return False
-                a[i, i] = np.sqrt(value)
-            else:
-                a[i, j] = value / a[j, j]
-    return True
 
 
 @njit(nogil=True, cache=True)
@@ -297,7 +276,7 @@ def factorise(M, ridge, ridge_rhs, ridge_square, ints, floats, panel, root):
             logdet += _factorise_stage(q, s, M, ints, floats, panel, root, index)
         if logdet == -np.inf:
             return 0.0, 0.0, 0.0, False
-    if not _cholesky_inplace(root, nd):
+    if not cholesky_lower(root, nd):
         return 0.0, 0.0, 0.0, False
     for i in range(nr):
         logdet += 2.0 * np.log(root[i, i])

@@ -18,6 +18,8 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["blas_threads", "cholesky_lower", "inverse_from_cholesky"]
 
+_SMALL = 48
+"""Up to this order plain loops are as quick as LAPACK, and no threads are woken for nothing."""
 _WORTH_THREADS = 1500
 """Order of a matrix from which threads within one factorisation pay."""
 
@@ -38,28 +40,51 @@ _dpotri = _external("dpotri")
 
 
 @njit(nogil=True, cache=True)
-def cholesky_lower(a: np.ndarray, n: int) -> int:
-    """Overwrite the lower triangle of the leading n×n block of C-contiguous ``a`` by its Cholesky
-    factor.
+def cholesky_lower(a, n):
+    """Overwrite the lower triangle of the leading n×n block of C-contiguous ``a`` by its factor.
 
-    Returns LAPACK's ``info``: 0 when the block is positive definite, otherwise the order of the
-    first minor that is not.
+    Returns whether the block is positive definite.
     """
-    uplo = np.full(1, _UPPER)
-    size = np.array([n, a.shape[1], 0], dtype=np.int32)
-    _dpotrf(uplo.ctypes, size.ctypes, a.ctypes, size[1:].ctypes, size[2:].ctypes)
-    return size[2]
+    if n > _SMALL:
+        uplo = np.full(1, _UPPER)
+        size = np.array([n, a.shape[1], 0], dtype=np.int32)
+        _dpotrf(uplo.ctypes, size.ctypes, a.ctypes, size[1:].ctypes, size[2:].ctypes)
+        return size[2] == 0
+    for i in range(n):
+        for j in range(i + 1):
+            value = a[i, j]
+            for k in range(j):
+                value -= a[i, k] * a[j, k]
+            if i == j:
+                if not value > 0.0:
+                    return False
+                a[i, i] = np.sqrt(value)
+            else:
+                a[i, j] = value / a[j, j]
+    return True
 
 
 @njit(nogil=True, cache=True)
-def inverse_from_cholesky(a: np.ndarray, n: int) -> int:
-    """Overwrite the lower triangle of the leading block, a Cholesky factor, by the inverse of what
-    it factorises.
-    """
-    uplo = np.full(1, _UPPER)
-    size = np.array([n, a.shape[1], 0], dtype=np.int32)
-    _dpotri(uplo.ctypes, size.ctypes, a.ctypes, size[1:].ctypes, size[2:].ctypes)
-    return size[2]
+def inverse_from_cholesky(a, n):
+    """Overwrite the lower triangle of the leading block, a factor L, by that of (LL')⁻¹."""
+    if n > _SMALL:
+        uplo = np.full(1, _UPPER)
+        size = np.array([n, a.shape[1], 0], dtype=np.int32)
+        _dpotri(uplo.ctypes, size.ctypes, a.ctypes, size[1:].ctypes, size[2:].ctypes)
+        return
+    for j in range(n):  # L⁻¹, column by column
+        a[j, j] = 1.0 / a[j, j]
+        for i in range(j + 1, n):
+            value = 0.0
+            for k in range(j, i):
+                value -= a[i, k] * a[k, j]
+            a[i, j] = value / a[i, i]
+    for j in range(n):  # L⁻ᵀL⁻¹: row i of the product needs rows i and below of L⁻¹ only
+        for i in range(j, n):
+            value = 0.0
+            for k in range(i, n):
+                value += a[k, i] * a[k, j]
+            a[i, j] = value
 
 
 @cache
