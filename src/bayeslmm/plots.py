@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.errors import ArgumentError, unknown_name
-from bayeslmm.plots_groups import (
-    Shrinkage,
-    draw_caterpillar,
-    draw_shrinkage_arrows,
-    draw_shrinkage_dots,
-    draw_trellis,
-)
+from bayeslmm.plots_groups import draw_caterpillar, draw_trellis
 from bayeslmm.plots_posterior import by_row, draw_forest, draw_trace, on_other_scales
+from bayeslmm.plots_shrinkage import Shrinkage, draw_shrinkage_arrows, draw_shrinkage_dots
 from bayeslmm.plots_trellis import trellis_of
 from bayeslmm.pooling import common_coefficients, own_effects, pooled_effects
 

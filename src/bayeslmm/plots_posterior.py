@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayeslmm.plots_groups import finish, styled
+from bayeslmm.plots_frame import finish, styled
 
 if TYPE_CHECKING:
     import xarray as xr

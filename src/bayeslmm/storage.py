@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import warnings
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +23,18 @@ from bayeslmm.errors import ArgumentTypeError, BayeslmmError, DesignWarning, Fil
 from bayeslmm.likelihood import Optimum, Status, Step
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.model import Model
+from bayeslmm.stored_file import (
+    DATA,
+    FIT,
+    FORMAT,
+    MODEL,
+    as_path,
+    checksum,
+    plain_number,
+    quoted,
+    read_tree,
+    write_tree,
+)
 from bayeslmm.stored_frame import frame_from_dataset, frame_to_dataset
 
 if TYPE_CHECKING:
@@ -34,15 +44,10 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
-FORMAT = 1
-"""Version of the layout; another number is another way to read the file."""
-
-_MODEL, _DATA, _FIT = "bayeslmm_model", "bayeslmm_data", "bayeslmm_fit"
-_LABELS = ("integer", "floating", "boolean", "string", "datetime64")
+_LABELS = ("integer", "floating", "boolean", "string", "datetime64", "empty")
 """Kinds of row labels that netCDF has."""
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _TOLERANCE = 1e-8
-"""How far a log-likelihood may differ on another machine, per row of data and relative to itself."""
+"""How far a log-likelihood may differ on another machine: per row, and relative to itself."""
 
 
 def save(fit: Fit, path: str | os.PathLike[str]) -> None:
@@ -68,25 +73,26 @@ def save(fit: Fit, path: str | os.PathLike[str]) -> None:
     """
     from bayeslmm.posterior_fit import PosteriorFit
 
-    target = _path(path)
+    target = as_path(path)
     if isinstance(fit, LikelihoodFit):
-        kind, tree = "likelihood", {_FIT: _optimum_dataset(fit.optimum)}
+        kind, tree = "likelihood", {FIT: _optimum_dataset(fit.optimum)}
     elif isinstance(fit, PosteriorFit):
         kind, tree = "posterior", _posterior_datasets(fit)
     else:
         raise ArgumentTypeError(
             f"what is saved is a fit, as model.fit(...) returns it, not {type(fit).__name__}."
         )
+    tree[MODEL] = _model_dataset(fit)
+    tree[DATA] = frame_to_dataset(fit.model.data)
     attributes = {
         "bayeslmm_format": FORMAT,
         "bayeslmm_version": __version__,
         "bayeslmm_kind": kind,
+        "bayeslmm_checksum": checksum(tree),
         "formula": fit.model.formula,
     }
     tree["/"] = xr.Dataset(attrs=attributes)
-    tree[_MODEL] = _model_dataset(fit)
-    tree[_DATA] = frame_to_dataset(fit.model.data)
-    _write(xr.DataTree.from_dict(tree), target)
+    write_tree(xr.DataTree.from_dict(tree), target)
 
 
 def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
@@ -124,15 +130,15 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
     >>> again.summary().equals(fit.summary())
     True
     """
-    source = _path(path)
-    tree = _read(source)
+    source = as_path(path)
+    tree = read_tree(source)
     try:
         model = _restored_model(tree)
         if tree.attrs["bayeslmm_kind"] == "posterior":
             fit: LikelihoodFit | PosteriorFit = _restored_posterior(model, tree)
         else:
-            fit = LikelihoodFit(model, _restored_optimum(tree[_FIT].dataset))
-        stored = float(tree[_MODEL].attrs["log_likelihood"])
+            fit = LikelihoodFit(model, _restored_optimum(tree[FIT].dataset))
+        stored = float(tree[MODEL].attrs["log_likelihood"])
         found = _log_likelihood(fit)
     except FileError:
         raise
@@ -145,13 +151,13 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
         AttributeError,
     ) as error:
         raise FileError(
-            f"{_quoted(source)} is damaged: what it holds does not make a fit ({error}). Save the "
+            f"{quoted(source)} is damaged: what it holds does not make a fit ({error}). Save the "
             f"fit again, "
             "or restore the file from a copy."
         ) from error
     if not abs(found - stored) <= _TOLERANCE * (abs(stored) + model.equations.n):
         raise FileError(
-            f"{_quoted(source)} does not reproduce the fit that was saved: the log-likelihood "
+            f"{quoted(source)} does not reproduce the fit that was saved: the log-likelihood "
             f"should be {stored:.8g}, "
             f"and is {found:.8g} with the formula, data and estimates in the file (written by "
             f"bayeslmm "
@@ -160,111 +166,6 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
             "evaluate the formula differently: fit the model again."
         )
     return fit
-
-
-# -- the file as such ----------------------------------------------------------------------------
-
-
-def _path(path: str | os.PathLike[str]) -> Path:
-    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
-        raise ArgumentTypeError(
-            f"a path is a text or a pathlib.Path, such as 'fit.nc', not {type(path).__name__}."
-        )
-    return Path(path)
-
-
-def _quoted(path: Path) -> str:
-    return repr(str(path))
-
-
-def _write(tree: xr.DataTree, target: Path) -> None:
-    """Write to a file beside the target and move it there, so that there is never half a file."""
-    if target.is_dir():
-        raise FileError(f"{_quoted(target)} is a folder; name a file in it, such as 'fit.nc'.")
-    if not target.parent.is_dir():
-        raise FileError(
-            f"there is no folder {_quoted(target.parent)} to write {target.name!r} in; make it "
-            f"first."
-        )
-    try:
-        handle, name = tempfile.mkstemp(prefix=".bayeslmm-", suffix=".nc", dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise FileError(f"{_quoted(target)} cannot be written: {error.strerror}.") from error
-    part = Path(name)
-    try:
-        tree.to_netcdf(part, engine="h5netcdf")
-        # mkstemp makes files for one user only; the file gets what an ordinary new file has.
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(target)
-    except OSError as error:
-        raise FileError(f"{_quoted(target)} cannot be written: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise FileError(
-            f"a name or label in the data cannot stand in a netCDF file ({error}); rename it"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _read(source: Path) -> xr.DataTree:
-    """All groups of a file of this library, in memory."""
-    remedy = "bayeslmm.load reads what fit.save(...) has written."
-    if source.is_dir():
-        raise FileError(f"{_quoted(source)} is a folder, not a file; {remedy}")
-    try:
-        with source.open("rb") as file:
-            start = file.read(len(_SIGNATURE))
-    except FileNotFoundError:
-        raise FileError(f"there is no file {_quoted(source)}; {remedy}") from None
-    except (OSError, ValueError) as error:
-        raise FileError(f"{_quoted(source)} cannot be read: {error}") from error
-    if not start:
-        raise FileError(f"{_quoted(source)} is empty; {remedy}")
-    if start != _SIGNATURE:
-        raise FileError(f"{_quoted(source)} is {_what_is(start)}, not a netCDF-4 file; {remedy}")
-    try:
-        with xr.open_datatree(source, engine="h5netcdf", decode_times=False) as opened:
-            tree = opened.load()
-    except Exception as error:  # which one depends on the place of the damage
-        raise FileError(
-            f"{_quoted(source)} is damaged or incomplete: it begins as a netCDF-4 file and cannot "
-            f"be read to "
-            f"its end ({error}). Save the fit again, or restore the file from a copy."
-        ) from error
-    if "bayeslmm_format" not in tree.attrs:
-        groups = ", ".join(tree.children) or "none"
-        raise FileError(
-            f"{_quoted(source)} is a netCDF file of another program (its groups: {groups}); "
-            f"{remedy}"
-        )
-    version = tree.attrs["bayeslmm_format"]
-    if version != FORMAT:
-        raise FileError(
-            f"{_quoted(source)} has format {version}, written by bayeslmm "
-            f"{tree.attrs.get('bayeslmm_version')}; this "
-            f"is bayeslmm {__version__}, which reads format {FORMAT}. Update bayeslmm."
-        )
-    return tree
-
-
-def _what_is(start: bytes) -> str:
-    known = {
-        b"CDF": "a netCDF-3 file",
-        b"PK": "a zip archive",
-        b"PAR1": "a Parquet file",
-        b"\x80": "a Python pickle, which is never opened,",
-    }
-    for signature, what in known.items():
-        if start.startswith(signature):
-            return what
-    try:
-        start.decode("ascii")
-    except UnicodeDecodeError:
-        return "a binary file of another kind"
-    return "a text file"
 
 
 # -- the model ------------------------------------------------------------------------------------
@@ -289,12 +190,12 @@ def _model_dataset(fit: Fit) -> xr.Dataset:
 
 
 def _restored_model(tree: xr.DataTree) -> Model:
-    group = tree[_MODEL].dataset
+    group = tree[MODEL].dataset
     specification = json.loads(group.attrs["specification"])
     weights = specification["weights"]
     if "weights" in group:
         weights = group["weights"].to_numpy()
-    data = frame_from_dataset(tree[_DATA].dataset)
+    data = frame_from_dataset(tree[DATA].dataset)
     priors = _priors_from_json(specification["priors"])
     with warnings.catch_warnings():
         # Said when the model was made, and again by `diagnose`.
@@ -400,34 +301,34 @@ def _restored_optimum(group: xr.Dataset) -> Optimum:
 
 def _posterior_datasets(fit: PosteriorFit) -> dict[str, xr.Dataset]:
     draws = fit.draws
-    own = {"settings": asdict(draws.settings), "sampler": draws.sampler, "seconds": draws.seconds}
     groups = {name: group.to_dataset() for name, group in fit.posterior.children.items()}
     for name, group in groups.items():
-        if (
-            "row" in group.coords
-            and pd.api.types.infer_dtype(group["row"].to_numpy()) not in _LABELS
-        ):
+        labels = group["row"].to_numpy() if "row" in group.coords else np.arange(0)
+        if pd.api.types.infer_dtype(labels) not in _LABELS:
             # The labels themselves are in the data; here they only have to tell rows apart.
             groups[name] = group.assign_coords(row=np.arange(group.sizes["row"]))
-    # NumPy's numbers are accepted as settings, and JSON has none.
-    text = json.dumps(own, default=lambda number: number.item())
-    return groups | {_FIT: xr.Dataset(attrs={"draws": text})}
+    own = {
+        "settings": asdict(draws.settings),
+        "sampler": draws.sampler,
+        "seconds": draws.seconds,
+        "effects": [str(name) for name in groups["posterior"].data_vars if str(name)[:2] == "u_"],
+    }
+    text = json.dumps(own, default=plain_number)
+    theta = ("chain", "draw", "parameter"), draws.theta
+    return groups | {FIT: xr.Dataset({"theta": theta}, attrs={"draws": text})}
 
 
 def _restored_posterior(model: Model, tree: xr.DataTree) -> PosteriorFit:
     from bayeslmm.nuts import Draws, Settings
     from bayeslmm.posterior_fit import PosteriorFit
 
-    own = json.loads(tree[_FIT].attrs["draws"])
+    own = json.loads(tree[FIT].attrs["draws"])
     posterior = tree["posterior"].dataset
     beta = posterior["beta"].to_numpy()
     shape = beta.shape[:2]
-    # Bars over one factor share a variable, whose parts stand in the order of theta.
-    names = dict.fromkeys(block.name for block in model.parameters.blocks)
-    theta = [posterior[name].to_numpy().reshape(*shape, -1) for name in names]
-    u = [posterior[f"u_{f.name}"].to_numpy().reshape(*shape, -1) for f in model.design.factors]
+    u = [posterior[name].to_numpy().reshape(*shape, -1) for name in own["effects"]]
     draws = Draws(
-        theta=np.concatenate(theta, axis=-1),
+        theta=tree[FIT]["theta"].to_numpy(),
         beta=beta,
         u=np.concatenate([*u, np.empty((*shape, 0))], axis=-1),
         stats={str(name): stat.to_numpy() for name, stat in tree["sample_stats"].data_vars.items()},
@@ -435,7 +336,9 @@ def _restored_posterior(model: Model, tree: xr.DataTree) -> PosteriorFit:
         sampler=own["sampler"],
         seconds=float(own["seconds"]),
     )
-    expected = (len(model.parameters), model.equations.p, model.equations.n_random)
-    if (draws.theta.shape[-1], beta.shape[-1], draws.u.shape[-1]) != expected:
+    expected = tuple(
+        (*shape, k) for k in (len(model.parameters), model.equations.p, model.equations.n_random)
+    )
+    if (draws.theta.shape, beta.shape, draws.u.shape) != expected:
         raise ValueError("the draws have other shapes than the model")
     return PosteriorFit(model, draws)
