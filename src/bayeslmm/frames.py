@@ -117,7 +117,7 @@ def read(data: object, names: Iterable[str], what: str = "the formula uses") -> 
         If `data` is not a data frame.
     """
     names = list(dict.fromkeys(names))
-    frame, sort_categories = _to_pandas(data, names, what)
+    frame, sort_categories = to_pandas(data, names, what)
     columns = {}
     for name in names:
         columns[name] = _column(name, frame[name], name in sort_categories)
@@ -154,7 +154,7 @@ def where(rows: Array, index: pd.Index) -> str:
     return f"{len(at)} row{'s' * (len(at) != 1)} ({shown}{more})"
 
 
-def _to_pandas(data: object, names: list[str], what: str) -> tuple[pd.DataFrame, set[str]]:
+def to_pandas(data: object, names: list[str], what: str) -> tuple[pd.DataFrame, set[str]]:
     """Choose columns as a pandas frame, and say which categoricals have no order of their own."""
     if isinstance(data, pd.DataFrame):
         _check_names(names, [str(name) for name in data.columns], what)

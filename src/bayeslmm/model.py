@@ -22,7 +22,7 @@ from bayeslmm.errors import (
     unknown_name,
 )
 from bayeslmm.first_run import say_if_compiling
-from bayeslmm.frames import _to_pandas
+from bayeslmm.frames import to_pandas
 from bayeslmm.likelihood import optimise
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
@@ -353,7 +353,7 @@ class Model:
 
 def _used_columns(data: object, names: list[str]) -> pd.DataFrame:
     """The columns that a model uses as a pandas frame, categories in the order of their levels."""
-    frame, unordered = _to_pandas(data, names, "the model uses")
+    frame, unordered = to_pandas(data, names, "the model uses")
     for name in unordered:
         column = frame[name].cat
         frame[name] = column.reorder_categories(sorted(column.categories))

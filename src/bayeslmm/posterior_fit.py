@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PosteriorFit", "sample"]
 
+_TAKEN = ("chain", "draw", "sample", "coef", "row")
+"""Dimensions that ArviZ and `beta` have; a grouping factor of that name is told apart."""
 _TAILS = (0.05, 0.95)
 """Quantiles whose effective sample sizes `ess_tail` is the smaller of."""
 
@@ -66,6 +68,11 @@ def sample(
         empty = np.empty((*theta.shape[:2], 0))
         u = np.concatenate([*(e.reshape(*e.shape[:2], -1) for e in effects), empty], axis=-1)
     return nuts.Draws(theta, beta, u, stats, settings, name, time.perf_counter() - began)
+
+
+def _in_tree(name: str) -> str:
+    """A name as a DataTree can have it: a slash would be a path there."""
+    return name.replace("/", "_")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,15 +139,15 @@ class PosteriorFit(Fit):
         dims = {"beta": ["coef"]}
         coords: dict[str, Any] = {"coef": list(design.coef)}
         for factor in design.factors:
-            # ArviZ and `beta` have taken these names
-            taken = factor.name in ("chain", "draw", "coef", "row")
-            level = f"{factor.name}_level" if taken else factor.name
+            label = _in_tree(factor.name)
+            level = f"{label}_level" if label in _TAKEN else label
             coords[level] = list(factor.levels)
-            coords[f"{factor.name}_effect"] = list(factor.effects)
-            dims[f"u_{factor.name}"] = [level, f"{factor.name}_effect"]
+            coords[f"{label}_effect"] = list(factor.effects)
+            dims[f"u_{label}"] = [level, f"{label}_effect"]
         names = dict.fromkeys(block.name for block in parameters.blocks)
-        for name in names:
-            blocks = [block for block in parameters.blocks if block.name == name]
+        for own_name in names:
+            blocks = [block for block in parameters.blocks if block.name == own_name]
+            name = _in_tree(own_name)
             draws = self.draws.theta[..., blocks[0].start : blocks[-1].stop]
             if blocks[0].factor is None:
                 variables[name] = draws[..., 0]
@@ -150,13 +157,13 @@ class PosteriorFit(Fit):
                 for block in blocks
                 for label in block.labels
             ]
-            dim = f"{blocks[0].factor}_{'effect' if blocks[0].kind == 'sd' else 'pair'}"
+            dim = f"{_in_tree(blocks[0].factor)}_{'effect' if blocks[0].kind == 'sd' else 'pair'}"
             if coords.get(dim, labels) != labels:
                 dim += "_sd"  # one standard deviation for several effects
             coords[dim] = labels
             variables[name], dims[name] = draws, [dim]
         for name, u in self.model.equations.split_u(self.draws.u).items():
-            variables[f"u_{name}"] = u
+            variables[f"u_{_in_tree(name)}"] = u
         return variables, dims, coords
 
     def diagnose(self) -> Diagnosis:
