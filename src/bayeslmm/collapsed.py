@@ -77,7 +77,7 @@ def _numba_collapsed(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable[..., 
     kernel = kernels.collapsed
 
     @numba_njit
-    def collapsed(theta, beta_mean, beta_precision, ints, floats):
+    def collapsed(theta: Any, beta_mean: Any, beta_precision: Any, ints: Any, floats: Any) -> Any:
         value, gradient = kernel(theta, beta_mean, beta_precision, ints, floats)
         return np.asarray(value), gradient
 

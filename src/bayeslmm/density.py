@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import carray, cfunc, njit, types
@@ -46,11 +46,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Density", "callbacks"]
 
+Array = np.ndarray
+
 _HALF_NORMAL, _HALF_T, _EXPONENTIAL, _GAMMA, _INVERSE_GAMMA, _LOG_NORMAL, _UNIFORM, _LKJ = range(8)
 
 
 @njit(nogil=True, cache=True)
-def _log_prior(code, value, a, b):
+def _log_prior(code: int, value: float, a: float, b: float) -> tuple[float, float]:
     """Log density of a scalar prior without its constant, and its derivative."""
     if code == _HALF_NORMAL:
         return -0.5 * (value / a) ** 2, -value / a**2
@@ -70,7 +72,7 @@ def _log_prior(code, value, a, b):
 
 
 @njit(nogil=True, cache=True)
-def constrain(x, table, hyper, theta):
+def constrain(x: Array, table: Array, hyper: Array, theta: Array) -> None:
     """Write theta at the unconstrained ``x`` into ``theta``."""
     for block in range(len(table)):
         code, start, stop, q = table[block]
@@ -87,7 +89,7 @@ def constrain(x, table, hyper, theta):
 
 
 @njit(nogil=True, cache=True)
-def _correlation_factor(x, q, L):
+def _correlation_factor(x: Array, q: int, L: Array) -> None:
     """Cholesky factor of the correlation matrix whose partial correlations are tanh(x)."""
     L[0, 0] = 1.0
     at = 0
@@ -101,7 +103,7 @@ def _correlation_factor(x, q, L):
 
 
 @njit(nogil=True, cache=True)
-def _correlations(x, q, corr):
+def _correlations(x: Array, q: int, corr: Array) -> None:
     L = np.zeros((q, q))
     _correlation_factor(x, q, L)
     at = 0
@@ -115,7 +117,7 @@ def _correlations(x, q, corr):
 
 
 @njit(nogil=True, cache=True)
-def _correlations_pullback(x, q, dcorr, dx):
+def _correlations_pullback(x: Array, q: int, dcorr: Array, dx: Array) -> None:
     """Write the adjoint of `_correlations` at ``x`` into ``dx``."""
     L = np.zeros((q, q))
     dL = np.zeros((q, q))
@@ -140,7 +142,16 @@ def _correlations_pullback(x, q, dcorr, dx):
 
 
 @njit(nogil=True, cache=True)
-def log_density(x, table, hyper, beta_mean, beta_precision, ints, floats, gradient):
+def log_density(
+    x: Array,
+    table: Array,
+    hyper: Array,
+    beta_mean: Array,
+    beta_precision: Array,
+    ints: Array,
+    floats: Array,
+    gradient: Array,
+) -> float:
     """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one."""
     theta = np.empty(len(x))
     constrain(x, table, hyper, theta)
@@ -179,17 +190,17 @@ def log_density(x, table, hyper, beta_mean, beta_precision, ints, floats, gradie
 
 
 @intrinsic
-def _pointer(typingctx, address):
+def _pointer(typingctx: Any, address: Any) -> Any:
     """An address held as an integer, as a pointer."""
 
-    def codegen(context, builder, signature, arguments):
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(address), codegen
 
 
 @njit(nogil=True, cache=True)
-def _place(z, header, x):
+def _place(z: Array, header: Array, x: Array) -> Array:
     """Write x = location + scale z, and return the array of scale (k, k)."""
     k = len(z)
     location = carray(_pointer(header[12]), (k,), np.float64)
@@ -201,7 +212,7 @@ def _place(z, header, x):
     return scale
 
 
-def _evaluate(dim, z_, gradient_, value_, data_):
+def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int:
     """nutpie's callback for the log density; 0, or 1 where it does not exist."""
     k = np.int64(dim)
     header = carray(data_, (16,), np.int64)
@@ -228,7 +239,7 @@ def _evaluate(dim, z_, gradient_, value_, data_):
     return 0 if finite else 1
 
 
-def _expand(dim, expanded, z_, theta_, data_):
+def _expand(dim: int, expanded: int, z_: Any, theta_: Any, data_: Any) -> int:
     """nutpie's callback that makes theta of a position."""
     k = np.int64(dim)
     header = carray(data_, (16,), np.int64)
@@ -244,7 +255,7 @@ _DOUBLES = types.CPointer(types.double)
 
 
 @cache
-def callbacks():
+def callbacks() -> tuple[Any, Any]:
     """Compile, or load from Numba's cache, the C functions for the log density and for theta.
 
     The first call on a machine compiles, which takes some tens of seconds.
@@ -321,10 +332,10 @@ class Density:
     scale : (k, k) array
     """
 
-    typical: np.ndarray
-    arrays: tuple[np.ndarray, ...]
-    location: np.ndarray
-    scale: np.ndarray
+    typical: Array
+    arrays: tuple[Array, ...]
+    location: Array
+    scale: Array
 
     @classmethod
     def of(cls, equations: Equations, priors: PriorTable) -> Density:
@@ -349,17 +360,17 @@ class Density:
         typical = np.array([_typical(prior) for prior in priors.theta])
         return cls(typical, arrays, np.zeros(k), np.eye(k))
 
-    def at(self, location: np.ndarray, scale: np.ndarray) -> Density:
+    def at(self, location: Array, scale: Array) -> Density:
         """The same density with positions relative to a location and scale in x."""
         return replace(self, location=location, scale=np.ascontiguousarray(scale))
 
     @cached_property
-    def header(self) -> np.ndarray:
+    def header(self) -> Array:
         """Address and length of each array, valid as long as this object lives."""
         arrays = (*self.arrays, self.location, self.scale)
         return np.array([(a.ctypes.data, a.size) for a in arrays], dtype=np.int64).ravel()
 
-    def __call__(self, z: np.ndarray) -> tuple[float, np.ndarray]:
+    def __call__(self, z: Array) -> tuple[float, Array]:
         """Log density up to a constant, minus infinity where there is none, and its gradient."""
         z = np.ascontiguousarray(z, dtype=np.float64)
         value, gradient = np.empty(1), np.empty(len(z))
@@ -368,14 +379,14 @@ class Density:
         )
         return (float(value[0]) if status == 0 else -np.inf), gradient
 
-    def theta(self, z: np.ndarray) -> np.ndarray:
+    def theta(self, z: Array) -> Array:
         """Theta at one position."""
         z = np.ascontiguousarray(z, dtype=np.float64)
         theta = np.empty(len(z))
         callbacks()[1].ctypes(len(z), len(z), _address(z), _address(theta), self.header.ctypes.data)
         return theta
 
-    def inside(self, theta: np.ndarray) -> np.ndarray:
+    def inside(self, theta: Array) -> Array:
         """Theta moved off the boundary of its support, if it is on or near it."""
         moved = np.array(theta, dtype=np.float64)
         for (code, start, stop, _), (lower, upper) in zip(*self.arrays[4:], strict=True):
@@ -389,7 +400,7 @@ class Density:
                 moved[part] = np.maximum(moved[part], 0.01 * self.typical[part])
         return moved
 
-    def unconstrained(self, theta: np.ndarray) -> np.ndarray:
+    def unconstrained(self, theta: Array) -> Array:
         """The coordinates x of theta, which must be inside its support."""
         x = np.empty(len(theta))
         for (code, start, stop, q), (lower, upper) in zip(*self.arrays[4:], strict=True):
@@ -403,13 +414,13 @@ class Density:
         return x
 
 
-def _address(array: np.ndarray):
+def _address(array: Array) -> Any:
     from ctypes import POINTER, c_double
 
     return array.ctypes.data_as(POINTER(c_double))
 
 
-def _partial_z(corr: np.ndarray, q: int) -> np.ndarray:
+def _partial_z(corr: Array, q: int) -> Array:
     """Fisher's z of the partial correlations, from the lower triangle of the correlations."""
     rows, columns = np.tril_indices(q, -1)
     matrix = np.eye(q)

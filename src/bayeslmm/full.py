@@ -54,6 +54,8 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
             parts = []
             for i, bar in enumerate(factor.bars):
                 sd = parameters.find(factor.name, i, "sd")
+                if sd is None:
+                    raise AssertionError(f"{bar.text} has no standard deviation")
                 scale = variables.theta[sd.start : sd.stop]
                 own = z[:, bar.start : bar.stop]
                 if (factor.name, i) in variables.cholesky:

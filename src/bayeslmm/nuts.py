@@ -73,7 +73,7 @@ class Settings:
     chains: int = 4
     seed: int = field(default_factory=lambda: int(np.random.SeedSequence().generate_state(1)[0]))
     cores: int | None = None
-    target_accept: float = 0.8
+    target_accept: float = 0.9
     progress: bool | None = None
 
     def __post_init__(self) -> None:
@@ -272,8 +272,9 @@ def sample_model(
         for name, array in tree["sample_stats"].data_vars.items()
         if name in _STATS.values()
     }
-    if next(iter(variables.values())).shape[:2] != (settings.chains, settings.draws):
-        _warn_interrupted(*next(iter(variables.values())).shape[:2], settings)
+    chains, length = next(iter(variables.values())).shape[:2]
+    if (chains, length) != (settings.chains, settings.draws):
+        _warn_interrupted(chains, length, settings)
     return variables, stats, f"pymc {pm.__version__}"
 
 

@@ -155,13 +155,13 @@ def resolve(
     rows = []
     used = set()
     for slot in slots:
-        key = next((key for key in slot.keys if key in given), None)
-        if key is None:
+        found = next((key for key in slot.keys if key in given), None)
+        if found is None:
             rows.append(PriorRow(slot.parameter, slot.default, "default", slot.scale))
         else:
-            used.add(key)
-            _check_fits(slot.parameter, given[key], at_means=slot.at_means)
-            rows.append(PriorRow(slot.parameter, given[key], "user", ""))
+            used.add(found)
+            _check_fits(slot.parameter, given[found], at_means=slot.at_means)
+            rows.append(PriorRow(slot.parameter, given[found], "user", ""))
     for key in given:
         if key not in used:
             raise PriorError(
@@ -248,7 +248,7 @@ def _coefficient_slots(design: Design) -> list[_Slot]:
 
 def _theta_slots(parameters: Parameters, design: Design) -> list[_Slot]:
     spread_y = _spread(_response(design), centred=True)
-    columns = {factor.name: factor for factor in design.factors}
+    factors = {factor.name: factor for factor in design.factors}
     slots: dict[str, _Slot] = {}
     for block in parameters.blocks:
         if block.kind == "sigma":
@@ -257,9 +257,10 @@ def _theta_slots(parameters: Parameters, design: Design) -> list[_Slot]:
         elif block.kind == "corr":
             # the bars of a factor share the key, and each has a matrix of its own
             slots[block.name] = _Slot(block.name, (block.name, "corr"), LKJ(1.0), "")
-        else:
-            bar = columns[block.factor].bars[block.bar]
-            spreads = [_spread_z(z) for z in columns[block.factor].Z[:, bar.start : bar.stop].T]
+        elif block.factor is not None:
+            factor = factors[block.factor]
+            bar = factor.bars[block.bar]
+            spreads = [_spread_z(z) for z in factor.Z[:, bar.start : bar.stop].T]
             if len(spreads) > len(block.names):  # one sd for all effects of the bar
                 spreads = [min(spreads, key=lambda spread: spread or 1.0)]
             for name, spread_z in zip(block.names, spreads, strict=True):
@@ -300,9 +301,10 @@ def _level_coefficients(design: Design) -> np.ndarray:
         return np.array([name == _INTERCEPT for name in design.coef])
     X = design.X
     weights = np.linalg.lstsq(X.T @ X, X.sum(axis=0))[0]
-    cells = np.isclose(weights, 1.0)
-    constant = np.all(cells | (np.abs(weights) < 1e-8)) and np.allclose(X @ weights, 1.0)
-    return cells & constant
+    cells: np.ndarray = np.abs(weights - 1.0) < 1e-8
+    if np.all(cells | (np.abs(weights) < 1e-8)) and np.allclose(X @ weights, 1.0):
+        return cells
+    return np.zeros_like(cells)
 
 
 def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from math import isfinite
 from numbers import Real
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -65,7 +65,8 @@ class Prior:
     pymc_parameters: ClassVar[tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        for name, value in self.parameters.items():
+        given: dict[str, Any] = dict(self.parameters)
+        for name, value in given.items():
             if isinstance(value, bool) or not isinstance(value, Real):
                 raise ArgumentTypeError(
                     f"{type(self).__name__}: `{name}` should be a number, got {value!r} "
@@ -356,7 +357,7 @@ def as_prior(value: object, key: str) -> Prior:
             f"the prior for {key!r} is of the family {name}, which this library does not have; "
             f"it has {', '.join(FAMILIES)}."
         )
-    arguments = [getattr(value, parameter, None) for parameter in family.pymc_parameters]
+    arguments: list[Any] = [getattr(value, parameter, None) for parameter in family.pymc_parameters]
     if any(argument is None for argument in arguments):
         raise PriorError(
             f"the prior for {key!r}, {value!r}, lacks values for "

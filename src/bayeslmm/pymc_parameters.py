@@ -47,10 +47,15 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
     """
     model = pm.modelcontext(None)
     names = list(dict.fromkeys(block.name for block in parameters.blocks))
-    pieces, cholesky = [], {}
+    pieces: list[TensorVariable] = []
+    cholesky: dict[tuple[str, int], TensorVariable] = {}
     for name in names:
         blocks = [block for block in parameters.blocks if block.name == name]
-        labels = [label for block in blocks for label in block.labels]
+        labels = [
+            label if isinstance(label, str) else ", ".join(label)
+            for block in blocks
+            for label in block.labels
+        ]
         own = [priors.theta[i] for block in blocks for i in range(block.start, block.stop)]
         if blocks[0].kind == "sigma":
             pieces.append(own[0].to_pymc(name)[None])
@@ -62,10 +67,10 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             for block in blocks:
                 suffix = "" if len(blocks) == 1 else f"_{block.bar + 1}"
                 L = own[0].to_pymc(f"cholesky_{block.factor}{suffix}", n=block.size)
-                cholesky[block.factor, block.bar] = L
+                cholesky[str(block.factor), block.bar] = L
                 rows, columns = np.tril_indices(block.size, -1)
                 lower.append((L[rows] * L[columns]).sum(axis=1))
-            dim = _dim(model, f"{blocks[0].factor}_pair", [", ".join(pair) for pair in labels])
+            dim = _dim(model, f"{blocks[0].factor}_pair", labels)
             pieces.append(pm.Deterministic(name, pt.concatenate(lower), dims=dim))
     return CovarianceVariables(pt.concatenate(pieces), cholesky)
 
