@@ -27,6 +27,7 @@ from numba.extending import intrinsic
 
 from bayeslmm import kernels
 from bayeslmm.announce import announced
+from bayeslmm.core import compile_core
 from bayeslmm.priors import (
     LKJ,
     Exponential,
@@ -269,6 +270,7 @@ def callbacks() -> tuple[Any, Any]:
         "bayeslmm: compiling the posterior density, once for all models on this machine; "
         "this can take a minute."
     ):
+        compile_core()  # the symbol that the compiled code refers to
         evaluate = cfunc(status(size, _DOUBLES, _DOUBLES, _DOUBLES, data), cache=True)(_evaluate)
         expand = cfunc(status(size, size, _DOUBLES, _DOUBLES, data), cache=True)(_expand)
     return evaluate, expand
