@@ -23,6 +23,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "jupyter_execute", "**.ipynb_checkpoints"]
 default_role = "py:obj"
+smartquotes = False  # quotes are code here
 
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
