@@ -61,4 +61,4 @@ def likelihood(name: str, method: str = "reml") -> LikelihoodFit:
 @cache
 def posterior(name: str) -> PosteriorFit:
     """A model fitted by NUTS, with few draws."""
-    return model(name).fit("nuts", random_seed=SEED, draws=500, chains=2, progress=False)
+    return model(name).fit("nuts", random_seed=SEED, chains=2, progress=False)

@@ -78,11 +78,28 @@ def log_prior(theta, parameters, priors):
     return total
 
 
-def jacobian(function, x, step=1e-6):
-    columns = [
-        (function(x + step * e) - function(x - step * e)) / (2 * step) for e in np.eye(len(x))
-    ]
+def jacobian(function, x, step=2e-4):
+    """Central differences of fourth order."""
+    columns = []
+    for e in step * np.eye(len(x)):
+        near, far = function(x + e) - function(x - e), function(x + 2 * e) - function(x - 2 * e)
+        columns.append((8 * near - far) / (12 * step))
     return np.array(columns).T
+
+
+def random_scales(equations, design):
+    """Scales of standard deviations, some of them none, of the size that the deviations have."""
+    rng = np.random.default_rng(len(equations.parameters))
+    scales = random_theta(equations.parameters, design, 99) * rng.uniform(0.3, 3, size=10)[0]
+    scales[rng.random(len(scales)) < 0.3] = 0.0
+    return np.where([kind == "sd" for kind in equations.parameters.kinds], scales, 0.0)
+
+
+def other_side(density, x):
+    """Some standard deviations with their other sign."""
+    coordinates = density.coordinates
+    flips = np.arange(len(x)) % 2 == 0
+    return np.where(flips & (coordinates.ab[:, 1] == 0) & (coordinates.ab[:, 0] > 0), -x, x)
 
 
 CASES = [(name, "default", False) for name in FORMULAS] + [
@@ -97,12 +114,15 @@ CASES = [(name, "default", False) for name in FORMULAS] + [
 @pytest.mark.parametrize(("name", "priors", "weights"), CASES)
 def test_compiled_density_is_that_of_dense_algebra(name, priors, weights):
     design, equations, table = model(name, priors, weights)
-    density = Density.of(equations, table)
+    density = Density.of(equations, table, random_scales(equations, design))
     differences = []
-    for seed in range(3):
+    for seed in range(4):
         theta = random_theta(equations.parameters, design, seed)
         x = density.unconstrained(theta)
         np.testing.assert_allclose(density.theta(x), theta, rtol=1e-10)
+        if seed > 1:
+            x = other_side(density, x)
+            theta = density.theta(x)
         expected = log_likelihood(
             theta, equations.parameters, design, table.beta_mean, table.beta_precision
         )
@@ -117,11 +137,12 @@ def test_compiled_density_is_that_of_dense_algebra(name, priors, weights):
 def test_gradient_is_that_of_finite_differences(name, priors, weights):
     design, equations, table = model(name, priors, weights)
     k = len(equations.parameters)
-    plain = Density.of(equations, table)
+    plain = Density.of(equations, table, random_scales(equations, design))
     scale = np.eye(k) + 0.3 * np.random.default_rng(0).standard_normal((k, k))
     x = plain.unconstrained(random_theta(equations.parameters, design, 7))
-    for density, z in ((plain, x), (plain.at(x, scale), np.full(k, 0.1))):
-        numeric = jacobian(lambda z, density=density: np.array([density(z)[0]]), z, 1e-5)[0]
+    positions = ((plain, x), (plain, other_side(plain, x)), (plain.at(x, scale), np.full(k, 0.1)))
+    for density, z in positions:
+        numeric = jacobian(lambda z, density=density: np.array([density(z)[0]]), z)[0]
         np.testing.assert_allclose(density(z)[1], numeric, rtol=1e-5, atol=1e-4)
 
 

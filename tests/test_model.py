@@ -21,7 +21,7 @@ def sleep():
 
 
 def sampled(model, **options):
-    return model.fit("nuts", draws=500, chains=2, random_seed=4, progress=False, **options)
+    return model.fit("nuts", chains=2, random_seed=4, progress=False, **options)
 
 
 def test_likelihood_fits_import_nothing_that_samples_or_draws():

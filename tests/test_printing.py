@@ -63,7 +63,7 @@ def test_a_posterior_has_the_same_tables_and_its_own_diagnostics():
     text = repr(fits_cache.posterior("slopes"))
     for part in (
         "Linear mixed model fit by NUTS",
-        "Draws: 2 chains of 500",
+        "Draws: 2 chains of 1000",
         f"seed {fits_cache.SEED}",
         "Number of obs: 180\nGroups: Subject, 18",
         "ess_bulk",

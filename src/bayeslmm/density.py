@@ -2,17 +2,7 @@
 
 It is the density of `collapsed_model`, evaluated without PyTensor: priors and hyperparameters are
 numbers in two arrays, so that neither another prior nor another shape of model compiles anything,
-and Numba keeps the compiled code on disk.
-
-The unconstrained coordinates x of theta are
-
-- log(theta) for a positive parameter, and the logit of its place in the interval for a uniform
-  prior;
-- for a correlation matrix, Fisher's z of the partial correlations of effects i and j given those
-  before j, row by row. A correlation matrix of density LKJ(eta) has independent partial
-  correlations, beta distributed on (-1, 1) with both parameters eta + (q - 2 - j)/2 (Lewandowski,
-  Kurowicka and Joe 2009, Journal of Multivariate Analysis 100, 1989-2001), so that its log density
-  in x is the sum of alpha log(1 - z²) with no further Jacobian.
+and Numba keeps the compiled code on disk. `coordinates` has the scale.
 """
 
 from __future__ import annotations
@@ -27,6 +17,7 @@ from numba.extending import intrinsic
 
 from bayeslmm import kernels
 from bayeslmm.announce import announced
+from bayeslmm.coordinates import Coordinates, constrain, pullback
 from bayeslmm.core import compile_core
 from bayeslmm.priors import (
     LKJ,
@@ -40,6 +31,7 @@ from bayeslmm.priors import (
     Prior,
     Uniform,
 )
+from bayeslmm.structures import correlation_factor
 
 if TYPE_CHECKING:
     from bayeslmm.equations import Equations
@@ -73,73 +65,27 @@ def _log_prior(code: int, value: float, a: float, b: float) -> tuple[float, floa
 
 
 @njit(nogil=True, cache=True)
-def constrain(x: Array, table: Array, hyper: Array, theta: Array) -> None:
-    """Write theta at the unconstrained ``x`` into ``theta``."""
-    for block in range(len(table)):
-        code, start, stop, q = table[block]
-        if code == _LKJ:
-            _correlations(x[start:stop], q, theta[start:stop])
-        elif code == _UNIFORM:
-            for i in range(start, stop):
-                theta[i] = hyper[block, 0] + (hyper[block, 1] - hyper[block, 0]) / (
-                    1.0 + np.exp(-x[i])
-                )
-        else:
-            for i in range(start, stop):
-                theta[i] = np.exp(x[i])
-
-
-@njit(nogil=True, cache=True)
-def _correlation_factor(x: Array, q: int, L: Array) -> None:
-    """Cholesky factor of the correlation matrix whose partial correlations are tanh(x)."""
-    L[0, 0] = 1.0
-    at = 0
-    for i in range(1, q):
-        left = 1.0
-        for j in range(i):
-            L[i, j] = np.tanh(x[at]) * left
-            left /= np.cosh(x[at])
-            at += 1
-        L[i, i] = left
-
-
-@njit(nogil=True, cache=True)
-def _correlations(x: Array, q: int, corr: Array) -> None:
+def _lkj(eta: float, corr: Array, q: int, dcorr: Array) -> float:
+    """Log density of LKJ without its constant; adds its gradient to ``dcorr``."""
+    if eta == 1.0:
+        return 0.0
     L = np.zeros((q, q))
-    _correlation_factor(x, q, L)
+    correlation_factor(q, corr, L)
+    inverse = np.zeros((q, q))  # of L
+    value = 0.0
+    for i in range(q):
+        value += 2.0 * (eta - 1.0) * np.log(L[i, i])
+        inverse[i, i] = 1.0 / L[i, i]
+        for j in range(i):
+            for k in range(j, i):
+                inverse[i, j] -= L[i, k] * inverse[k, j] / L[i, i]
     at = 0
     for i in range(1, q):
         for j in range(i):
-            value = 0.0
-            for k in range(j + 1):
-                value += L[i, k] * L[j, k]
-            corr[at] = value
+            for k in range(i, q):
+                dcorr[at] += 2.0 * (eta - 1.0) * inverse[k, i] * inverse[k, j]
             at += 1
-
-
-@njit(nogil=True, cache=True)
-def _correlations_pullback(x: Array, q: int, dcorr: Array, dx: Array) -> None:
-    """Write the adjoint of `_correlations` at ``x`` into ``dx``."""
-    L = np.zeros((q, q))
-    dL = np.zeros((q, q))
-    _correlation_factor(x, q, L)
-    at = 0
-    for i in range(1, q):
-        for j in range(i):
-            for k in range(j + 1):
-                dL[i, k] += dcorr[at] * L[j, k]
-                dL[j, k] += dcorr[at] * L[i, k]
-            at += 1
-    for i in range(1, q):
-        first = i * (i - 1) // 2
-        dleft = dL[i, i]
-        left = L[i, i]
-        for j in range(i - 1, -1, -1):
-            z, c = np.tanh(x[first + j]), 1.0 / np.cosh(x[first + j])
-            left /= c  # what was left before column j was taken out
-            # z' = c² and c' = -z c in x
-            dx[first + j] = c * left * (dL[i, j] * c - dleft * z)
-            dleft = dL[i, j] * z + dleft * c
+    return value
 
 
 @njit(nogil=True, cache=True)
@@ -147,6 +93,10 @@ def log_density(
     x: Array,
     table: Array,
     hyper: Array,
+    kinds: Array,
+    ab: Array,
+    bars: Array,
+    T: Array,
     beta_mean: Array,
     beta_precision: Array,
     ints: Array,
@@ -155,39 +105,18 @@ def log_density(
 ) -> float:
     """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one."""
     theta = np.empty(len(x))
-    constrain(x, table, hyper, theta)
+    constrain(x, kinds, ab, bars, T, theta)
     value, dtheta = kernels.collapsed(theta, beta_mean, beta_precision, ints, floats)
     for block in range(len(table)):
         code, start, stop, q = table[block]
         if code == _LKJ:
-            _correlations_pullback(x[start:stop], q, dtheta[start:stop], gradient[start:stop])
-            at = start
-            for i in range(1, q):
-                for j in range(i):
-                    alpha = hyper[block, 0] + 0.5 * (q - 2 - j)
-                    # log cosh, which must not overflow
-                    value -= (
-                        2.0
-                        * alpha
-                        * (abs(x[at]) + np.log1p(np.exp(-2.0 * abs(x[at]))) - np.log(2.0))
-                    )
-                    gradient[at] -= 2.0 * alpha * np.tanh(x[at])
-                    at += 1
-        elif code == _UNIFORM:
-            for i in range(start, stop):
-                share = 1.0 / (1.0 + np.exp(-x[i]))
-                value -= abs(x[i]) + 2.0 * np.log1p(np.exp(-abs(x[i])))
-                gradient[i] = (
-                    dtheta[i] * (hyper[block, 1] - hyper[block, 0]) * share * (1.0 - share)
-                    + 1.0
-                    - 2.0 * share
-                )
+            value += _lkj(hyper[block, 0], theta[start:stop], q, dtheta[start:stop])
         else:
             for i in range(start, stop):
                 log_prior, slope = _log_prior(code, theta[i], hyper[block, 0], hyper[block, 1])
-                value += log_prior + x[i]
-                gradient[i] = (dtheta[i] + slope) * theta[i] + 1.0
-    return value
+                value += log_prior
+                dtheta[i] += slope
+    return value + pullback(x, kinds, ab, bars, T, dtheta, gradient)
 
 
 @intrinsic
@@ -200,12 +129,36 @@ def _pointer(typingctx: Any, address: Any) -> Any:
     return types.voidptr(address), codegen
 
 
+_ARRAYS = 12
+"""How many arrays the compiled functions read."""
+
+
+@njit(nogil=True, cache=True)
+def _integers(header: Array, number: int) -> Array:
+    return carray(_pointer(header[2 * number]), (header[2 * number + 1],), np.int64)
+
+
+@njit(nogil=True, cache=True)
+def _floats(header: Array, number: int) -> Array:
+    return carray(_pointer(header[2 * number]), (header[2 * number + 1],), np.float64)
+
+
+@njit(nogil=True, cache=True)
+def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array]:
+    bars = _integers(header, 4)
+    return (
+        _integers(header, 2),
+        _floats(header, 3).reshape(k, 2),
+        bars.reshape(len(bars) // 4, 4),
+        _floats(header, 5),
+    )
+
+
 @njit(nogil=True, cache=True)
 def _place(z: Array, header: Array, x: Array) -> Array:
     """Write x = location + scale z, and return the array of scale (k, k)."""
     k = len(z)
-    location = carray(_pointer(header[12]), (k,), np.float64)
-    scale = carray(_pointer(header[14]), (k, k), np.float64)
+    location, scale = _floats(header, 10), _floats(header, 11).reshape(k, k)
     for i in range(k):
         x[i] = location[i]
         for j in range(k):
@@ -216,18 +169,27 @@ def _place(z: Array, header: Array, x: Array) -> Array:
 def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int:
     """nutpie's callback for the log density; 0, or 1 where it does not exist."""
     k = np.int64(dim)
-    header = carray(data_, (16,), np.int64)
-    z = carray(z_, (k,))
-    ints = carray(_pointer(header[0]), (header[1],), np.int64)
-    floats = carray(_pointer(header[2]), (header[3],), np.float64)
-    p = header[5]
-    beta_mean = carray(_pointer(header[4]), (p,), np.float64)
-    beta_precision = carray(_pointer(header[6]), (p, p), np.float64)
-    table = carray(_pointer(header[8]), (header[9] // 4, 4), np.int64)
-    hyper = carray(_pointer(header[10]), (header[11] // 2, 2), np.float64)
+    header = carray(data_, (2 * _ARRAYS,), np.int64)
+    table, hyper = _integers(header, 0), _floats(header, 1)
+    kinds, ab, bars, T = _coordinates(header, k)
+    beta_mean = _floats(header, 6)
+    p = len(beta_mean)
     x, dx = np.empty(k), np.zeros(k)
-    scale = _place(z, header, x)
-    value = log_density(x, table, hyper, beta_mean, beta_precision, ints, floats, dx)
+    scale = _place(carray(z_, (k,)), header, x)
+    value = log_density(
+        x,
+        table.reshape(len(table) // 4, 4),
+        hyper.reshape(len(hyper) // 2, 2),
+        kinds,
+        ab,
+        bars,
+        T,
+        beta_mean,
+        _floats(header, 7).reshape(p, p),
+        _integers(header, 8),
+        _floats(header, 9),
+        dx,
+    )
     carray(value_, (1,))[0] = value
     gradient = carray(gradient_, (k,))
     finite = np.isfinite(value)
@@ -243,12 +205,11 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
 def _expand(dim: int, expanded: int, z_: Any, theta_: Any, data_: Any) -> int:
     """nutpie's callback that makes theta of a position."""
     k = np.int64(dim)
-    header = carray(data_, (16,), np.int64)
-    table = carray(_pointer(header[8]), (header[9] // 4, 4), np.int64)
-    hyper = carray(_pointer(header[10]), (header[11] // 2, 2), np.float64)
+    header = carray(data_, (2 * _ARRAYS,), np.int64)
+    kinds, ab, bars, T = _coordinates(header, k)
     x = np.empty(k)
     _place(carray(z_, (k,)), header, x)
-    constrain(x, table, hyper, carray(theta_, (k,)))
+    constrain(x, kinds, ab, bars, T, carray(theta_, (k,)))
     return 0
 
 
@@ -326,22 +287,35 @@ class Density:
     ----------
     typical : (k,) array
         Values of theta that the priors find typical.
-    arrays : tuple of arrays
-        What the compiled functions read: the equations' integers and floats, beta's prior mean and
-        precision, a row (prior, first and last place in theta, size of the matrix) for each block,
-        and its hyperparameters.
+    priors : tuple of arrays
+        A row (prior, first and last place in theta, size of the matrix) for each block, and its
+        hyperparameters.
+    coordinates : Coordinates
+        What turns x into theta.
+    equations : tuple of arrays
+        Beta's prior mean and precision, and the equations' integers and floats.
     location : (k,) array
     scale : (k, k) array
     """
 
     typical: Array
-    arrays: tuple[Array, ...]
+    priors: tuple[Array, Array]
+    coordinates: Coordinates
+    equations: tuple[Array, ...]
     location: Array
     scale: Array
 
     @classmethod
-    def of(cls, equations: Equations, priors: PriorTable) -> Density:
-        """The density of a model under its priors, at positions z = x."""
+    def of(cls, equations: Equations, priors: PriorTable, scales: Array | None = None) -> Density:
+        """The density of a model under its priors, at positions z = x.
+
+        Parameters
+        ----------
+        equations : Equations
+        priors : PriorTable
+        scales : (k,) array, optional
+            Those of `Coordinates`.
+        """
         table: list[tuple[int, int, int, int]] = []
         hyper: list[tuple[float, float]] = []
         for block in equations.parameters.blocks:
@@ -352,15 +326,18 @@ class Density:
                 table.append((code, start, start + step, block.size if matrix else 1))
                 hyper.append((values[0], values[1]))
         k = len(equations.parameters)
-        arrays = (
-            *equations.arrays,
-            priors.beta_mean,
-            np.ascontiguousarray(priors.beta_precision),
-            np.array(table, dtype=np.int64),
-            np.array(hyper, dtype=np.float64),
+        return cls(
+            np.array([_typical(prior) for prior in priors.theta]),
+            (np.array(table, dtype=np.int64), np.array(hyper, dtype=np.float64)),
+            Coordinates.of(equations, priors.theta, scales),
+            (
+                priors.beta_mean,
+                np.ascontiguousarray(priors.beta_precision),
+                *equations.arrays,
+            ),
+            np.zeros(k),
+            np.eye(k),
         )
-        typical = np.array([_typical(prior) for prior in priors.theta])
-        return cls(typical, arrays, np.zeros(k), np.eye(k))
 
     def at(self, location: Array, scale: Array) -> Density:
         """The same density with positions relative to a location and scale in x."""
@@ -369,7 +346,13 @@ class Density:
     @cached_property
     def header(self) -> Array:
         """Address and length of each array, valid as long as this object lives."""
-        arrays = (*self.arrays, self.location, self.scale)
+        arrays = (
+            *self.priors,
+            *self.coordinates.arrays,
+            *self.equations,
+            self.location,
+            self.scale,
+        )
         return np.array([(a.ctypes.data, a.size) for a in arrays], dtype=np.int64).ravel()
 
     def __call__(self, z: Array) -> tuple[float, Array]:
@@ -388,45 +371,14 @@ class Density:
         callbacks()[1].ctypes(len(z), len(z), _address(z), _address(theta), self.header.ctypes.data)
         return theta
 
-    def inside(self, theta: Array) -> Array:
-        """Theta moved off the boundary of its support, if it is on or near it."""
-        moved = np.array(theta, dtype=np.float64)
-        for (code, start, stop, _), (lower, upper) in zip(*self.arrays[4:], strict=True):
-            part = slice(start, stop)
-            if code == _LKJ:
-                moved[part] *= 0.95
-            elif code == _UNIFORM:
-                margin = 0.01 * (upper - lower)
-                moved[part] = np.clip(moved[part], lower + margin, upper - margin)
-            else:
-                moved[part] = np.maximum(moved[part], 0.01 * self.typical[part])
-        return moved
-
     def unconstrained(self, theta: Array) -> Array:
-        """The coordinates x of theta, which must be inside its support."""
-        x = np.empty(len(theta))
-        for (code, start, stop, q), (lower, upper) in zip(*self.arrays[4:], strict=True):
-            values = theta[start:stop]
-            if code == _LKJ:
-                x[start:stop] = _partial_z(values, q)
-            elif code == _UNIFORM:
-                x[start:stop] = np.log(values - lower) - np.log(upper - values)
-            else:
-                x[start:stop] = np.log(values)
-        return x
+        """The coordinates x of theta; those of a point near it, if it is on or near the boundary of
+        its support.
+        """
+        return self.coordinates.unconstrained(theta, 0.01 * self.typical)
 
 
 def _address(array: Array) -> Any:
     from ctypes import POINTER, c_double
 
     return array.ctypes.data_as(POINTER(c_double))
-
-
-def _partial_z(corr: Array, q: int) -> Array:
-    """Fisher's z of the partial correlations, from the lower triangle of the correlations."""
-    rows, columns = np.tril_indices(q, -1)
-    matrix = np.eye(q)
-    matrix[rows, columns] = matrix[columns, rows] = corr
-    L = np.linalg.cholesky(matrix)
-    left = np.sqrt(1.0 - np.cumsum(L**2, axis=1) + L**2)  # what the columns before leave of a row
-    return np.arctanh(L[rows, columns] / left[rows, columns])

@@ -147,8 +147,8 @@ def of_posterior(fit: PosteriorFit) -> Diagnosis:
                 f"{divergent} of {chains * draws} draws diverged, so parts of the posterior may "
                 "be missing",
                 _suspect(fit),
-                "Raise target_accept to 0.95 or 0.99, or give the parameter named a more "
-                "informative prior",
+                f"Raise target_accept, which was {settings.target_accept}, or give the parameter "
+                "named a more informative prior",
             )
         )
     mixed = table[table["r_hat"] > _R_HAT]

@@ -67,6 +67,13 @@ class Equations:
         return sum(len(f.levels) * len(f.effects) for f in self.factors)
 
     @cached_property
+    def cross(self) -> tuple[np.ndarray, ...]:
+        """The mean cross-product Z'Z/n (q, q) of the columns of each factor: what they are like in
+        these data.
+        """
+        return tuple(f.Z.T @ f.Z / len(f.Z) for f in self.factors)
+
+    @cached_property
     def root_order(self) -> int:
         """The order of the dense root: what is left when the nested factors are eliminated."""
         return int(unpack(*self.packed).meta[4]) + self.p + 1

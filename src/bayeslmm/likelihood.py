@@ -149,9 +149,7 @@ def _working(
     """The bars, the matrix that takes working coordinates to the flat M, and the start."""
     bars, columns, start, at = [], [], [], 0
     sizes = [len(f.effects) for f in equations.factors]
-    for i, f in enumerate(equations.factors):
-        # mean squares over rows stand for what the columns are like in these data
-        cross = f.Z.T @ f.Z / len(f.Z)
+    for i, (f, cross) in enumerate(zip(equations.factors, equations.cross, strict=True)):
         for bar in f.bars:
             structure = STRUCTURES[bar.structure]
             block = slice(bar.start, bar.stop)

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import minimize
 
+from bayeslmm.density import Density
+
 if TYPE_CHECKING:
-    from bayeslmm.density import Density
+    from bayeslmm.coordinates import Coordinates
+    from bayeslmm.equations import Equations
+    from bayeslmm.prior_table import PriorTable
 
 __all__ = ["standardise"]
 
@@ -17,13 +21,15 @@ _WIDEST = 3.0
 """Largest standard deviation believed; on a log scale 3 is a factor of 20 either way."""
 
 
-def standardise(density: Density, start: np.ndarray | None = None) -> Density:
-    """Move and scale a density so that it is about standard normal.
+def standardise(
+    equations: Equations, priors: PriorTable, start: np.ndarray | None = None
+) -> Density:
+    """The posterior density of theta, moved and scaled so that it is about standard normal.
 
     Parameters
     ----------
-    density : Density
-        At unit scale.
+    equations : Equations
+    priors : PriorTable
     start : (k,) array, optional
         Where to look for the mode, on the natural scale, such as the REML estimate; it may lie on
         the boundary.
@@ -31,24 +37,79 @@ def standardise(density: Density, start: np.ndarray | None = None) -> Density:
     Returns
     -------
     Density
-        The same density with its mode at zero and, where the curvature there is that of a maximum,
-        the inverse of the Hessian (central differences of the gradient) as its scale.
+        With its mode at zero and, where the curvature there is that of a maximum, the inverse of
+        the Hessian (central differences of the gradient) as its scale.
     """
-    x = density.unconstrained(density.inside(density.typical if start is None else start))
+    rough = Density.of(equations, priors)
+    theta = rough.theta(_mode(rough, rough.typical if start is None else start, 1e-1))
+    density = Density.of(
+        equations, priors, _hard_to_tell_from_zero(equations, rough.coordinates, theta)
+    )
+    mode = _mode(density, theta, 1e-3)
+    k = len(mode)
+    steps = _STEP * np.eye(k)
+    hessian = np.array([density(mode - e)[1] - density(mode + e)[1] for e in steps]) / (2 * _STEP)
+    if not np.all(np.isfinite(hessian)):
+        return density.at(mode, np.eye(k))
+    curvature, directions = np.linalg.eigh((hessian + hessian.T) / 2)
+    sd = 1 / np.sqrt(np.maximum(curvature, _WIDEST**-2))
+    # The symmetric root keeps each coordinate close to its parameter, unlike a triangular one.
+    return density.at(mode, (directions * sd) @ directions.T)
+
+
+def _mode(density: Density, theta: np.ndarray, tolerance: float) -> np.ndarray:
+    """The coordinates x of the mode, or of where the search started if that fails."""
+    x = density.unconstrained(theta)
 
     def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = density(x)
         return -value, -gradient
 
-    found = minimize(negative, x, jac=True, method="BFGS", options={"gtol": 1e-3})
-    mode = found.x if np.all(np.isfinite(found.x)) and np.isfinite(found.fun) else x
-    steps = _STEP * np.eye(len(x))
-    hessian = np.array(
-        [(negative(mode + e)[1] - negative(mode - e)[1]) / (2 * _STEP) for e in steps]
-    )
-    if not np.all(np.isfinite(hessian)):
-        return density.at(mode, np.eye(len(x)))
-    curvature, directions = np.linalg.eigh((hessian + hessian.T) / 2)
-    sd = 1 / np.sqrt(np.maximum(curvature, _WIDEST**-2))
-    # The symmetric root keeps each coordinate close to its parameter, unlike a triangular one.
-    return density.at(mode, (directions * sd) @ directions.T)
+    found = minimize(negative, x, jac=True, method="BFGS", options={"gtol": tolerance})
+    ok = np.all(np.isfinite(found.x)) and np.isfinite(found.fun)
+    return found.x if ok else x
+
+
+def _hard_to_tell_from_zero(
+    equations: Equations, coordinates: Coordinates, theta: np.ndarray
+) -> np.ndarray:
+    """For each standard deviation of an effect, one that the data can hardly tell from zero.
+
+    What the data say of one level's effect has the variance v with 1/Var(u | y) = 1/v + 1/sd². From
+    J levels, sd² is estimated with the standard error v √(2/J) when it is about zero.
+
+    Parameters
+    ----------
+    equations : Equations
+    coordinates : Coordinates
+        Whose basis of a bar's effects is used.
+    theta : (k,) array
+        Where to evaluate what the data say.
+
+    Returns
+    -------
+    (k,) array
+        Zero for other parameters.
+    """
+    scales = np.zeros(len(theta))
+    M, sigma = equations.relative_factors(theta), theta[-1]
+    variances = equations.var_u(M, sigma, beta_known=False)
+    covariances = equations.covariances(M, sigma)
+    bases = {row[0]: coordinates.basis(row) for row in coordinates.bars}
+    for factor in equations.factors:
+        for number, bar in enumerate(factor.bars):
+            block = equations.parameters.find(factor.name, number, "sd")
+            if block is None:
+                continue
+            own = slice(bar.start, bar.stop)
+            inverse = np.linalg.inv(bases.get(block.start, np.eye(bar.stop - bar.start)))
+            before = np.diag(inverse @ covariances[factor.name][own, own] @ inverse.T)
+            after = np.einsum(
+                "ij,ljk,ik->li", inverse, variances[factor.name][:, own, own], inverse
+            )
+            told = np.maximum((1 / after - 1 / before).mean(axis=0), 1e-9 / before)
+            scale = (2 / len(factor.levels)) ** 0.25 / np.sqrt(told)
+            # effects that share one standard deviation tell of it together
+            shared = block.stop - block.start < len(scale)
+            scales[block.start : block.stop] = scale.min() if shared else scale
+    return scales

@@ -277,7 +277,8 @@ class Model:
         cores : int, optional
             Chains that run at once; all cores by default.
         target_accept : float, optional
-            Acceptance probability that the step size aims at; 0.8.
+            Acceptance probability that the step size aims at. By default 0.7, and sampled again
+            with 0.9 and then 0.98 if there are divergences; 0.9 for a ``pm.Model``.
         sampler : {"nutpie", "pymc"}, optional
             The package that samples; nutpie by default.
         collapse : bool, optional

@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from os import cpu_count
 from types import ModuleType
@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayeslmm import kernels
-from bayeslmm.density import Density, callbacks
+from bayeslmm.density import callbacks
 from bayeslmm.errors import ArgumentError, InterruptedWarning
 from bayeslmm.mode import standardise
 
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from bayeslmm.equations import Equations
     from bayeslmm.prior_table import PriorTable
 
-__all__ = ["Draws", "Settings", "draw_coefficients", "sample_collapsed", "sample_model"]
+__all__ = [
+    "PYMC_TARGET",
+    "Draws",
+    "Settings",
+    "draw_coefficients",
+    "sample_collapsed",
+    "sample_model",
+]
 
 # nutpie's name: ArviZ's name
 _STATS = {
@@ -46,6 +53,8 @@ _STATS = {
     "logp": "lp",
     "energy": "energy",
 }
+_TARGETS = (0.7, 0.9, 0.98)
+PYMC_TARGET = 0.9
 _CHUNK = 250
 """Draws of (beta, u) made at once; not of the cores, so that a seed means the same anywhere."""
 
@@ -62,8 +71,9 @@ class Settings:
     seed : int
     cores : int, optional
         Chains that run at once; all cores unless given.
-    target_accept : float
-        The acceptance probability that the step size aims at, in (0, 1).
+    target_accept : float, optional
+        The acceptance probability that the step size aims at, in (0, 1). Unless given, the first
+        of 0.7, 0.9 and 0.98 with which there are no divergences; 0.9 for a ``pm.Model``.
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal and in a notebook.
     """
@@ -73,7 +83,7 @@ class Settings:
     chains: int = 4
     seed: int = field(default_factory=lambda: int(np.random.SeedSequence().generate_state(1)[0]))
     cores: int | None = None
-    target_accept: float = 0.9
+    target_accept: float | None = None
     progress: bool | None = None
 
     def __post_init__(self) -> None:
@@ -94,7 +104,7 @@ class Settings:
             raise ArgumentError(
                 f"the seed should be a whole number from 0 to 2**64 - 1, got {seed!r}."
             )
-        if not 0 < self.target_accept < 1:
+        if self.target_accept is not None and not 0 < self.target_accept < 1:
             raise ArgumentError(
                 f"`target_accept` should be between 0 and 1, got {self.target_accept!r}."
             )
@@ -118,7 +128,8 @@ class Draws:
     stats : dict of (chain, draw) arrays
         Statistics of the sampler under ArviZ's names. ``lp`` leaves out constants.
     settings : Settings
-        What was asked for. Fewer draws or chains than that mean that sampling was interrupted.
+        What was asked for, with the target_accept that was used. Fewer draws or chains than that
+        mean that sampling was interrupted.
     sampler : str
         The package that sampled, with its version.
     seconds : float
@@ -160,7 +171,7 @@ def sample_collapsed(
         When Ctrl-C ended sampling; the draws made until then are returned.
     """
     began = time.perf_counter()
-    density = standardise(Density.of(equations, priors), start)
+    density = standardise(equations, priors, start)
     nutpie = _nutpie()
     k = len(equations.parameters)
     evaluate, expand = callbacks()
@@ -181,11 +192,16 @@ def sample_collapsed(
         _coords={},
     )
     with threadpool_limits(1, "blas"):
-        variables, stats = _run_nutpie(nutpie, compiled, settings)
-        theta = variables["theta"]
+        for target in (settings.target_accept,) if settings.target_accept else _TARGETS:
+            used = replace(settings, target_accept=target)
+            variables, stats = _run_nutpie(nutpie, compiled, used)
+            theta = variables["theta"]
+            interrupted = theta.shape[:2] != (settings.chains, settings.draws)
+            if interrupted or not stats["diverging"].any():
+                break
         beta, u = draw_coefficients(equations, priors, theta, settings)
     sampler = f"nutpie {nutpie.__version__}"
-    return Draws(theta, beta, u, stats, settings, sampler, time.perf_counter() - began)
+    return Draws(theta, beta, u, stats, used, sampler, time.perf_counter() - began)
 
 
 def draw_coefficients(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,6 +57,7 @@ def sample(
     from bayeslmm.pymc_parameters import theta_draws
 
     began = time.perf_counter()
+    settings = replace(settings, target_accept=settings.target_accept or nuts.PYMC_TARGET)
     compiled = model.pymc if collapse else model.full_pymc()
     variables, stats, name = nuts.sample_model(compiled, settings, sampler)
     theta = theta_draws(variables, model.parameters)

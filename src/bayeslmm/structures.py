@@ -156,7 +156,7 @@ def factor(code, q, sd, corr, L):
         for i in range(q):
             L[i, i] = sd[i]
         return True
-    if not _correlation_factor(q, corr, L):
+    if not correlation_factor(q, corr, L):
         return False
     for i in range(q):
         for j in range(i + 1):
@@ -165,7 +165,7 @@ def factor(code, q, sd, corr, L):
 
 
 @njit(nogil=True, cache=True)
-def _correlation_factor(q, corr, K):
+def correlation_factor(q, corr, K):
     """Cholesky factor of a correlation matrix, row by row; one that is singular to rounding
     counts, an indefinite one does not.
     """
@@ -209,7 +209,7 @@ def factor_pullback(code, q, sd, corr, dL, dsd, dcorr):
             dsd[i] += dL[i, i]
         return
     K = np.zeros((q, q))
-    _correlation_factor(q, corr, K)
+    correlation_factor(q, corr, K)
     for i in range(q):
         for j in range(i + 1):
             dsd[i] += dL[i, j] * K[i, j]

@@ -1,0 +1,322 @@
+"""Unconstrained coordinates x of theta, in which a posterior is close to normal.
+
+Of a standard deviation outside a `UN` bar:
+
+- w = s sinh(x) with theta = |w|, where s is a standard deviation that the data can hardly tell from
+  zero. Far above s, x is the logarithm; near zero it is linear and runs on to the other side, since
+  the sign of w changes nothing. On a logarithmic scale a standard deviation of about zero would
+  have no lower end;
+- log(theta) without such a scale (s = 0): of the residuals, and where a prior is infinite at zero;
+- the logit of its place in the interval for a uniform prior.
+
+Of the standard deviations and correlations of a `UN` bar: G = T G̃ T', where T makes the bar's
+columns orthonormal. In G̃ an intercept is that at the middle of the data, so that effects are not
+strongly correlated, whatever the zero and the unit of a covariate. Its standard deviations are as
+above, and its correlations have Fisher's z of the partial correlations of effects i and j given
+those before j, row by row: if these are beta distributed on (-1, 1) with parameters
+1 + (q - 2 - j)/2, correlation matrices are uniform (Lewandowski, Kurowicka and Joe 2009, Journal of
+Multivariate Analysis 100, 1989-2001), which gives the Jacobian of the correlations. That of
+(sd, corr) in G is 2^q ∏ sd^q, and G is linear in G̃, so that
+|d(sd, corr)/d(s̃d, c̃orr)| = ∏ (s̃d/sd)^q. A negative w changes the signs of a row and a column of
+G̃, which leaves uniform correlations uniform.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from bayeslmm.priors import Gamma, Prior, Uniform
+from bayeslmm.structures import UN, correlation_factor, factor
+
+if TYPE_CHECKING:
+    from bayeslmm.equations import Equations
+
+__all__ = ["Coordinates", "constrain", "pullback"]
+
+Array = np.ndarray
+
+_SINH, _LOGIT, _PARTIAL = range(3)
+_INSIDE = 0.9999
+"""Largest partial correlation that has coordinates."""
+
+
+@njit(nogil=True, cache=True)
+def _signed(kind: int, x: float, a: float, b: float) -> float:
+    """A standard deviation, with the sign of its side."""
+    if kind == _LOGIT:
+        return a + (b - a) / (1.0 + np.exp(-x))
+    return a * np.sinh(x) if a > 0.0 else np.exp(x)
+
+
+@njit(nogil=True, cache=True)
+def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, float]:
+    """d w/dx, log |dw/dx| and its derivative."""
+    if kind == _LOGIT:
+        share = 1.0 / (1.0 + np.exp(-x))
+        log_slope = np.log(b - a) - abs(x) - 2.0 * np.log1p(np.exp(-abs(x)))
+        return (b - a) * share * (1.0 - share), log_slope, 1.0 - 2.0 * share
+    if a > 0.0:
+        slope = a * np.cosh(x)
+        return slope, np.log(slope), np.tanh(x)
+    return np.exp(x), x, 1.0
+
+
+@njit(nogil=True, cache=True)
+def _partial_factor(x: Array, q: int, L: Array) -> None:
+    """Cholesky factor of the correlation matrix whose partial correlations are tanh(x)."""
+    L[:, :] = 0.0
+    L[0, 0] = 1.0
+    at = 0
+    for i in range(1, q):
+        left = 1.0
+        for j in range(i):
+            L[i, j] = np.tanh(x[at]) * left
+            left /= np.cosh(x[at])
+            at += 1
+        L[i, i] = left
+
+
+@njit(nogil=True, cache=True)
+def _correlation_pullback(x: Array, q: int, L: Array, dL: Array, dx: Array) -> float:
+    """Write into ``dx`` the adjoint of `_partial_factor`, and add the gradient of the Jacobian
+    of the correlations, whose logarithm is returned.
+    """
+    log_jacobian = 0.0
+    for i in range(1, q):
+        first = i * (i - 1) // 2
+        dleft = dL[i, i]
+        left = L[i, i]
+        for j in range(i - 1, -1, -1):
+            at = x[first + j]
+            z, c = np.tanh(at), 1.0 / np.cosh(at)
+            left /= c  # what was left before column j was taken out
+            # z' = c² and c' = -z c in x
+            alpha = q - j  # twice 1 + (q - 2 - j)/2
+            dx[first + j] = c * left * (dL[i, j] * c - dleft * z) - alpha * z
+            dleft = dL[i, j] * z + dleft * c
+            # log cosh, which must not overflow
+            log_jacobian -= alpha * (abs(at) + np.log1p(np.exp(-2.0 * abs(at))) - np.log(2.0))
+    return log_jacobian
+
+
+@njit(nogil=True, cache=True)
+def _bar_factor(
+    x: Array, kinds: Array, ab: Array, bar: Array, T: Array, w: Array, L: Array
+) -> Array:
+    """A factor F of G = FF', for a `UN` bar: F = T diag(w) L."""
+    sds, corrs, q, t = bar
+    for i in range(q):
+        w[i] = _signed(kinds[sds + i], x[sds + i], ab[sds + i, 0], ab[sds + i, 1])
+    _partial_factor(x[corrs:], q, L)
+    F = np.zeros((q, q))
+    for i in range(q):
+        for h in range(q):
+            for j in range(h + 1):
+                F[i, j] += T[t + i * q + h] * w[h] * L[h, j]
+    return F
+
+
+@njit(nogil=True, cache=True)
+def constrain(x: Array, kinds: Array, ab: Array, bars: Array, T: Array, theta: Array) -> None:
+    """Write theta at ``x`` into ``theta``.
+
+    The arrays between them are those of `Coordinates`.
+    """
+    for i in range(len(x)):
+        if kinds[i] != _PARTIAL:
+            theta[i] = abs(_signed(kinds[i], x[i], ab[i, 0], ab[i, 1]))
+    for b in range(len(bars)):
+        sds, corrs, q, _ = bars[b]
+        F = _bar_factor(x, kinds, ab, bars[b], T, np.empty(q), np.empty((q, q)))
+        at = corrs
+        for i in range(q):
+            length = 0.0
+            for k in range(q):
+                length += F[i, k] * F[i, k]
+            theta[sds + i] = np.sqrt(length)
+            for j in range(i):
+                value = 0.0
+                for k in range(q):
+                    value += F[i, k] * F[j, k]
+                theta[at] = value / (theta[sds + i] * theta[sds + j])
+                at += 1
+
+
+@njit(nogil=True, cache=True)
+def pullback(
+    x: Array, kinds: Array, ab: Array, bars: Array, T: Array, dtheta: Array, dx: Array
+) -> float:
+    """Write the gradient in x of a log density into ``dx``, and return the log Jacobian.
+
+    Parameters
+    ----------
+    x : (k,) array
+    kinds, ab, bars, T : arrays of `Coordinates`
+    dtheta : (k,) array
+        Its gradient in theta, without the Jacobian; overwritten.
+    dx : (k,) array
+        On return, the gradient with the Jacobian.
+    """
+    log_jacobian = 0.0
+    for b in range(len(bars)):
+        sds, corrs, q, t = bars[b]
+        w, L = np.empty(q), np.empty((q, q))
+        F = _bar_factor(x, kinds, ab, bars[b], T, w, L)
+        dF = np.zeros((q, q))
+        sd = np.empty(q)
+        for i in range(q):
+            length = 0.0
+            for k in range(q):
+                length += F[i, k] * F[i, k]
+            sd[i] = np.sqrt(length)
+            for k in range(q):
+                F[i, k] /= sd[i]
+        at = corrs
+        for i in range(q):  # of the rows' directions
+            for j in range(i):
+                for k in range(q):
+                    dF[i, k] += dtheta[at] * F[j, k]
+                    dF[j, k] += dtheta[at] * F[i, k]
+                at += 1
+        for i in range(q):  # of the rows
+            along = 0.0
+            for k in range(q):
+                along += dF[i, k] * F[i, k]
+            dlength = dtheta[sds + i] - q / sd[i]
+            log_jacobian += q * (np.log(abs(w[i])) - np.log(sd[i]))
+            for k in range(q):
+                dF[i, k] = (dF[i, k] - along * F[i, k]) / sd[i] + dlength * F[i, k]
+        dL = np.zeros((q, q))
+        for h in range(q):
+            dw = q / w[h]
+            for j in range(h + 1):
+                value = 0.0
+                for i in range(q):
+                    value += T[t + i * q + h] * dF[i, j]
+                dw += value * L[h, j]
+                dL[h, j] = value * w[h]
+            # the sign goes in again below
+            dtheta[sds + h] = dw if w[h] >= 0.0 else -dw
+        log_jacobian += _correlation_pullback(x[corrs:], q, L, dL, dx[corrs:])
+    for i in range(len(x)):
+        if kinds[i] != _PARTIAL:
+            slope, log_slope, change = _slopes(kinds[i], x[i], ab[i, 0], ab[i, 1])
+            sign = -1.0 if kinds[i] == _SINH and ab[i, 0] > 0.0 and x[i] < 0.0 else 1.0
+            dx[i] = sign * slope * dtheta[i] + change
+            log_jacobian += log_slope
+    return log_jacobian
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """What turns x into theta.
+
+    Attributes
+    ----------
+    kinds : (k,) int array
+        Of which kind each coordinate is.
+    ab : (k, 2) array
+        The scale s and nothing, or the bounds of an interval.
+    bars : (m, 4) int array
+        For each `UN` bar, where its standard deviations and correlations stand in theta, its number
+        of effects, and where its T stands.
+    T : array
+        The matrices T, flat.
+    """
+
+    kinds: Array
+    ab: Array
+    bars: Array
+    T: Array
+
+    @classmethod
+    def of(
+        cls, equations: Equations, priors: tuple[Prior, ...], scales: Array | None = None
+    ) -> Coordinates:
+        """Coordinates that suit a model and the priors of theta.
+
+        Parameters
+        ----------
+        equations : Equations
+        priors : tuple of Prior
+            One for each element of theta.
+        scales : (k,) array, optional
+            The scales s; none unless given.
+        """
+        parameters = equations.parameters
+        kinds = np.full(len(parameters), _SINH)
+        ab = np.zeros((len(parameters), 2))
+        bars, T = [(0, 0, 0, 0)][:0], [np.empty(0)]
+        for i, prior in enumerate(priors):
+            if isinstance(prior, Uniform):
+                kinds[i], ab[i] = _LOGIT, (prior.lower, prior.upper)
+            elif scales is not None and not (isinstance(prior, Gamma) and prior.alpha < 1):
+                ab[i, 0] = scales[i]
+        for group, cross in zip(equations.factors, equations.cross, strict=True):
+            for number, bar in enumerate(group.bars):
+                corr = parameters.find(group.name, number, "corr")
+                sds = parameters.find(group.name, number, "sd")
+                if corr is None or sds is None:
+                    continue
+                own = slice(bar.start, bar.stop)
+                kinds[corr.start : corr.stop], ab[corr.start : corr.stop] = _PARTIAL, 0.0
+                # the bounds of an interval are those of the effects as they are
+                as_it_is = np.any(kinds[sds.start : sds.stop] == _LOGIT)
+                basis = np.eye(corr.size) if as_it_is else UN.working_transform(cross[own, own])
+                bars.append((sds.start, corr.start, corr.size, sum(map(len, T))))
+                T.append(basis.ravel())
+        return cls(kinds, ab, np.array(bars, dtype=np.int64).reshape(-1, 4), np.concatenate(T))
+
+    @property
+    def arrays(self) -> tuple[Array, Array, Array, Array]:
+        """What the compiled functions take."""
+        return (self.kinds, self.ab, self.bars, self.T)
+
+    def basis(self, bar: Array) -> Array:
+        """The matrix T (q, q) of a row of ``bars``."""
+        q = bar[2]
+        return self.T[bar[3] : bar[3] + q * q].reshape(q, q)
+
+    def unconstrained(self, theta: Array, floor: Array) -> Array:
+        """The coordinates of theta; those of a point near it, where theta is on the boundary.
+
+        Parameters
+        ----------
+        theta : (k,) array
+        floor : (k,) array
+            Standard deviations to which smaller ones are raised.
+        """
+        sd = np.maximum(theta, floor)
+        x = np.empty(len(theta))
+        for bar in self.bars:
+            sds, corrs, q, _ = bar
+            own, pairs = slice(sds, sds + q), slice(corrs, corrs + q * (q - 1) // 2)
+            inverse = np.linalg.inv(self.basis(bar))
+            F = np.zeros((q, q))
+            factor(UN.code, q, theta[own], theta[pairs], F)
+            sd[own], corr = UN.natural(inverse @ F @ F.T @ inverse.T)
+            lowest = np.sqrt((inverse**2) @ floor[own] ** 2)
+            sd[own] = np.maximum(sd[own], lowest)
+            x[pairs] = _partial_z(corr, q)
+        for i in np.flatnonzero(self.kinds != _PARTIAL):
+            a, b = self.ab[i]
+            if self.kinds[i] == _LOGIT:
+                value = np.clip(sd[i], a + 0.01 * (b - a), b - 0.01 * (b - a))
+                x[i] = np.log(value - a) - np.log(b - value)
+            else:
+                x[i] = np.arcsinh(sd[i] / a) if a > 0 else np.log(sd[i])
+        return x
+
+
+def _partial_z(corr: Array, q: int) -> Array:
+    """Fisher's z of the partial correlations, from the lower triangle of the correlations."""
+    K = np.zeros((q, q))
+    correlation_factor(q, corr, K)
+    rows, columns = np.tril_indices(q, -1)
+    left = np.sqrt(np.maximum(1.0 - np.cumsum(K**2, axis=1) + K**2, 0.0))[rows, columns]
+    partial = np.divide(K[rows, columns], left, out=np.zeros(len(rows)), where=left > 0)
+    return np.arctanh(np.clip(partial, -_INSIDE, _INSIDE))
