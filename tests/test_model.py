@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import fits_cache
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import bayeslmm as bl
-from bayeslmm.first_run import compiled_before
+from bayeslmm.announce import announced
 
 
 @pytest.fixture(scope="module")
@@ -254,17 +255,8 @@ def test_pymc_models():
     assert "u_Subject" in model.full_pymc().named_vars
 
 
-def test_compiled_code_is_found_again():
-    fits_cache.likelihood("intercepts")
-    assert compiled_before()
-
-
-def test_a_first_run_is_announced(tmp_path):
-    program = "from bayeslmm.first_run import *; say_if_compiling(); say_if_compiling()"
-    out = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env={"NUMBA_CACHE_DIR": str(tmp_path)},
-    )
-    assert out.stderr == "bayeslmm: compiling, once on this machine: about a minute\n"
+@pytest.mark.parametrize(("seconds", "said"), [(0.3, "compiling\n"), (0.0, "")])
+def test_only_work_that_takes_time_is_announced(seconds, said, capfd):
+    with announced("compiling", patience=0.1):
+        time.sleep(seconds)
+    assert capfd.readouterr().err == said

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from common import DRAWS, report, smallest_ess
+from common import report, smallest_ess
 
 
 def main(path: str, formula: str, labels: str) -> None:
@@ -13,7 +13,8 @@ def main(path: str, formula: str, labels: str) -> None:
     import bayeslmm as bl
 
     data = pd.read_csv(path, dtype=dict.fromkeys(labels.split(","), str))
-    fit = bl.Model(formula, data).fit("nuts", draws=DRAWS, chains=4, random_seed=1, progress=False)
+    model = bl.Model(formula, data)
+    fit = model.fit("nuts", draws=200, tune=100, chains=4, random_seed=1, progress=False)
     posterior = fit.posterior["posterior"]
     elapsed = time.perf_counter() - began
     report(

@@ -18,6 +18,7 @@ _MODULE_OF = {
     "Diag": "structures",
     "UN": "structures",
     "Normal": "priors",
+    "NormalAtMeans": "priors",
     "StudentT": "priors",
     "Cauchy": "priors",
     "Laplace": "priors",
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from bayeslmm.priors import Laplace as Laplace
     from bayeslmm.priors import LogNormal as LogNormal
     from bayeslmm.priors import Normal as Normal
+    from bayeslmm.priors import NormalAtMeans as NormalAtMeans
     from bayeslmm.priors import StudentT as StudentT
     from bayeslmm.priors import Uniform as Uniform
     from bayeslmm.storage import load as load

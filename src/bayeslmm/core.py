@@ -13,6 +13,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from numba import carray, cfunc, njit, types
 
+from .announce import announced
 from .elimination import unpack
 from .factorisation import back_substitute, factorise
 from .selected_inverse import gradient_factors, selected_inverse
@@ -105,7 +106,11 @@ def compile_core() -> object:
     """Compile the C function, or load it from Numba's cache, and give it its symbol. Nothing here
     may run before.
     """
-    compiled = cfunc(_SIGNATURE, cache=True)(_core)
+    with announced(
+        "bayeslmm: compiling the equations, once for all models on this machine; this takes about "
+        "a minute."
+    ):
+        compiled = cfunc(_SIGNATURE, cache=True)(_core)
     llvm.add_symbol(_SYMBOL, compiled.address)
     return compiled  # kept alive by the cache of this function
 

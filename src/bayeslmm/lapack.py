@@ -20,7 +20,7 @@ __all__ = ["blas_threads", "cholesky_lower", "inverse_from_cholesky"]
 
 _SMALL = 48
 """Up to this order plain loops are as quick as LAPACK, and no threads are woken for nothing."""
-_WORTH_THREADS = 1500
+_WORTH_THREADS = 800
 """Order of a matrix from which threads within one factorisation pay."""
 
 _UPPER = np.uint8(

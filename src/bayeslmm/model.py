@@ -21,7 +21,6 @@ from bayeslmm.errors import (
     DataError,
     unknown_name,
 )
-from bayeslmm.first_run import say_if_compiling
 from bayeslmm.frames import to_pandas
 from bayeslmm.likelihood import optimise
 from bayeslmm.likelihood_fit import LikelihoodFit
@@ -143,7 +142,6 @@ class Model:
     @cached_property
     def equations(self) -> Equations:
         """The mixed-model equations, reduced to cross-products."""
-        say_if_compiling()
         return Equations.of(self.design)
 
     @cached_property
