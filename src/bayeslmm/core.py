@@ -18,10 +18,12 @@ from .elimination import unpack
 from .factorisation import back_substitute, factorise
 from .selected_inverse import gradient_factors, selected_inverse
 
-__all__ = ["GRADIENT", "INVERSE", "SOLVE", "compile_core", "run"]
+__all__ = ["GRADIENT", "INVERSE", "PRODUCTS", "SOLVE", "compile_core", "run"]
 
-SOLVE, INVERSE, GRADIENT = 1, 2, 4
-"""What to do beyond the factorisation; the gradient needs the other two."""
+SOLVE, INVERSE, GRADIENT, PRODUCTS = 1, 2, 4, 8
+"""What to do beyond the factorisation; the gradient needs the first two, and may include that in
+the cross-products.
+"""
 
 _SYMBOL = "bayeslmm_core"
 _pointer, _real, _integer = types.voidptr, types.float64, types.int64
@@ -37,7 +39,7 @@ _SIGNATURE = types.void(
     *(_real, _integer),  # sigma2, df
     *(_pointer, _pointer),  # ints, floats
     *(_pointer, _pointer, _pointer),  # panel, inverse, root
-    *(_pointer, _pointer, _pointer, _pointer),  # b, gamma, dM, out
+    *(_pointer, _pointer, _pointer, _pointer, _pointer),  # b, gamma, dM, draw, out
 )
 
 
@@ -59,6 +61,7 @@ def _core(
     b_,
     gamma_,
     dM_,
+    draw_,
     out_,
 ):
     header = carray(ints_, (32,), np.int64)
@@ -97,7 +100,16 @@ def _core(
     if what & 4:
         scale = 1.0 / sigma2 if sigma2 > 0.0 else df / rss
         gradient_factors(
-            M, ints, floats, inverse, root, b, gamma, scale, carray(dM_, (n_m,), np.float64)
+            M,
+            ints,
+            floats,
+            inverse,
+            root,
+            b,
+            gamma,
+            scale,
+            carray(dM_, (n_m,), np.float64),
+            carray(draw_, (len(floats) if what & 8 else 0,), np.float64),
         )
 
 
@@ -137,6 +149,7 @@ def run(
     b,
     gamma,
     dM,
+    draw,
     out,
 ):
     """Factorise the equations and, as ``what`` says, solve them, invert blocks, differentiate.
@@ -144,7 +157,7 @@ def run(
     Parameters
     ----------
     what : int
-        Sum of `SOLVE`, `INVERSE` and `GRADIENT`.
+        Sum of `SOLVE`, `INVERSE`, `GRADIENT` and `PRODUCTS`.
     kind : int
         `ML` or `REML`: what the inverse is of.
     M : array
@@ -155,9 +168,9 @@ def run(
         Added to the solution; see :func:`back_substitute`.
     sigma2 : float
         For the gradient; where it is not positive it is taken to be r²/df.
-    panel, inverse, root, b, gamma, dM, out : arrays
+    panel, inverse, root, b, gamma, dM, draw, out : arrays
         Written: the factor (its root replaced by the inverse's where asked for), the inverse, the
-        solution, the gradient, and log|Z part|, log|Z and X parts|, r², 1 if it worked.
+        solution, the gradients, and log|Z part|, log|Z and X parts|, r², 1 if it worked.
     """
     _external(
         what,
@@ -177,5 +190,6 @@ def run(
         b.ctypes,
         gamma.ctypes,
         dM.ctypes,
+        draw.ctypes,
         out.ctypes,
     )

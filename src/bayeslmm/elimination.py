@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from .residuals import pack_residuals
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     from .design import GroupingFactor
     from .parameters import Parameters
+    from .residuals import ResidualRows
 
-__all__ = ["Packed", "System", "pack", "unpack"]
+__all__ = ["Layout", "Packed", "System", "pack", "unpack"]
 
 N_HEADER = 32
 """Length of the header of offsets at the front of the integer vector."""
@@ -124,7 +126,7 @@ def unpack(ints: np.ndarray, floats: np.ndarray) -> System:
         floats[h[28] : h[29]],
         floats[h[29] : h[30]],
         floats[h[30] : h[31]],
-        floats[h[31] :],
+        floats[h[31] : h[31] + 3],
     )
 
 
@@ -148,23 +150,24 @@ class _Order:
     root: tuple[int, ...]
 
 
-def _is_nested(inner: GroupingFactor, outer: GroupingFactor) -> bool:
-    """Whether the rows of every level of ``inner`` lie within one level of ``outer``."""
-    if len(inner.levels) < len(outer.levels):
-        return False
-    home = np.empty(len(inner.levels), dtype=np.int64)
-    home[inner.codes] = outer.codes
-    return bool(np.array_equal(home[inner.codes], outer.codes))
+def _is_nested(inner: np.ndarray, outer: np.ndarray) -> bool:
+    """Whether the rows of every level of ``inner`` lie within one level of ``outer``, both given by
+    the level of each row.
+    """
+    home = np.empty(inner.max(initial=-1) + 1, dtype=np.int64)
+    home[inner] = outer
+    return bool(np.array_equal(home[inner], outer))
 
 
-def _order(factors: Sequence[GroupingFactor]) -> _Order:
+def _order(factors: Sequence[GroupingFactor], block: np.ndarray | None) -> _Order:
     by_size = sorted(
         range(len(factors)), key=lambda f: (-len(factors[f].levels) * factors[f].Z.shape[1], f)
     )
     chain: list[int] = []
     root: list[int] = []
     for f in by_size:
-        if not chain or _is_nested(factors[chain[-1]], factors[f]):
+        inner = factors[chain[-1]].codes if chain else block
+        if inner is None or _is_nested(inner, factors[f].codes):
             chain.append(f)
         else:
             root.append(f)
@@ -177,6 +180,7 @@ def pack(
     X: np.ndarray,
     y: np.ndarray,
     weights: np.ndarray | None,
+    residuals: ResidualRows | None = None,
 ) -> Packed:
     """Choose the order of elimination, reduce the data to cross-products, and pack both.
 
@@ -189,12 +193,16 @@ def pack(
     y : (n,) array
         The response less any offset.
     weights : (n,) array or None
+    residuals : ResidualRows, optional
+        A structure for R. The cross-products are then left at zero, for `residuals.assemble` to
+        make at given parameters. The rows of a block must lie within one level of each factor of
+        the chain.
 
     Returns
     -------
     Packed
     """
-    order = _order(factors)
+    order = _order(factors, None if residuals is None else residuals.block)
     n, p = X.shape
     F, S = len(factors), len(order.chain)
     q = np.array([f.Z.shape[1] for f in factors], dtype=np.int64)
@@ -253,19 +261,23 @@ def pack(
             ancestor[chain_node[s], later] = chain_node[later]
     rel_ptr, rel = _relative_rows(stage_of, ancestor, root_ptr, root_list, entry_row, n_root, S)
 
-    # pairs of crossed root nodes
+    # pairs of root nodes
     root_border = np.concatenate([[0], np.cumsum((p + 1) * root_q)])
     root_diag = np.concatenate([[0], np.cumsum(root_q**2)])
     pair_a_parts, pair_b_parts, pair_entry, pair_of = [], [], [], []
     found = 0
-    for i, f in enumerate(order.root):
-        for g in order.root[:i]:
-            keys, inverse = np.unique(root_node[f] * n_root + root_node[g], return_inverse=True)
-            pair_a_parts.append(keys // n_root)
-            pair_b_parts.append(keys % n_root)
-            pair_entry.append(found + inverse)
-            pair_of.append((f, g))
-            found += len(keys)
+    if residuals is not None and n_root:
+        keys = _pairs_within(residuals.block, np.stack([root_node[f] for f in order.root]), n_root)
+        pair_a_parts, pair_b_parts = [keys // n_root], [keys % n_root]
+    else:
+        for i, f in enumerate(order.root):
+            for g in order.root[:i]:
+                keys, inverse = np.unique(root_node[f] * n_root + root_node[g], return_inverse=True)
+                pair_a_parts.append(keys // n_root)
+                pair_b_parts.append(keys % n_root)
+                pair_entry.append(found + inverse)
+                pair_of.append((f, g))
+                found += len(keys)
     empty = np.empty(0, dtype=np.int64)
     pair_a = np.concatenate(pair_a_parts) if pair_a_parts else empty
     pair_b = np.concatenate(pair_b_parts) if pair_b_parts else empty
@@ -276,7 +288,8 @@ def pack(
     border_sum = np.zeros(root_border[-1])
     diag_sum = np.zeros(root_diag[-1])
     pair_sum = np.zeros(pair_at[-1])
-    for s, f in enumerate(order.chain):
+    independent = residuals is None
+    for s, f in enumerate(order.chain if independent else ()):
         node = chain_node[s]
         start = panel_start[node]
         _accumulate(panel, start, factors[f].Z, factors[f].Z, w)
@@ -288,7 +301,7 @@ def pack(
             _accumulate(panel, start + entry_row[entry[s, k]] * q[f], factors[g].Z, factors[f].Z, w)
         last = start + (node_rows[node] - p - 1) * q[f]
         _accumulate(panel, last, border, factors[f].Z, w)
-    for f in order.root:
+    for f in order.root if independent else ():
         Z = factors[f].Z
         _accumulate(diag_sum, root_diag[root_node[f]], Z, Z, w)
         _accumulate(border_sum, root_border[root_node[f]], border, Z, w)
@@ -331,7 +344,112 @@ def pack(
             [np.log(w).sum(), np.log(np.abs(np.diag(rotation))).sum(), np.abs(y).max(initial=0.0)]
         ),
     )
-    return _pack(system)
+    packed = _pack(system)
+    if residuals is None:
+        return packed
+    layout = Layout(
+        Z=tuple(f.Z for f in factors),
+        chain=order.chain,
+        root=order.root,
+        chain_node=tuple(chain_node),
+        root_node=root_node,
+        system=system,
+        entry_key=owner * n_root + root_list,
+        entry_row=entry_row,
+        pair={(int(a), int(b)): int(at) for a, b, at in zip(pair_a, pair_b, pair_at, strict=False)},
+    )
+    first = len(parameters) - residuals.n_parameters
+    integers, floats = pack_residuals(residuals, layout, border, w, first)
+    return Packed(np.concatenate([packed.ints, integers]), np.concatenate([packed.floats, floats]))
+
+
+def _pairs_within(block: np.ndarray, met: np.ndarray, n_root: int) -> np.ndarray:
+    """Pairs of different root nodes that the rows of one block meet, as a * n_root + b with a after
+    b.
+
+    Parameters
+    ----------
+    block : (n,) int array
+    met : (factors, n) int array
+        The root nodes of each row.
+    """
+    incidence = np.unique(np.repeat(block[None], len(met), axis=0).ravel() * n_root + met.ravel())
+    nodes = np.split(incidence % n_root, np.flatnonzero(np.diff(incidence // n_root)) + 1)
+    pairs = [own[i] * n_root + own[j] for own in nodes for i, j in [np.tril_indices(len(own), -1)]]
+    return np.unique(np.concatenate(pairs))
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the cross-products of two nodes stand in the packed floats.
+
+    Nodes of the chain have their number; root nodes theirs plus the number of nodes of the chain.
+    """
+
+    Z: tuple[np.ndarray, ...]
+    chain: tuple[int, ...]
+    root: tuple[int, ...]
+    chain_node: tuple[np.ndarray, ...]
+    root_node: dict[int, np.ndarray]
+    system: System
+    entry_key: np.ndarray
+    entry_row: np.ndarray
+    pair: dict[tuple[int, int], int]
+
+    @property
+    def _n_chain(self) -> int:
+        return int(self.system.stage_start[-1])
+
+    def columns(self, rows: np.ndarray) -> tuple[list[int], np.ndarray]:
+        """The nodes that rows of one block meet, and their columns of Z in these rows."""
+        nodes = [int(node[rows[0]]) for node in self.chain_node]
+        columns = [self.Z[f][rows] for f in self.chain]
+        for f in self.root:
+            met = self.root_node[f][rows]
+            for node in np.unique(met):
+                nodes.append(self._n_chain + int(node))
+                columns.append(np.where((met == node)[:, None], self.Z[f][rows], 0.0))
+        return nodes, np.column_stack([*columns, np.empty((len(rows), 0))])
+
+    def width(self, node: int) -> int:
+        """The number of effects of a node."""
+        return int(self.system.q[self._factor(node)])
+
+    def _factor(self, node: int) -> int:
+        if node >= self._n_chain:
+            return int(self.system.root_factor[node - self._n_chain])
+        stage = np.searchsorted(self.system.stage_start, node, side="right") - 1
+        return int(self.system.stage_factor[stage])
+
+    def targets(self, nodes: list[int]) -> list[int]:
+        """Where the products of each pair (a, b >= a) begin, and those of the border with each."""
+        pairs = [self._product(a, b) for i, a in enumerate(nodes) for b in nodes[i:]]
+        return [*pairs, *map(self._border, nodes)]
+
+    def _product(self, a: int, b: int) -> int:
+        s, chain = self.system, self._n_chain
+        diagonals = len(s.panel) + len(s.border)
+        if a >= chain:
+            a, b = a - chain, b - chain
+            if a == b:
+                return diagonals + int(s.root_diag[a])
+            return diagonals + len(s.diag) + self.pair[b, a]
+        width, start = self.width(a), int(s.panel_start[a])
+        if b < chain:
+            return start + self._rows_between(a, b) * width
+        n_root = int(s.meta[3])
+        entry = np.searchsorted(self.entry_key, a * n_root + b - chain)
+        return start + int(self.entry_row[entry]) * width
+
+    def _rows_between(self, a: int, b: int) -> int:
+        stages = np.searchsorted(self.system.stage_start, [a, b], side="right") - 1
+        return int(self.system.q[self.system.stage_factor[stages[0] : stages[1]]].sum())
+
+    def _border(self, a: int) -> int:
+        s = self.system
+        if a >= self._n_chain:
+            return len(s.panel) + int(s.root_border[a - self._n_chain])
+        return int(s.panel_start[a + 1]) - (int(s.meta[2]) + 1) * self.width(a)
 
 
 def _orthonormalise(

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .core import GRADIENT, INVERSE, SOLVE, run
+from .core import GRADIENT, INVERSE, PRODUCTS, SOLVE, run
 from .elimination import unpack
 from .factorisation import root_rows, stage_rows
+from .residuals import assemble, has_structure, pull_assembled
 from .selected_inverse import ML, REML
 from .structures import factor, factor_pullback
 
@@ -31,8 +32,10 @@ __all__ = [
 
 
 @njit(nogil=True, cache=True)
-def _workspace(system):
-    """Arrays that :func:`run` writes: panel, inverse, root, b, gamma, dM, out."""
+def _workspace(system, products):
+    """Arrays that :func:`run` writes: panel, inverse, root, b, gamma, dM, draw, out; the gradient in
+    the cross-products, draw, has the length ``products``.
+    """
     p, nd = system.meta[2], system.meta[4] + system.meta[2] + 1
     size = len(system.panel)
     return (
@@ -42,22 +45,36 @@ def _workspace(system):
         np.empty(system.u_offset[-1]),
         np.empty(p),
         np.zeros(system.m_offset[-1]),
+        np.empty(products),
         np.empty(4),
     )
 
 
 @njit(nogil=True, cache=True)
-def profiled(M, kind, ints, floats):
-    """-2 log-likelihood with sigma (and beta) at their best for the relative factors ``M``, and
-    its gradient in them.
+def profiled(M, relative, kind, ints, floats):
+    """-2 log-likelihood with sigma (and beta) at their best for the relative factors ``M``.
 
-    Returns the value (inf where it does not exist), the gradient, sigma², b and gamma.
+    ``relative`` is theta with R's parameters at its end, sigma one; no other element of it is read,
+    and none of them if R has no structure.
+
+    Returns the value (inf where it does not exist), its gradients in M and in ``relative``, sigma²,
+    b and gamma.
     """
-    system = unpack(ints, floats)
+    structured = has_structure(ints)
+    slopes = np.zeros(len(relative))
+    base = floats
+    ok = True
+    if structured:
+        base, ok = assemble(relative, ints, floats)
+    system = unpack(ints, base)
     p, n = system.meta[2], system.meta[6]
-    panel, inverse, root, b, gamma, dM, out = _workspace(system)
+    panel, inverse, root, b, gamma, dM, draw, out = _workspace(
+        system, len(base) if structured else 0
+    )
+    if not ok:
+        return np.inf, dM, slopes, np.nan, b, gamma
     df = n - p if kind == REML else n
-    what = SOLVE + INVERSE + GRADIENT
+    what = SOLVE + INVERSE + GRADIENT + (PRODUCTS if structured else 0)
     flat, rhs, noise = np.zeros((p, p)), np.zeros(p), np.zeros(p + len(b))
     run(
         what,
@@ -70,22 +87,26 @@ def profiled(M, kind, ints, floats):
         0.0,
         df,
         ints,
-        floats,
+        base,
         panel,
         inverse,
         root,
         b,
         gamma,
         dM,
+        draw,
         out,
     )
-    logdet, logdet_x, rss, ok = out
-    if ok == 0.0:
-        return np.inf, dM, np.nan, b, gamma
+    logdet, logdet_x, rss, positive = out
+    if positive == 0.0:
+        return np.inf, dM, slopes, np.nan, b, gamma
     sigma2 = rss / df
     value = df * (1.0 + np.log(2.0 * np.pi * sigma2)) - system.constants[0]
     value += logdet_x + 2.0 * system.constants[1] if kind == REML else logdet
-    return value, -2.0 * dM, sigma2, b, gamma
+    if structured:
+        pull_assembled(relative, ints, floats, draw, slopes)
+        slopes *= -2.0
+    return value, -2.0 * dM, slopes, sigma2, b, gamma
 
 
 @njit(nogil=True, cache=True)
@@ -195,9 +216,15 @@ def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
     """:func:`collapsed` for REML; for ML beta is at its maximum instead, and its prior must be
     flat.
     """
-    system = unpack(ints, floats)
-    p, nr, n = system.meta[2], system.meta[4], system.meta[6]
+    structured = has_structure(ints)
     dtheta = np.zeros(len(theta))
+    base = floats
+    if structured:
+        base, ok = assemble(theta, ints, floats)
+        if not ok:
+            return -np.inf, dtheta
+    system = unpack(ints, base)
+    p, nr, n = system.meta[2], system.meta[4], system.meta[6]
     M = np.empty(system.m_offset[-1])
     if not relative_factors(theta, system, M):
         return -np.inf, dtheta
@@ -207,8 +234,10 @@ def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
     sigma = theta[-1]
     sigma2 = sigma * sigma
     square = _scaled_prior(center, rotated, sigma2, ridge, rhs)
-    panel, inverse, root, b, gamma, dM, out = _workspace(system)
-    what = SOLVE + INVERSE + GRADIENT
+    panel, inverse, root, b, gamma, dM, draw, out = _workspace(
+        system, len(base) if structured else 0
+    )
+    what = SOLVE + INVERSE + GRADIENT + (PRODUCTS if structured else 0)
     noise = np.zeros(p + len(b))
     run(
         what,
@@ -221,17 +250,18 @@ def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
         sigma2,
         n,
         ints,
-        floats,
+        base,
         panel,
         inverse,
         root,
         b,
         gamma,
         dM,
+        draw,
         out,
     )
-    logdet, logdet_x, rss, ok = out
-    if ok == 0.0:
+    logdet, logdet_x, rss, positive = out
+    if positive == 0.0:
         return -np.inf, dtheta
     df = n
     if kind == REML:
@@ -253,6 +283,8 @@ def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
             prior_part += rotated[i, j] * element
     dtheta[-1] = -df / sigma + rss / (sigma2 * sigma) - sigma * prior_part
     _pull_theta(theta, system, M, dM, dtheta)
+    if structured:
+        pull_assembled(theta, ints, floats, draw, dtheta)
     return value, dtheta
 
 
@@ -278,11 +310,14 @@ def draw_coefficients(thetas, beta_mean, beta_precision, z, ints, floats):
     center, rhs = np.empty(p), np.empty(p)
     rotated, ridge = np.empty((p, p)), np.empty((p, p))
     _rotate_prior(beta_mean, beta_precision, system, center, rotated)
-    panel, inverse, root, b, gamma, dM, out = _workspace(system)
+    panel, inverse, root, b, gamma, dM, draw, out = _workspace(system, 0)
     for s in range(len(thetas)):
         sigma = thetas[s, -1]
         out[3] = 0.0
-        if relative_factors(thetas[s], system, M):
+        base, ok = floats, True
+        if has_structure(ints):
+            base, ok = assemble(thetas[s], ints, floats)
+        if ok and relative_factors(thetas[s], system, M):
             square = _scaled_prior(center, rotated, sigma * sigma, ridge, rhs)
             noise = sigma * z[s]
             run(
@@ -296,13 +331,14 @@ def draw_coefficients(thetas, beta_mean, beta_precision, z, ints, floats):
                 0.0,
                 1,
                 ints,
-                floats,
+                base,
                 panel,
                 inverse,
                 root,
                 b,
                 gamma,
                 dM,
+                draw,
                 out,
             )
         if out[3] == 0.0:
@@ -337,7 +373,7 @@ def _at(M, what, kind, ints, floats):
     """Run the equations at ``M`` with beta's prior flat; returns the workspace."""
     system = unpack(ints, floats)
     p = system.meta[2]
-    panel, inverse, root, b, gamma, dM, out = _workspace(system)
+    panel, inverse, root, b, gamma, dM, draw, out = _workspace(system, 0)
     flat, rhs, noise = np.zeros((p, p)), np.zeros(p), np.zeros(p + len(b))
     run(
         what,
@@ -357,6 +393,7 @@ def _at(M, what, kind, ints, floats):
         b,
         gamma,
         dM,
+        draw,
         out,
     )
     return panel, inverse, root, b, gamma, out[3] == 1.0

@@ -163,8 +163,22 @@ def _pull_own(dM, M, raw, start, size, mo, moment):
                 dM[mo + h * q + j] -= raw[start + h * q + k] * part
 
 
+@njit(nogil=True, cache=True, forceinline=True)
+def _pull_products(draw, start, M, qa, ma, size, mb, moment, share):
+    """Adjoint of the cross-products themselves: -M_a moment M_b', times ``share``."""
+    q = effects(size)
+    for i in range(qa):
+        for k in range(q):
+            value = 0.0
+            for j in range(q):
+                value += moment[i * q + j] * M[mb + k * q + j]
+            value *= share
+            for h in range(qa):
+                draw[start + h * q + k] -= M[ma + h * qa + i] * value
+
+
 @njit(nogil=True, cache=True)
-def _gradient_stage(size, s, M, ints, floats, inverse, b, signed, scale, moment, dM):
+def _gradient_stage(size, s, M, ints, floats, inverse, b, signed, scale, moment, dM, draw):
     system = unpack(ints, floats)
     q = effects(size)
     S, p = system.meta[1], system.meta[2]
@@ -178,6 +192,8 @@ def _gradient_stage(size, s, M, ints, floats, inverse, b, signed, scale, moment,
             for j in range(q):
                 moment[i * q + j] = inverse[at + i * q + j] + scale * b[u + i] * b[u + j]
         _pull_own(dM, M, raw, at, size, mo, moment)
+        if len(draw):
+            _pull_products(draw, at, M, q, mo, size, mo, moment, 0.5)
         row = at + q * q
         for later in range(s + 1, S):
             g = system.stage_factor[later]
@@ -188,6 +204,8 @@ def _gradient_stage(size, s, M, ints, floats, inverse, b, signed, scale, moment,
                 for j in range(q):
                     moment[i * q + j] = inverse[row + i * q + j] + scale * b[v + i] * b[u + j]
             _pull_between(dM, M, raw, row, qg, system.m_offset[g], size, mo, moment)
+            if len(draw):
+                _pull_products(draw, row, M, qg, system.m_offset[g], size, mo, moment, 1.0)
             row += qg * q
         for e in range(system.root_ptr[node], system.root_ptr[node + 1]):
             r = system.root_list[e]
@@ -198,20 +216,31 @@ def _gradient_stage(size, s, M, ints, floats, inverse, b, signed, scale, moment,
                 for j in range(q):
                     moment[i * q + j] = inverse[row + i * q + j] + scale * b[v + i] * b[u + j]
             _pull_between(dM, M, raw, row, qg, system.m_offset[g], size, mo, moment)
+            if len(draw):
+                _pull_products(draw, row, M, qg, system.m_offset[g], size, mo, moment, 1.0)
             row += qg * q
         for i in range(p + 1):
             for j in range(q):
                 value = inverse[row + j] + scale * signed[i] * b[u + j]
                 for h in range(q):
                     dM[mo + h * q + j] -= raw[row + h] * value
+                if len(draw):
+                    for h in range(q):
+                        draw[row + h] -= value * M[mo + h * q + j]
             row += q
         u += q
 
 
 @njit(nogil=True, cache=True)
-def _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM):
+def _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM, draw):
     system = unpack(ints, floats)
     p, n_root, nr = system.meta[2], system.meta[3], system.meta[4]
+    borders, diagonals, pairs, xy = ints[24], ints[25], ints[26], ints[27]
+    if len(draw):
+        for i in range(p + 1):
+            for j in range(p + 1):
+                element = root[nr + max(i, j), nr + min(i, j)] + scale * signed[i] * signed[j]
+                draw[xy + i * (p + 1) + j] -= 0.5 * element
     for r in range(n_root):
         f = system.root_factor[r]
         q, mo, v = system.q[f], system.m_offset[f], system.root_var[r]
@@ -221,12 +250,19 @@ def _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM):
                 element = root[v + max(i, j), v + min(i, j)]
                 moment[i * q + j] = element + scale * b[u + i] * b[u + j]
         _pull_own(dM, M, system.diag, system.root_diag[r], q, mo, moment)
+        if len(draw):
+            _pull_products(
+                draw, diagonals + system.root_diag[r], M, q, mo, q, mo, moment, 0.5
+            )
         for i in range(p + 1):
             for j in range(q):
                 value = root[nr + i, v + j] + scale * signed[i] * b[u + j]
+                at = system.root_border[r] + i * q
                 for h in range(q):
-                    raw = system.border[system.root_border[r] + i * q + h]
-                    dM[mo + h * q + j] -= raw * value
+                    dM[mo + h * q + j] -= system.border[at + h] * value
+                if len(draw):
+                    for h in range(q):
+                        draw[borders + at + h] -= value * M[mo + h * q + j]
     for e in range(len(system.pair_a)):
         a, c = system.pair_a[e], system.pair_b[e]
         fa, fc = system.root_factor[a], system.root_factor[c]
@@ -238,12 +274,16 @@ def _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM):
                 element = root[system.root_var[a] + i, system.root_var[c] + j]
                 moment[i * qc + j] = element + scale * b[ua + i] * b[uc + j]
         ma, mc = system.m_offset[fa], system.m_offset[fc]
-        _pull_between(dM, M, system.pairs, system.pair_at[e], qa, ma, qc, mc, moment)
+        at = system.pair_at[e]
+        _pull_between(dM, M, system.pairs, at, qa, ma, qc, mc, moment)
+        if len(draw):
+            _pull_products(draw, pairs + at, M, qa, ma, qc, mc, moment, 1.0)
 
 
 @njit(nogil=True, cache=True)
-def gradient_factors(M, ints, floats, inverse, root, b, gamma, scale, dM):
-    """Gradient of -½(log|A| + r²/σ²) in the relative factors, into ``dM``.
+def gradient_factors(M, ints, floats, inverse, root, b, gamma, scale, dM, draw):
+    """Gradient of -½(log|A| + r²/σ²) in the relative factors, into ``dM``, and in the
+    cross-products, into ``draw`` unless that is empty.
 
     It is the sum, over the pattern of A, of the cross-products times the blocks of A⁻¹ + ww'/σ²
     (``scale`` is 1/σ²), with w = -1 for y: nothing is divided by M, so that it holds for a
@@ -252,6 +292,7 @@ def gradient_factors(M, ints, floats, inverse, root, b, gamma, scale, dM):
     system = unpack(ints, floats)
     S, p = system.meta[1], system.meta[2]
     dM[:] = 0.0
+    draw[:] = 0.0
     largest = 1
     for f in range(system.meta[0]):
         largest = max(largest, system.q[f])
@@ -262,9 +303,9 @@ def gradient_factors(M, ints, floats, inverse, root, b, gamma, scale, dM):
     for s in range(S):
         q = system.q[system.stage_factor[s]]
         if q == 1:
-            _gradient_stage((0,), s, M, ints, floats, inverse, b, signed, scale, moment, dM)
+            _gradient_stage((0,), s, M, ints, floats, inverse, b, signed, scale, moment, dM, draw)
         elif q == 2:
-            _gradient_stage((0, 0), s, M, ints, floats, inverse, b, signed, scale, moment, dM)
+            _gradient_stage((0, 0), s, M, ints, floats, inverse, b, signed, scale, moment, dM, draw)
         else:
-            _gradient_stage(q, s, M, ints, floats, inverse, b, signed, scale, moment, dM)
-    _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM)
+            _gradient_stage(q, s, M, ints, floats, inverse, b, signed, scale, moment, dM, draw)
+    _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM, draw)
