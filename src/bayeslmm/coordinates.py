@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from bayeslmm.correlations import TOEP, coordinates_pullback, to_natural, to_unconstrained
 from bayeslmm.priors import Gamma, Prior, Uniform
 from bayeslmm.structures import UN, correlation_factor, factor
 
@@ -39,14 +40,17 @@ __all__ = ["Coordinates", "constrain", "pullback"]
 
 Array = np.ndarray
 
-_SINH, _LOGIT, _PARTIAL = range(3)
+_SINH, _LOGIT, _PARTIAL, _REAL, _LAGS = range(5)
+_TOEP = TOEP.code
 _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
 
 
 @njit(nogil=True, cache=True)
 def _signed(kind: int, x: float, a: float, b: float) -> float:
-    """A standard deviation, with the sign of its side."""
+    """A parameter, a standard deviation with the sign of its side."""
+    if kind == _REAL:
+        return x
     if kind == _LOGIT:
         return a + (b - a) / (1.0 + np.exp(-x))
     return a * np.sinh(x) if a > 0.0 else np.exp(x)
@@ -55,6 +59,8 @@ def _signed(kind: int, x: float, a: float, b: float) -> float:
 @njit(nogil=True, cache=True)
 def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, float]:
     """d w/dx, log |dw/dx| and its derivative."""
+    if kind == _REAL:
+        return 1.0, 0.0, 0.0
     if kind == _LOGIT:
         share = 1.0 / (1.0 + np.exp(-x))
         log_slope = np.log(b - a) - abs(x) - 2.0 * np.log1p(np.exp(-abs(x)))
@@ -109,7 +115,8 @@ def _bar_factor(
 ) -> Array:
     """A factor F of G = FF', for a `UN` bar: F = T diag(w) L."""
     sds, corrs, q, t = bar
-    for i in range(q):
+    w[:] = 1.0
+    for i in range(q if sds >= 0 else 0):
         w[i] = _signed(kinds[sds + i], x[sds + i], ab[sds + i, 0], ab[sds + i, 1])
     _partial_factor(x[corrs:], q, L)
     F = np.zeros((q, q))
@@ -121,41 +128,51 @@ def _bar_factor(
 
 
 @njit(nogil=True, cache=True)
-def constrain(x: Array, kinds: Array, ab: Array, bars: Array, T: Array, theta: Array) -> None:
+def constrain(
+    x: Array, kinds: Array, ab: Array, bars: Array, T: Array, lags: Array, theta: Array
+) -> None:
     """Write theta at ``x`` into ``theta``.
 
     The arrays between them are those of `Coordinates`.
     """
     for i in range(len(x)):
-        if kinds[i] != _PARTIAL:
+        if kinds[i] == _SINH:
             theta[i] = abs(_signed(kinds[i], x[i], ab[i, 0], ab[i, 1]))
+        elif kinds[i] == _LOGIT or kinds[i] == _REAL:
+            theta[i] = _signed(kinds[i], x[i], ab[i, 0], ab[i, 1])
+    for b in range(len(lags)):
+        first, last, points = lags[b]
+        to_natural(_TOEP, False, points, x[first:last], theta[first:last])
     for b in range(len(bars)):
         sds, corrs, q, _ = bars[b]
-        F = _bar_factor(x, kinds, ab, bars[b], T, np.empty(q), np.empty((q, q)))
+        lengths = np.empty(q)
+        F = _bar_factor(x, kinds, ab, bars[b], T, lengths, np.empty((q, q)))
         at = corrs
         for i in range(q):
             length = 0.0
             for k in range(q):
                 length += F[i, k] * F[i, k]
-            theta[sds + i] = np.sqrt(length)
+            lengths[i] = np.sqrt(length)
+            if sds >= 0:
+                theta[sds + i] = lengths[i]
             for j in range(i):
                 value = 0.0
                 for k in range(q):
                     value += F[i, k] * F[j, k]
-                theta[at] = value / (theta[sds + i] * theta[sds + j])
+                theta[at] = value / (lengths[i] * lengths[j])
                 at += 1
 
 
 @njit(nogil=True, cache=True)
 def pullback(
-    x: Array, kinds: Array, ab: Array, bars: Array, T: Array, dtheta: Array, dx: Array
+    x: Array, kinds: Array, ab: Array, bars: Array, T: Array, lags: Array, dtheta: Array, dx: Array
 ) -> float:
     """Write the gradient in x of a log density into ``dx``, and return the log Jacobian.
 
     Parameters
     ----------
     x : (k,) array
-    kinds, ab, bars, T : arrays of `Coordinates`
+    kinds, ab, bars, T, lags : arrays of `Coordinates`
     dtheta : (k,) array
         Its gradient in theta, without the Jacobian; overwritten.
     dx : (k,) array
@@ -186,8 +203,10 @@ def pullback(
             along = 0.0
             for k in range(q):
                 along += dF[i, k] * F[i, k]
-            dlength = dtheta[sds + i] - q / sd[i]
-            log_jacobian += q * (np.log(abs(w[i])) - np.log(sd[i]))
+            dlength = 0.0  # R's correlations are as they are, of unit length
+            if sds >= 0:
+                dlength = dtheta[sds + i] - q / sd[i]
+                log_jacobian += q * (np.log(abs(w[i])) - np.log(sd[i]))
             for k in range(q):
                 dF[i, k] = (dF[i, k] - along * F[i, k]) / sd[i] + dlength * F[i, k]
         dL = np.zeros((q, q))
@@ -199,11 +218,16 @@ def pullback(
                     value += T[t + i * q + h] * dF[i, j]
                 dw += value * L[h, j]
                 dL[h, j] = value * w[h]
-            # the sign goes in again below
-            dtheta[sds + h] = dw if w[h] >= 0.0 else -dw
+            if sds >= 0:  # the sign goes in again below
+                dtheta[sds + h] = dw if w[h] >= 0.0 else -dw
         log_jacobian += _correlation_pullback(x[corrs:], q, L, dL, dx[corrs:])
+    for b in range(len(lags)):
+        first, last, points = lags[b]
+        log_jacobian += coordinates_pullback(
+            _TOEP, False, points, x[first:last], dtheta[first:last], dx[first:last]
+        )
     for i in range(len(x)):
-        if kinds[i] != _PARTIAL:
+        if kinds[i] != _PARTIAL and kinds[i] != _LAGS:
             slope, log_slope, change = _slopes(kinds[i], x[i], ab[i, 0], ab[i, 1])
             sign = -1.0 if kinds[i] == _SINH and ab[i, 0] > 0.0 and x[i] < 0.0 else 1.0
             dx[i] = sign * slope * dtheta[i] + change
@@ -223,26 +247,32 @@ class Coordinates:
         The scale s and nothing, or the bounds of an interval.
     bars : (m, 4) int array
         For each `UN` bar, where its standard deviations and correlations stand in theta, its number
-        of effects, and where its T stands.
+        of effects, and where its T stands. Correlations of R have -1 for the first.
     T : array
         The matrices T, flat.
+    lags : (m, 3) int array
+        For each set of correlations by lag, the first and the last, and the number of occasions.
     """
 
     kinds: Array
     ab: Array
     bars: Array
     T: Array
+    lags: Array
 
     @classmethod
     def of(
-        cls, equations: Equations, priors: tuple[Prior, ...], scales: Array | None = None
+        cls,
+        equations: Equations,
+        priors: tuple[Prior, ...] | None = None,
+        scales: Array | None = None,
     ) -> Coordinates:
         """Coordinates that suit a model and the priors of theta.
 
         Parameters
         ----------
         equations : Equations
-        priors : tuple of Prior
+        priors : tuple of Prior, optional
             One for each element of theta.
         scales : (k,) array, optional
             The scales s; none unless given.
@@ -251,9 +281,14 @@ class Coordinates:
         kinds = np.full(len(parameters), _SINH)
         ab = np.zeros((len(parameters), 2))
         bars, T = [(0, 0, 0, 0)][:0], [np.empty(0)]
-        for i, prior in enumerate(priors):
+        for i, (lower, upper) in enumerate(parameters.bounds):
+            prior = None if priors is None else priors[i]
             if isinstance(prior, Uniform):
-                kinds[i], ab[i] = _LOGIT, (prior.lower, prior.upper)
+                lower, upper = max(lower, prior.lower), min(upper, prior.upper)
+            if np.isfinite(upper - lower):
+                kinds[i], ab[i] = _LOGIT, (lower, upper)
+            elif np.isinf(lower):
+                kinds[i] = _REAL
             elif scales is not None and not (isinstance(prior, Gamma) and prior.alpha < 1):
                 ab[i, 0] = scales[i]
         for group, cross in zip(equations.factors, equations.cross, strict=True):
@@ -269,12 +304,40 @@ class Coordinates:
                 basis = np.eye(corr.size) if as_it_is else UN.working_transform(cross[own, own])
                 bars.append((sds.start, corr.start, corr.size, sum(map(len, T))))
                 T.append(basis.ravel())
-        return cls(kinds, ab, np.array(bars, dtype=np.int64).reshape(-1, 4), np.concatenate(T))
+        lags = [(0, 0, 0)][:0]
+        for block in parameters.blocks:
+            if block.kind == "lag":
+                kinds[block.start : block.stop] = _LAGS
+                lags.append((block.start, block.stop, block.size))
+            elif block.kind == "corr" and block.factor is None:
+                kinds[block.start : block.stop], ab[block.start : block.stop] = _PARTIAL, 0.0
+                bars.append((-1, block.start, block.size, sum(map(len, T))))
+                T.append(np.eye(block.size).ravel())
+        return cls(
+            kinds,
+            ab,
+            np.array(bars, dtype=np.int64).reshape(-1, 4),
+            np.concatenate(T),
+            np.array(lags, dtype=np.int64).reshape(-1, 3),
+        )
 
     @property
-    def arrays(self) -> tuple[Array, Array, Array, Array]:
+    def arrays(self) -> tuple[Array, Array, Array, Array, Array]:
         """What the compiled functions take."""
-        return (self.kinds, self.ab, self.bars, self.T)
+        return (self.kinds, self.ab, self.bars, self.T, self.lags)
+
+    def natural(self, x: Array) -> Array:
+        """Theta at x."""
+        theta = np.empty(len(x))
+        constrain(x, *self.arrays, theta)
+        return theta
+
+    def gradient(self, x: Array, dtheta: Array) -> Array:
+        """The gradient in x of a function that has the gradient ``dtheta`` in theta."""
+        whole, jacobian = np.empty(len(x)), np.empty(len(x))
+        pullback(x, *self.arrays, dtheta.copy(), whole)
+        pullback(x, *self.arrays, np.zeros(len(x)), jacobian)
+        return whole - jacobian
 
     def basis(self, bar: Array) -> Array:
         """The matrix T (q, q) of a row of ``bars``."""
@@ -294,7 +357,11 @@ class Coordinates:
         x = np.empty(len(theta))
         for bar in self.bars:
             sds, corrs, q, _ = bar
-            own, pairs = slice(sds, sds + q), slice(corrs, corrs + q * (q - 1) // 2)
+            pairs = slice(corrs, corrs + q * (q - 1) // 2)
+            if sds < 0:
+                x[pairs] = _partial_z(theta[pairs], q)
+                continue
+            own = slice(sds, sds + q)
             inverse = np.linalg.inv(self.basis(bar))
             F = np.zeros((q, q))
             factor(UN.code, q, theta[own], theta[pairs], F)
@@ -302,10 +369,14 @@ class Coordinates:
             lowest = np.sqrt((inverse**2) @ floor[own] ** 2)
             sd[own] = np.maximum(sd[own], lowest)
             x[pairs] = _partial_z(corr, q)
-        for i in np.flatnonzero(self.kinds != _PARTIAL):
+        for first, last, points in self.lags:
+            x[first:last] = to_unconstrained(TOEP.code, False, points, theta[first:last])
+        for i in np.flatnonzero((self.kinds != _PARTIAL) & (self.kinds != _LAGS)):
             a, b = self.ab[i]
-            if self.kinds[i] == _LOGIT:
-                value = np.clip(sd[i], a + 0.01 * (b - a), b - 0.01 * (b - a))
+            if self.kinds[i] == _REAL:
+                x[i] = theta[i]
+            elif self.kinds[i] == _LOGIT:
+                value = np.clip(theta[i], a + 0.01 * (b - a), b - 0.01 * (b - a))
                 x[i] = np.log(value - a) - np.log(b - value)
             else:
                 x[i] = np.arcsinh(sd[i] / a) if a > 0 else np.log(sd[i])

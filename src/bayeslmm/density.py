@@ -28,6 +28,7 @@ from bayeslmm.priors import (
     HalfStudentT,
     InverseGamma,
     LogNormal,
+    Normal,
     Prior,
     Uniform,
 )
@@ -41,7 +42,7 @@ __all__ = ["Density", "callbacks"]
 
 Array = np.ndarray
 
-_HALF_NORMAL, _HALF_T, _EXPONENTIAL, _GAMMA, _INVERSE_GAMMA, _LOG_NORMAL, _UNIFORM, _LKJ = range(8)
+_HALF_NORMAL, _HALF_T, _EXPONENTIAL, _GAMMA, _INVERSE_GAMMA, _LOG_NORMAL, _UNIFORM, _LKJ, _NORMAL = range(9)
 
 
 @njit(nogil=True, cache=True)
@@ -54,6 +55,8 @@ def _log_prior(code: int, value: float, a: float, b: float) -> tuple[float, floa
         return -0.5 * (a + 1.0) * np.log1p(square / a), -(a + 1.0) * value / (b * b * (a + square))
     if code == _EXPONENTIAL:
         return -a * value, -a
+    if code == _NORMAL:
+        return -0.5 * ((value - a) / b) ** 2, -(value - a) / b**2
     if code == _GAMMA:
         return (a - 1.0) * np.log(value) - b * value, (a - 1.0) / value - b
     if code == _INVERSE_GAMMA:
@@ -97,6 +100,7 @@ def log_density(
     ab: Array,
     bars: Array,
     T: Array,
+    lags: Array,
     beta_mean: Array,
     beta_precision: Array,
     ints: Array,
@@ -105,7 +109,7 @@ def log_density(
 ) -> float:
     """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one."""
     theta = np.empty(len(x))
-    constrain(x, kinds, ab, bars, T, theta)
+    constrain(x, kinds, ab, bars, T, lags, theta)
     value, dtheta = kernels.collapsed(theta, beta_mean, beta_precision, ints, floats)
     for block in range(len(table)):
         code, start, stop, q = table[block]
@@ -116,7 +120,7 @@ def log_density(
                 log_prior, slope = _log_prior(code, theta[i], hyper[block, 0], hyper[block, 1])
                 value += log_prior
                 dtheta[i] += slope
-    return value + pullback(x, kinds, ab, bars, T, dtheta, gradient)
+    return value + pullback(x, kinds, ab, bars, T, lags, dtheta, gradient)
 
 
 @intrinsic
@@ -129,7 +133,7 @@ def _pointer(typingctx: Any, address: Any) -> Any:
     return types.voidptr(address), codegen
 
 
-_ARRAYS = 12
+_ARRAYS = 13
 """How many arrays the compiled functions read."""
 
 
@@ -144,13 +148,14 @@ def _floats(header: Array, number: int) -> Array:
 
 
 @njit(nogil=True, cache=True)
-def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array]:
-    bars = _integers(header, 4)
+def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array, Array]:
+    bars, lags = _integers(header, 4), _integers(header, 6)
     return (
         _integers(header, 2),
         _floats(header, 3).reshape(k, 2),
         bars.reshape(len(bars) // 4, 4),
         _floats(header, 5),
+        lags.reshape(len(lags) // 3, 3),
     )
 
 
@@ -158,7 +163,7 @@ def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array]:
 def _place(z: Array, header: Array, x: Array) -> Array:
     """Write x = location + scale z, and return the array of scale (k, k)."""
     k = len(z)
-    location, scale = _floats(header, 10), _floats(header, 11).reshape(k, k)
+    location, scale = _floats(header, 11), _floats(header, 12).reshape(k, k)
     for i in range(k):
         x[i] = location[i]
         for j in range(k):
@@ -171,8 +176,8 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
     k = np.int64(dim)
     header = carray(data_, (2 * _ARRAYS,), np.int64)
     table, hyper = _integers(header, 0), _floats(header, 1)
-    kinds, ab, bars, T = _coordinates(header, k)
-    beta_mean = _floats(header, 6)
+    kinds, ab, bars, T, lags = _coordinates(header, k)
+    beta_mean = _floats(header, 7)
     p = len(beta_mean)
     x, dx = np.empty(k), np.zeros(k)
     scale = _place(carray(z_, (k,)), header, x)
@@ -184,10 +189,11 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
         ab,
         bars,
         T,
+        lags,
         beta_mean,
-        _floats(header, 7).reshape(p, p),
-        _integers(header, 8),
-        _floats(header, 9),
+        _floats(header, 8).reshape(p, p),
+        _integers(header, 9),
+        _floats(header, 10),
         dx,
     )
     carray(value_, (1,))[0] = value
@@ -206,10 +212,10 @@ def _expand(dim: int, expanded: int, z_: Any, theta_: Any, data_: Any) -> int:
     """nutpie's callback that makes theta of a position."""
     k = np.int64(dim)
     header = carray(data_, (2 * _ARRAYS,), np.int64)
-    kinds, ab, bars, T = _coordinates(header, k)
+    kinds, ab, bars, T, lags = _coordinates(header, k)
     x = np.empty(k)
     _place(carray(z_, (k,)), header, x)
-    constrain(x, kinds, ab, bars, T, carray(theta_, (k,)))
+    constrain(x, kinds, ab, bars, T, lags, carray(theta_, (k,)))
     return 0
 
 
@@ -254,6 +260,8 @@ def _row(prior: Prior) -> tuple[int, float, float]:
             return _INVERSE_GAMMA, alpha, beta
         case LogNormal(mu, sigma):
             return _LOG_NORMAL, mu, sigma
+        case Normal(mu, sigma):
+            return _NORMAL, mu, sigma
         case Uniform(lower, upper):
             return _UNIFORM, lower, upper
         case LKJ(eta):
@@ -274,6 +282,8 @@ def _typical(prior: Prior) -> float:
             return beta / alpha
         case LogNormal(mu, _):
             return float(np.exp(mu))
+        case Normal(mu, _):
+            return mu
         case Uniform(lower, upper):
             return (lower + upper) / 2.0
     return 0.0

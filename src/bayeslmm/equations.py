@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .design import Design, GroupingFactor
+    from .residuals import ResidualRows
 
 __all__ = ["Equations"]
 
@@ -48,12 +49,19 @@ class Equations:
     p: int
 
     @classmethod
-    def of(cls, design: Design) -> Equations:
-        """Reduce a design to its equations."""
+    def of(cls, design: Design, residuals: ResidualRows | None = None) -> Equations:
+        """Reduce a design to its equations.
+
+        Parameters
+        ----------
+        design : Design
+        residuals : ResidualRows, optional
+            A structure for R; without one R = σ²/weights.
+        """
         compile_core()
-        parameters = Parameters.of(design.factors)
+        parameters = Parameters.of(design.factors, 0 if residuals is None else residuals.n_parameters)
         y = design.y if design.offset is None else design.y - design.offset
-        packed = pack(design.factors, parameters, design.X, y, design.weights)
+        packed = pack(design.factors, parameters, design.X, y, design.weights, residuals)
         return cls(parameters, tuple(design.factors), packed, *design.X.shape)
 
     @property
@@ -133,10 +141,16 @@ class Equations:
         return theta
 
     def profiled(
-        self, M: np.ndarray, method: Method
-    ) -> tuple[float, np.ndarray, float, np.ndarray, np.ndarray]:
-        """-2 log-likelihood with σ and beta at their best, its gradient in M, σ², b and gamma."""
-        return kernels.profiled(M, _KIND[method], *self.packed)
+        self, M: np.ndarray, method: Method, relative: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray, float, np.ndarray, np.ndarray, np.ndarray]:
+        """-2 log-likelihood with σ and beta at their best, its gradient in M, σ², b and gamma.
+
+        With a structure for R, ``relative`` is theta with σ = 1, of which R's parameters are read,
+        and the gradient in it comes last.
+        """
+        if relative is None:
+            relative = np.ones(len(self.parameters))
+        return kernels.profiled(M, relative, _KIND[method], *self.packed)
 
     def loglik(self, theta: np.ndarray, method: Method = "reml") -> tuple[float, np.ndarray]:
         """Log-likelihood at theta, beta at its maximum (ML) or integrated out (REML), and its

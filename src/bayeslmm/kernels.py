@@ -57,8 +57,8 @@ def profiled(M, relative, kind, ints, floats):
     ``relative`` is theta with R's parameters at its end, sigma one; no other element of it is read,
     and none of them if R has no structure.
 
-    Returns the value (inf where it does not exist), its gradients in M and in ``relative``, sigma²,
-    b and gamma.
+    Returns the value (inf where it does not exist), its gradient in M, sigma², b, gamma, and the
+    gradient in ``relative``.
     """
     structured = has_structure(ints)
     slopes = np.zeros(len(relative))
@@ -72,7 +72,7 @@ def profiled(M, relative, kind, ints, floats):
         system, len(base) if structured else 0
     )
     if not ok:
-        return np.inf, dM, slopes, np.nan, b, gamma
+        return np.inf, dM, np.nan, b, gamma, slopes
     df = n - p if kind == REML else n
     what = SOLVE + INVERSE + GRADIENT + (PRODUCTS if structured else 0)
     flat, rhs, noise = np.zeros((p, p)), np.zeros(p), np.zeros(p + len(b))
@@ -99,14 +99,14 @@ def profiled(M, relative, kind, ints, floats):
     )
     logdet, logdet_x, rss, positive = out
     if positive == 0.0:
-        return np.inf, dM, slopes, np.nan, b, gamma
+        return np.inf, dM, np.nan, b, gamma, slopes
     sigma2 = rss / df
     value = df * (1.0 + np.log(2.0 * np.pi * sigma2)) - system.constants[0]
     value += logdet_x + 2.0 * system.constants[1] if kind == REML else logdet
     if structured:
         pull_assembled(relative, ints, floats, draw, slopes)
         slopes *= -2.0
-    return value, -2.0 * dM, slopes, sigma2, b, gamma
+    return value, -2.0 * dM, sigma2, b, gamma, slopes
 
 
 @njit(nogil=True, cache=True)

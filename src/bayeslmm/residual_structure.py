@@ -1,0 +1,559 @@
+"""Structures of R as users name them, and what they are on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from bayeslmm import correlations
+from bayeslmm.correlations import Correlation
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError
+from bayeslmm.levels import group
+from bayeslmm.parameters import Block
+from bayeslmm.residuals import ResidualRows
+
+if TYPE_CHECKING:
+    from bayeslmm.frames import Array, Column, Table
+    from bayeslmm.parameters import Kind
+
+__all__ = [
+    "AR1",
+    "ARH1",
+    "ARMA11",
+    "CAR1",
+    "CS",
+    "CSH",
+    "ID",
+    "UN",
+    "Ante1",
+    "Covariance",
+    "Diag",
+    "Exp",
+    "Gau",
+    "Matern",
+    "Residuals",
+    "Toep",
+    "ToepH",
+    "VarExp",
+    "VarIdent",
+    "VarPower",
+    "resolve_residuals",
+]
+
+_MOST_OCCASIONS = 60
+"""Of an unrestricted matrix: 1,770 correlations."""
+
+
+@dataclass(frozen=True)
+class VarIdent:
+    """A standard deviation of its own for each level of a column (nlme's ``varIdent``).
+
+    Parameters
+    ----------
+    column : str
+    """
+
+    column: str
+
+
+@dataclass(frozen=True)
+class VarPower:
+    """A standard deviation in proportion to a power of a column's absolute value (nlme's
+    ``varPower``): sigma |x|^power.
+
+    Parameters
+    ----------
+    column : str
+        Numbers other than zero.
+    """
+
+    column: str
+
+
+@dataclass(frozen=True)
+class VarExp:
+    """A standard deviation that grows exponentially with a column (nlme's ``varExp``):
+    sigma exp(power x).
+
+    Parameters
+    ----------
+    column : str
+        Numbers.
+    """
+
+    column: str
+
+
+Variance = str | VarIdent | VarPower | VarExp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covariance:
+    """A covariance structure: a correlation over occasions and a model of the variance.
+
+    Parameters
+    ----------
+    time : str or pair of str, optional
+        The column that orders the occasions, and whose values are their places for correlations
+        that depend on distance; two columns for places in the plane.
+    group : str, optional
+        The column of subjects: rows of different subjects are independent.
+    by : str, optional
+        A column of strata, each of which has parameters of its own; constant within a subject.
+    variance : str, variance function, or sequence of them, optional
+        ``"one"``, ``"occasion"``, `VarIdent`, `VarPower`, `VarExp`.
+    nugget : bool, default False
+        Whether a share of the variance is not correlated; for correlations that depend on
+        distance.
+    """
+
+    time: str | tuple[str, str] | None = None
+    group: str | None = None
+    by: str | None = None
+    variance: Variance | Sequence[Variance] | None = None
+    nugget: bool = False
+
+    _correlation: ClassVar[Correlation] = correlations.NONE
+    _variance: ClassVar[str] = "one"
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        for name in ("group", "by"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ArgumentTypeError(
+                    f"`{name}` of {self.name} should be the name of a column, got {value!r}."
+                )
+        if not all(isinstance(column, str) for column in self.times):
+            raise ArgumentTypeError(
+                f"`time` of {self.name} should be the name of a column, or of two for places in "
+                f"the plane, got {self.time!r}."
+            )
+        for part in self.variances:
+            if not isinstance(part, VarIdent | VarPower | VarExp) and part not in _VARIANCES:
+                raise ArgumentError(
+                    f"`variance` of {self.name} should be 'one', 'occasion', bl.VarIdent(column), "
+                    f"bl.VarPower(column), bl.VarExp(column), or a list of these; got {part!r}."
+                )
+        if self.correlation.code != correlations.NONE.code:
+            for name in ("time", "group") if self._needs_time else ("group",):
+                if getattr(self, name) is None:
+                    raise ArgumentError(
+                        f"{self.name} correlates the rows of a subject, and needs `{name}`: "
+                        f"bl.{self.name}(time='week', group='id')."
+                    )
+        if "occasion" in self.variances and self.time is None:
+            raise ArgumentError(
+                f"{self.name} has a variance for each occasion, and needs `time`, the column of "
+                f"occasions."
+            )
+        if len(self.times) > 1 and not correlation_of_distance(self.correlation):
+            raise ArgumentError(
+                f"{self.name} is over occasions in one order, so `time` should be one column, got "
+                f"{self.time!r}; Exp, Gau and Matern take places in the plane."
+            )
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    @property
+    def correlation(self) -> Correlation:
+        """The correlation structure."""
+        return replace(self._correlation, nugget=True) if self.nugget else self._correlation
+
+    @property
+    def _needs_time(self) -> bool:
+        return self.correlation.code not in (correlations.NONE.code, correlations.CS.code)
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The columns of time or place."""
+        if self.time is None:
+            return ()
+        return (self.time,) if isinstance(self.time, str) else tuple(self.time)
+
+    @property
+    def variances(self) -> tuple[Variance, ...]:
+        """The parts of the variance model."""
+        if self.variance is None:
+            return (self._variance,)
+        if isinstance(self.variance, str | VarIdent | VarPower | VarExp):
+            return (self.variance,)
+        return tuple(self.variance)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the data that it uses."""
+        names = [*self.times, self.group, self.by]
+        names += [part.column for part in self.variances if not isinstance(part, str)]
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+_VARIANCES = ("one", "occasion")
+
+
+def correlation_of_distance(correlation: Correlation) -> bool:
+    """Whether a correlation depends on distances."""
+    return correlation.code >= correlations.CAR1.code
+
+
+class ID(Covariance):
+    """Independent, with one variance; with ``by`` or `VarIdent` one for each stratum."""
+
+
+class Diag(Covariance):
+    """Independent, with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class UN(Covariance):
+    """Unrestricted: a variance for each occasion and a correlation for each pair of them."""
+
+    _correlation, _variance = correlations.UN, "occasion"
+
+
+class CS(Covariance):
+    """Compound symmetry: one correlation for all pairs of occasions, negative ones included."""
+
+    _correlation = correlations.CS
+
+
+class CSH(CS):
+    """Compound symmetry with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class AR1(Covariance):
+    """First-order autoregressive: rho to the power of the lag, counted in occasions."""
+
+    _correlation = correlations.AR1
+
+
+class ARH1(AR1):
+    """First-order autoregressive with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class ARMA11(Covariance):
+    """First-order autoregressive and moving average, parametrised as in nlme's ``corARMA``."""
+
+    _correlation = correlations.ARMA11
+
+
+class Toep(Covariance):
+    """Toeplitz: a correlation for each lag."""
+
+    _correlation = correlations.TOEP
+
+
+class ToepH(Toep):
+    """Toeplitz with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class CAR1(Covariance):
+    """Autoregressive in continuous time (Ornstein-Uhlenbeck): rho to the power of the distance."""
+
+    _correlation = correlations.CAR1
+
+
+class Exp(Covariance):
+    """Exponential: exp(-distance/range)."""
+
+    _correlation = correlations.EXP
+
+
+class Gau(Covariance):
+    """Gaussian: exp(-(distance/range)²)."""
+
+    _correlation = correlations.GAU
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matern(Covariance):
+    """Matérn, with smoothness 1.5 or 2.5."""
+
+    smoothness: float = 1.5
+
+    def __post_init__(self) -> None:
+        """Check the smoothness."""
+        if self.smoothness not in (1.5, 2.5):
+            raise ArgumentError(
+                f"`smoothness` of Matern should be 1.5 or 2.5, got {self.smoothness!r}; for 0.5 "
+                "use bl.Exp, which it is, and for infinity bl.Gau."
+            )
+        super().__post_init__()
+
+    @property
+    def correlation(self) -> Correlation:
+        """The correlation structure."""
+        smooth = self.smoothness == 2.5
+        found = correlations.MATERN25 if smooth else correlations.MATERN15
+        return replace(found, nugget=True) if self.nugget else found
+
+
+class Ante1(Covariance):
+    """First-order antedependence: a correlation for each pair of neighbours, a variance each."""
+
+    _correlation, _variance = correlations.ANTE1, "occasion"
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """A structure of R on a data set.
+
+    Attributes
+    ----------
+    structure : Covariance
+    rows : ResidualRows
+        What the equations need.
+    occasions : tuple of str
+    strata : tuple of str
+        Labels of the strata; one, empty, without any.
+    sigmas : tuple of str
+        Labels of the residual standard deviations; one, empty, where there is one.
+    """
+
+    structure: Covariance
+    rows: ResidualRows
+    occasions: tuple[str, ...]
+    strata: tuple[str, ...]
+    sigmas: tuple[str, ...]
+
+    def blocks(self, at: int) -> Iterator[Block]:
+        """The blocks of R's parameters in theta, from the place ``at`` on."""
+        correlation, T = self.structure.correlation, len(self.occasions)
+        kinds, bounds = correlation.kinds(T), correlation.bounds(T)
+        labels = correlation.labels(self.occasions)
+        for stratum in self.strata:
+            full = tuple(": ".join(filter(None, (stratum, label))) for label in labels)
+            start = 0
+            while start < len(kinds):
+                stop = start
+                while stop < len(kinds) and kinds[stop] == kinds[start]:
+                    stop += 1
+                kind: Kind = kinds[start]  # type: ignore[assignment]
+                name = "corr_R" if kind == "corr" else kinds[start]
+                if correlation.code == correlations.TOEP.code:
+                    kind = "lag"
+                own = full[start:stop]
+                yield Block(
+                    name, kind, None, own, at, at + len(own), -1, T, *bounds[start]
+                )
+                at += len(own)
+                start = stop
+        for part in self.structure.variances:
+            if isinstance(part, VarPower | VarExp):
+                several = sum(isinstance(p, VarPower | VarExp) for p in self.structure.variances)
+                label = part.column if several > 1 else ""
+                yield Block("power", "power", None, (label,), at, at + 1, -1, 1, -np.inf, np.inf)
+                at += 1
+        yield Block("sigma", "sigma", None, self.sigmas, at, at + len(self.sigmas), -1, 1)
+
+
+def resolve_residuals(structure: object, table: Table) -> Residuals:
+    """Find occasions, subjects and strata of a structure in the data.
+
+    Parameters
+    ----------
+    structure : Covariance
+    table : Table
+        Its columns, in the rows that are used.
+
+    Returns
+    -------
+    Residuals
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is no structure.
+    DataError
+        For columns of the wrong kind, and an occasion that a subject has twice.
+    DesignError
+        For a structure that these data cannot identify.
+    """
+    if not isinstance(structure, Covariance):
+        raise ArgumentTypeError(
+            "`R` should be a covariance structure such as bl.AR1(time='week', group='id'), got "
+            f"{structure!r}."
+        )
+    n = len(table.index)
+    column = table.columns
+    subjects = None if structure.group is None else group([column[structure.group]])
+    block = np.arange(n) if subjects is None else subjects.codes.astype(np.int64)
+    place = _places(structure, [column[name] for name in structure.times], n)
+    point, occasions = _occasions([column[name] for name in structure.times], place, n)
+    stratum, strata = np.zeros(n, dtype=np.int64), ("",)
+    if structure.by is not None:
+        found = group([column[structure.by]])
+        stratum, strata = found.codes.astype(np.int64), found.levels
+        if subjects is not None:
+            _check_constant(structure, block, stratum, subjects.levels)
+    correlation = structure.correlation
+    if correlation.code != correlations.NONE.code and subjects is not None:
+        _check_occasions(structure, block, point, place, subjects.levels, occasions)
+    if correlation.code == correlations.NONE.code:
+        block = np.arange(n)
+    sigma, labels = _sigmas(structure, column, stratum, strata, point, occasions)
+    n_corr = correlation.n_parameters(len(occasions))
+    rows = ResidualRows(
+        code=correlation.code,
+        nugget=correlation.nugget,
+        block=block,
+        point=point,
+        place=place if correlation_of_distance(correlation) else np.empty((n, 0)),
+        stratum=stratum,
+        sigma=sigma,
+        covariates=_covariates(structure, column, n),
+        n_points=len(occasions),
+        n_strata=len(strata) if n_corr else 1,
+        n_sigmas=len(labels),
+        n_corr=n_corr,
+    )
+    return Residuals(structure, rows, occasions, strata if n_corr else ("",), labels)
+
+
+def _places(structure: Covariance, columns: Sequence[Column], n: int) -> Array:
+    if not correlation_of_distance(structure.correlation):
+        return np.empty((n, 0))
+    for column in columns:
+        if column.kind != "number":
+            raise DataError(
+                f"{structure.name} depends on distances in time, so {column.name!r} should be "
+                "numbers; it holds text or dates. Make them numbers, such as days since the start"
+            )
+    return np.column_stack([column.values.astype(np.float64) for column in columns])
+
+
+def _occasions(
+    columns: Sequence[Column], place: Array, n: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The position of each row's occasion in their order, and the occasions' labels."""
+    if not columns:
+        return np.zeros(n, dtype=np.int64), ("",)
+    if len(columns) > 1:
+        _, codes = np.unique(place, axis=0, return_inverse=True)
+        return codes.ravel(), tuple(map(str, range(codes.max() + 1)))
+    found = group(columns)
+    return found.codes.astype(np.int64), found.levels
+
+
+def _check_constant(
+    structure: Covariance, block: Array, stratum: Array, subjects: tuple[str, ...]
+) -> None:
+    home = np.zeros(len(subjects), dtype=np.int64)
+    home[block] = stratum
+    changing = np.flatnonzero(home[block] != stratum)
+    if len(changing):
+        raise DataError(
+            f"{structure.by!r} gives each stratum parameters of its own, so it should be the same "
+            f"in all rows of a {structure.group!r}; it changes within "
+            f"{subjects[block[changing[0]]]!r}"
+        )
+
+
+def _check_occasions(
+    structure: Covariance,
+    block: Array,
+    point: Array,
+    place: Array,
+    subjects: tuple[str, ...],
+    occasions: tuple[str, ...],
+) -> None:
+    correlation, T = structure.correlation, len(occasions)
+    sizes = np.bincount(block)
+    if sizes.max() < 2:
+        raise DesignError(
+            f"no {structure.group!r} has more than one row, so that there is nothing for "
+            f"{structure.name} to correlate; check `group`"
+        )
+    if structure.time is not None:
+        pairs = block * T + point
+        values, counts = np.unique(pairs, return_counts=True)
+        if counts.max() > 1:
+            worst = int(values[counts.argmax()])
+            raise DataError(
+                f"the {structure.group!r} {subjects[worst // T]!r} has {counts.max()} rows at "
+                f"{structure.time!r} = {occasions[worst % T]}; {structure.name} needs one row for "
+                "each occasion. Average them, or number the occasions"
+            )
+        if T < 2:
+            raise DesignError(
+                f"{structure.time!r} has one occasion only, {occasions[0]!r}, so that there is no "
+                f"correlation over time to estimate; use bl.CS(group={structure.group!r}) or leave "
+                "R out"
+            )
+    if correlation.code == correlations.UN.code:
+        count = T * (T - 1) // 2
+        if T > _MOST_OCCASIONS:
+            raise DesignError(
+                f"{T} occasions of {structure.time!r} make {count} correlations, more than data "
+                "can tell; use AR1, Toep or Ante1, or CAR1 if the times differ between subjects"
+            )
+        together = np.zeros((T, T), dtype=bool)
+        for own in np.split(point[np.argsort(block, kind="stable")], np.cumsum(sizes)[:-1]):
+            together[np.ix_(own, own)] = True
+        if not together.all():
+            i, j = np.argwhere(~together)[0]
+            raise DesignError(
+                f"no {structure.group!r} has rows at both {structure.time!r} = {occasions[i]} and "
+                f"{occasions[j]}, so that their correlation is not identified; use AR1, Toep or "
+                "CAR1, which have fewer parameters"
+            )
+
+
+def _sigmas(
+    structure: Covariance,
+    column: dict[str, Column],
+    stratum: np.ndarray,
+    strata: tuple[str, ...],
+    point: np.ndarray,
+    occasions: tuple[str, ...],
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Which residual standard deviation is each row's, and their labels."""
+    codes, labels = stratum, list(strata)
+    for part in structure.variances:
+        if part == "occasion":
+            inner, names = point, occasions
+        elif isinstance(part, VarIdent):
+            found = group([column[part.column]])
+            inner, names = found.codes.astype(np.int64), found.levels
+        else:
+            continue
+        codes = codes * len(names) + inner
+        labels = [", ".join(filter(None, (a, b))) for a in labels for b in names]
+    used, compact = np.unique(codes, return_inverse=True)
+    return compact.astype(np.int64), tuple(labels[i] for i in used)
+
+
+def _covariates(structure: Covariance, column: dict[str, Column], n: int) -> Array:
+    found = [np.empty((n, 0))]
+    for part in structure.variances:
+        if not isinstance(part, VarPower | VarExp):
+            continue
+        values = column[part.column]
+        what = type(part).__name__
+        if values.kind != "number":
+            raise DataError(f"{what} needs numbers, and {part.column!r} holds text or dates")
+        x = values.values.astype(np.float64)
+        if isinstance(part, VarPower):
+            if np.any(x == 0):
+                raise DataError(
+                    f"{what} takes a power of |{part.column}|, which is 0 in "
+                    f"{int((x == 0).sum())} rows, where the variance would be 0; use "
+                    f"bl.VarExp({part.column!r}), or shift the column"
+                )
+            x = np.log(np.abs(x))
+        found.append(x[:, None])
+    return np.hstack(found)
+
