@@ -125,8 +125,8 @@ def _fit(given: argparse.Namespace) -> None:
     if given.method != "nuts" and options:
         flags = ", ".join(f"--{'seed' if name == 'random_seed' else name}" for name in options)
         raise ArgumentError(
-            f"{flags} would do nothing with --method {given.method}, which draws no samples; "
-            f"leave that out, or use --method nuts."
+            f"{flags} would do nothing with --method {given.method}, which draws no samples; leave "
+            "that out, or use --method nuts."
         )
     target = None if given.out is None else _writable(given.out)
 

@@ -47,12 +47,10 @@ def run(picture: str) -> None:
     console.print(_reading(reml, posterior), soft_wrap=False)
     _draw(reml, posterior, target)
     console.print(
-        "[bold]The picture[/] has one panel for each person: dots are the data, the dashed line "
-        "is the person's own "
-        "regression (no pooling), and the other two are the fits, NUTS on top of REML because "
-        "they agree. They are pulled from "
-        "the person's own line towards the average of all people, most where that line is "
-        "unusual: partial pooling."
+        "[bold]The picture[/] has one panel for each person: dots are the data, the dashed line is "
+        "the person's own regression (no pooling), and the other two are the fits, NUTS on top of "
+        "REML because they agree. They are pulled from the person's own line towards the average "
+        "of all people, most where that line is unusual: partial pooling."
     )
     console.print(f"It is in [bold]{target.resolve()}[/]", soft_wrap=True)
 
@@ -66,13 +64,11 @@ def _fits(console: Console) -> tuple[LikelihoodFit, PosteriorFit]:
     people = data["Subject"].nunique()
     console.print(
         f"[bold]sleepstudy[/]: reaction times (ms) of {people} people on 10 days with little "
-        f"sleep, "
-        f"{len(data)} measurements."
+        f"sleep, {len(data)} measurements."
     )
     console.print(
-        f"[bold]{_escaped(_FORMULA)}[/]: reaction time grows along a line over days; everybody "
-        f"has a line of "
-        "their own, and these lines come from one population of lines.\n"
+        f"[bold]{_escaped(_FORMULA)}[/]: reaction time grows along a line over days; everybody has "
+        "a line of their own, and these lines come from one population of lines.\n"
     )
     model = Model(_FORMULA, data)
     return model.fit("reml"), model.fit("nuts", random_seed=_SEED, progress=False)
@@ -107,20 +103,16 @@ def _reading(reml: LikelihoodFit, posterior: PosteriorFit) -> str:
     draws = posterior.draws.beta.shape[0] * posterior.draws.beta.shape[1]
     return (
         f"\n[bold]Reading it.[/] The average person starts at {start:.0f} ms and gets {slope:.1f} "
-        f"ms slower a day (beta). "
-        f"People differ around that with a standard deviation of "
+        "ms slower a day (beta). People differ around that with a standard deviation of "
         f"{theta['sd_Subject[Intercept]']:.0f} ms in where they start and "
-        f"{theta['sd_Subject[Days]']:.1f} ms a day in how fast they slow down (sd_Subject); "
-        f"single measurements scatter around a "
-        f"person's line by {reml.sigma:.0f} ms (sigma).\n\n"
+        f"{theta['sd_Subject[Days]']:.1f} ms a day in how fast they slow down (sd_Subject); single "
+        f"measurements scatter around a person's line by {reml.sigma:.0f} ms (sigma).\n\n"
         f"[bold]REML[/] ({_seconds(reml.optimum.seconds)}) looks for the variances under which "
-        f"these data are most likely, and treats them as "
-        "known when it says how sure the coefficients are. "
-        f"[bold]NUTS[/] ({_seconds(posterior.draws.seconds)}) makes {draws:,} draws from the "
-        f"posterior, every one a set of parameters that "
-        "the data and weakly informative priors find plausible; it gives their mean, standard "
-        "deviation and middle 95%, "
-        "which count the doubt about the variances too and so are usually wider.\n"
+        "these data are most likely, and treats them as known when it says how sure the "
+        f"coefficients are. [bold]NUTS[/] ({_seconds(posterior.draws.seconds)}) makes {draws:,} "
+        "draws from the posterior, every one a set of parameters that the data and weakly "
+        "informative priors find plausible; it gives their mean, standard deviation and middle "
+        "95%, which count the doubt about the variances too and so are usually wider.\n"
     )
 
 

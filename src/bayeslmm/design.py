@@ -159,7 +159,7 @@ class Design:
         return "\n".join(lines)
 
 
-def compile_design(formula: str | Formula, data: object, weights: object | None = None) -> Design:
+def compile_design(formula: str, data: object, weights: object | None = None) -> Design:
     """Evaluate a formula on data.
 
     Rows with a missing value in any variable of the formula, or in the weights, are dropped once
@@ -167,7 +167,7 @@ def compile_design(formula: str | Formula, data: object, weights: object | None 
 
     Parameters
     ----------
-    formula : str or Formula
+    formula : str
         The model, in lme4's language.
     data : data frame
         pandas, polars, pyarrow, any frame that narwhals reads, or a dictionary of columns.
@@ -200,15 +200,14 @@ def compile_design(formula: str | Formula, data: object, weights: object | None 
     >>> design.coef, design.factors[0].levels
     (('Intercept', 'x'), ('a', 'b'))
     """
-    if not isinstance(formula, Formula):
-        formula = parse(formula)
-    table = read(data, formula.columns)
+    parsed = parse(formula)
+    table = read(data, parsed.columns)
     if not len(table.index):
         raise DesignError("the data have no rows")
     weight = read_weights(weights, data, table)
     whole = Table(table.columns | ({weight.name: weight} if weight else {}), table.index)
     missing, keep = whole.missing, whole.complete()
-    _check_response_present(formula, table)
+    _check_response_present(parsed, table)
     if not keep.any():
         counts = ", ".join(f"{name!r} in {count}" for name, count in missing.items())
         raise DesignError(
@@ -216,23 +215,23 @@ def compile_design(formula: str | Formula, data: object, weights: object | None 
             "fill them in or leave the variable out of the model"
         )
     used = table.take(keep)
-    frame = expression_frame(used, (*formula.response_columns, *formula.predictor_columns))
+    frame = expression_frame(used, (*parsed.response_columns, *parsed.predictor_columns))
 
-    y = _response(formula, frame, used.index)
-    fixed = Terms(formula.fixed, frame, used.index)
+    y = _response(parsed, frame, used.index)
+    fixed = Terms(parsed.fixed, frame, used.index)
     matrix = fixed.release()
     kept = full_rank_columns(matrix, fixed.labels)
-    offsets = tuple(Expression(text) for text in formula.offsets)
+    offsets = tuple(Expression(text) for text in parsed.offsets)
     offset = sum((term.values(frame, used.index) for term in offsets), np.zeros(len(y)))
-    bars = tuple(Terms(bar.effects, frame, used.index) for bar in formula.bars)
-    factors = _factors(formula.bars, bars, used)
+    bars = tuple(Terms(bar.effects, frame, used.index) for bar in parsed.bars)
+    factors = _factors(parsed.bars, bars, used)
     values = None if weight is None else weight.values[keep].astype(np.float64)
     check_factors(factors, values)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
-    predictors = (*formula.predictor_columns, *formula.grouping_columns)
+    predictors = (*parsed.predictor_columns, *parsed.grouping_columns)
     return Design(
-        formula=formula,
-        response=formula.response,
+        formula=parsed,
+        response=parsed.response,
         y=y,
         X=X,
         coef=tuple(fixed.labels[j] for j in kept),

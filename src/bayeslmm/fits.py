@@ -209,6 +209,17 @@ class Fit(ABC):
             ``effect_2`` (None for a standard deviation), then ``estimate``, ``std_error``,
             ``lower``, ``upper``. Where an estimate is on the boundary it has no standard error
             and no interval, which are NaN.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").varcorr().iloc[:, :6].round(2)
+              group  kind   effect_1 effect_2  estimate  std_error
+        0   Subject    sd  Intercept     None     24.74       5.84
+        1   Subject    sd       Days     None      5.92       1.25
+        2   Subject  corr  Intercept     Days      0.07       0.33
+        3  Residual    sd       None     None     25.59       1.51
         """
         _check_level(level)
         rows: list[tuple[str, str, str | None, str | None]] = []
@@ -244,6 +255,15 @@ class Fit(ABC):
         ------
         ArgumentError
             If there is no such grouping factor.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").ranef().head(2).round(2)
+             group level     effect  estimate  std_error  lower  upper
+        0  Subject   308  Intercept      2.26      12.07 -21.40  25.92
+        1  Subject   308       Days      9.20       2.30   4.68  13.72
         """
         _check_level(level)
         parts = []
@@ -274,6 +294,15 @@ class Fit(ABC):
         ------
         ArgumentError
             If there is no such grouping factor.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").coef().head(2).round(2)
+             group level     effect  estimate  std_error   lower   upper
+        0  Subject   308  Intercept    253.66      12.25  229.64  277.68
+        1  Subject   308       Days     19.67       2.34   15.09   24.25
         """
         _check_level(level)
         design = self.model.design
@@ -307,6 +336,20 @@ class Fit(ABC):
         -------
         pandas.DataFrame
             Effect × effect, in squared units; from NUTS the posterior mean of the matrix.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such grouping factor, or there are several and none is named.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").G().round(2)
+                   Intercept   Days
+        Intercept     612.09   9.60
+        Days            9.60  35.07
         """
         factor = self._factor(group)
         return pd.DataFrame(self._moments[0][factor.name], factor.effects, factor.effects)
@@ -324,7 +367,12 @@ class Fit(ABC):
         Returns
         -------
         pandas.DataFrame
-            Row × row, labelled as the data are.
+            Row × row, labelled as the data are, in squared units of the response.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such level or grouping factor, or several factors have such a level.
         """
         rows = self._rows(level, group)
         weights = self.model.design.weights
@@ -344,7 +392,22 @@ class Fit(ABC):
         Returns
         -------
         pandas.DataFrame
-            Row × row, labelled as the data are. The effects of all grouping factors count.
+            Row × row, labelled as the data are, in squared units of the response. The effects of
+            all grouping factors count.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such level or grouping factor, or several factors have such a level.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").V("308").iloc[:2, :2].round(1)
+                0       1
+        0  1267.0   621.7
+        1   621.7  1321.3
         """
         rows = self._rows(level, group)
         V = self.R(level, group).to_numpy().copy()
@@ -398,6 +461,17 @@ class Fit(ABC):
             For an unknown option or grouping factor.
         DataError
             For missing columns or values, and levels that were not fitted.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> new = pd.DataFrame({"Days": [10, 10], "Subject": ["308", "somebody new"]})
+        >>> model.fit("reml").predict(new, new_levels="sample", interval="mean").round(1)
+           estimate  std_error  lower  upper
+        0     450.3       15.9  419.3  481.4
+        1     356.1       67.6  223.6  488.5
         """
         _check_level(level)
         if interval not in _INTERVALS:
@@ -477,6 +551,13 @@ class Fit(ABC):
         ------
         ArgumentError
             If `n` is not a positive whole number.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").simulate(100, random_seed=1).shape
+        (100, 180)
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise ArgumentError(f"`n` should be a whole number of 1 or more, got {n!r}.")
@@ -513,7 +594,14 @@ class Fit(ABC):
         Parameters
         ----------
         path : path
-            Usually ending in ``.nc``.
+            Usually ending in ``.nc``. A file of that name is replaced.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If `path` is not a path.
+        FileError
+            If the file cannot be written there, or the data hold what it cannot hold.
         """
         from bayeslmm import storage
 

@@ -112,7 +112,7 @@ class Model:
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(
-            f"a Model does not change; make another one, with `with_priors`, `with_response` or "
+            "a Model does not change; make another one, with `with_priors`, `with_response` or "
             f"Model(...), instead of setting {name!r}"
         )
 
@@ -185,6 +185,13 @@ class Model:
         ------
         PriorError
             For priors that do not fit.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.with_priors({"sd_Subject[Days]": bl.HalfNormal(5)}).priors["sd_Subject[Days]"]
+        HalfNormal(5)
         """
         self.equations  # noqa: B018  evaluated now, so that all models made from this one share them
         other = self._without("priors", "pymc")._with(_given=priors)
@@ -210,6 +217,16 @@ class Model:
         ------
         DataError
             If `y` has another length, is constant, or has values that are not finite.
+        ArgumentTypeError
+            If `y` is not numbers.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> seconds = model.with_response(model.design.y / 1000)
+        >>> seconds.fit("reml").beta.round(4).to_dict()
+        {'Intercept': 0.2514, 'Days': 0.0105}
         """
         try:
             values = np.array(y, dtype=np.float64)
@@ -301,6 +318,16 @@ class Model:
             When the estimates or draws should not be trusted yet.
         InterruptedWarning
             When Ctrl-C stopped sampling; the draws made until then are returned.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
+        >>> model.fit("ml").status.value
+        'converged'
+        >>> fit = model.fit("nuts", random_seed=1, progress=False)
+        >>> fit.draws.theta.shape
+        (4, 1000, 2)
         """
         if not isinstance(method, str) or method not in _METHODS:
             raise ArgumentError(unknown_name("method", method, _METHODS))

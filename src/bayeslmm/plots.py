@@ -164,7 +164,7 @@ class Plots:
         alone = int(np.isnan(shrinkage.no_pooling).any(axis=1).sum())
         note = (
             f"{alone:,} of {len(factor.levels):,} levels have too few rows for an estimate of "
-            f"their own."
+            "their own."
             if alone
             else ""
         )
@@ -218,7 +218,7 @@ class Plots:
         if not factors:
             raise ArgumentError(
                 f"the model {self._fit.model.formula!r} has no groups to draw; add a term such as "
-                f"(1 | g)."
+                "(1 | g)."
             )
         return factors
 

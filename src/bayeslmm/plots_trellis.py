@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayeslmm.frames import Column
     from bayeslmm.model import Model
 
-__all__ = ["LINES", "chosen_levels", "trellis_of"]
+__all__ = ["LINES", "trellis_of"]
 
 type Array = np.ndarray[Any, Any]
 
@@ -62,7 +62,7 @@ def trellis_of(
     fit = next(iter(fits.values()))
     design = fit.model.design
     columns = _used_columns(fit.model)
-    shown, note = chosen_levels(fit, factor, levels, _PANELS)
+    shown, note = _chosen_levels(fit, factor, levels)
     axis = _axis(design, columns, factor, x)
     values, categories = _places(columns[axis]) if axis else (None, ())
     common = common_coefficients(design)
@@ -104,8 +104,8 @@ def _used_columns(model: Model) -> dict[str, Column]:
     return whole.take(whole.complete()).columns
 
 
-def chosen_levels(
-    fit: Fit, factor: GroupingFactor, levels: int | Sequence[object] | None, most: int
+def _chosen_levels(
+    fit: Fit, factor: GroupingFactor, levels: int | Sequence[object] | None
 ) -> tuple[list[int], str]:
     """Choose levels to show, and say which are left out.
 
@@ -114,8 +114,7 @@ def chosen_levels(
     fit : Fit
     factor : GroupingFactor
     levels : int or sequence, optional
-        How many, or which; by default as many as `most`.
-    most : int
+        How many, or which; thirty by default.
 
     Returns
     -------
@@ -125,7 +124,7 @@ def chosen_levels(
     """
     count = len(factor.levels)
     if levels is None:
-        levels = most
+        levels = _PANELS
     if isinstance(levels, int | np.integer) and not isinstance(levels, bool):
         if levels < 1:
             raise ArgumentError(f"`levels` is how many levels to show, 1 or more; got {levels}.")
@@ -135,8 +134,7 @@ def chosen_levels(
         at = np.unique(np.linspace(0, count - 1, int(levels)).round().astype(int))
         note = (
             f"{len(at)} of {count:,} levels of {factor.name}, evenly from the lowest to the "
-            f"highest "
-            f"{factor.effects[0]}; choose others with levels=."
+            f"highest {factor.effects[0]}; choose others with levels=."
         )
         return sorted(order[at].tolist()), note
     if isinstance(levels, str | bytes) or not isinstance(

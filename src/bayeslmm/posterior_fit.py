@@ -89,6 +89,14 @@ class PosteriorFit(Fit):
         What was fitted.
     draws : Draws
         The draws as arrays, the sampler's statistics and settings; `posterior` has them labelled.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
+    >>> fit = model.fit("nuts", random_seed=1, progress=False)
+    >>> fit.posterior["posterior"]["u_Batch"].dims
+    ('chain', 'draw', 'Batch', 'Batch_effect')
     """
 
     model: Model

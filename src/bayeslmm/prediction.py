@@ -121,7 +121,7 @@ def _groups(model: Model, groups: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(groups, str):
         if groups not in ("all", "none"):
             raise ArgumentError(
-                f"`groups` should be 'all', 'none' or a list of grouping factors such as "
+                "`groups` should be 'all', 'none' or a list of grouping factors such as "
                 f"{list(names)}, got {groups!r}."
             )
         return names if groups == "all" else ()

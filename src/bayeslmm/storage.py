@@ -152,18 +152,15 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
     ) as error:
         raise FileError(
             f"{quoted(source)} is damaged: what it holds does not make a fit ({error}). Save the "
-            f"fit again, "
-            "or restore the file from a copy."
+            "fit again, or restore the file from a copy."
         ) from error
     if not abs(found - stored) <= _TOLERANCE * (abs(stored) + model.equations.n):
         raise FileError(
             f"{quoted(source)} does not reproduce the fit that was saved: the log-likelihood "
-            f"should be {stored:.8g}, "
-            f"and is {found:.8g} with the formula, data and estimates in the file (written by "
-            f"bayeslmm "
-            f"{tree.attrs.get('bayeslmm_version')}, read by {__version__}). The file has been "
-            f"changed, or the versions "
-            "evaluate the formula differently: fit the model again."
+            f"should be {stored:.8g}, and is {found:.8g} with the formula, data and estimates in "
+            f"the file (written by bayeslmm {tree.attrs.get('bayeslmm_version')}, read by "
+            f"{__version__}). The file has been changed, or the versions evaluate the formula "
+            "differently: fit the model again."
         )
     return fit
 

@@ -95,7 +95,7 @@ def write_tree(tree: xr.DataTree, target: Path) -> None:
     if not target.parent.is_dir():
         raise FileError(
             f"there is no folder {quoted(target.parent)} to write {target.name!r} in; make it "
-            f"first."
+            "first."
         )
     try:
         handle, name = tempfile.mkstemp(prefix=".bayeslmm-", suffix=".nc", dir=target.parent)
@@ -145,8 +145,7 @@ def read_tree(source: Path) -> xr.DataTree:
     except Exception as error:  # which one depends on the place of the damage
         raise FileError(
             f"{quoted(source)} is damaged or incomplete: it begins as a netCDF-4 file and cannot "
-            f"be read to "
-            f"its end ({error}). Save the fit again, or restore the file from a copy."
+            f"be read to its end ({error}). Save the fit again, or restore the file from a copy."
         ) from error
     if "bayeslmm_format" not in tree.attrs:
         groups = ", ".join(tree.children) or "none"

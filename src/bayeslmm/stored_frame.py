@@ -151,8 +151,7 @@ def _encode(series: pd.Series[Any], key: str, arrays: dict[str, np.ndarray]) -> 
         return {"kind": "object", "values": [_scalar(value, series) for value in series]}
     raise FileError(
         f"the column {series.name!r} of type {name} cannot be stored; convert it to numbers, text "
-        f"or "
-        "categories before fitting"
+        "or categories before fitting"
     )
 
 

@@ -89,13 +89,12 @@ def _csv(file: Path) -> tuple[pd.DataFrame, list[str]]:
     except UnicodeDecodeError as error:
         raise FileError(
             f"{str(file)!r} is not text in UTF-8 ({error.reason} at byte {error.start}); save it "
-            f"as a CSV file in UTF-8."
+            "as a CSV file in UTF-8."
         ) from error
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise FileError(
-            f"{str(file)!r} cannot be read as CSV: {' '.join(str(error).split())}. Every row "
-            f"needs as many cells "
-            "as the first line has names, separated by commas."
+            f"{str(file)!r} cannot be read as CSV: {' '.join(str(error).split())}. Every row needs "
+            "as many cells as the first line has names, separated by commas."
         ) from error
     except OSError as error:
         raise FileError(f"{str(file)!r} cannot be read: {error.strerror}.") from error
@@ -107,8 +106,7 @@ def _csv(file: Path) -> tuple[pd.DataFrame, list[str]]:
     if len(names) == 1 and any(mark in names[0] for mark in ";\t"):
         raise FileError(
             f"{str(file)!r} has one column, {names[0]!r}, and seems to be separated by semicolons "
-            f"or tabs; save it "
-            "with commas, and with points in numbers."
+            "or tabs; save it with commas, and with points in numbers."
         )
     return _with_codes(file, data)
 

@@ -106,7 +106,6 @@ class Terms:
     """
 
     def __init__(self, side: str, frame: pd.DataFrame, index: pd.Index) -> None:
-        self.side = side
         self._model = _resolve(side)
         _check_levels(self._model.common_terms, frame)
         with np.errstate(all="ignore"):

@@ -61,7 +61,7 @@ def _array(weights: object, table: Table) -> Column:
     if array.ndim != 1 or len(array) != n:
         shape = f"{len(array)} values" if array.ndim == 1 else f"the shape {array.shape}"
         raise DataError(
-            f"weights are one number per row of the data, before rows with missing values are "
+            "weights are one number per row of the data, before rows with missing values are "
             f"dropped: {n}; these have {shape}"
         )
     name = "weights"
