@@ -12,6 +12,7 @@ from bayeslmm.frames import Array, Table, read
 from bayeslmm.identifiability import check_factors, full_rank_columns
 from bayeslmm.levels import group
 from bayeslmm.new_data import Learned, NewDesign, evaluate_new, expression_frame
+from bayeslmm.residual_structure import Covariance, Residuals, resolve_residuals
 from bayeslmm.terms import Expression, Terms
 from bayeslmm.tokens import tokenize
 from bayeslmm.weights import read_weights
@@ -97,6 +98,8 @@ class Design:
         Positive; the residual variance of a row is divided by its weight.
     offset : ndarray of float64, shape (n,), or None
         Sum of the offsets, in the units of the response.
+    residuals : Residuals or None
+        The structure of R; None for variance σ²/weights.
     index : pandas.Index, length n
         Labels of the rows that are used.
     n_dropped : int
@@ -116,6 +119,7 @@ class Design:
     factors: tuple[GroupingFactor, ...]
     weights: Array | None
     offset: Array | None
+    residuals: Residuals | None
     index: pd.Index
     n_dropped: int
     missing: dict[str, int]
@@ -159,7 +163,9 @@ class Design:
         return "\n".join(lines)
 
 
-def compile_design(formula: str, data: object, weights: object | None = None) -> Design:
+def compile_design(
+    formula: str, data: object, weights: object | None = None, R: object | None = None
+) -> Design:
     """Evaluate a formula on data.
 
     Rows with a missing value in any variable of the formula, or in the weights, are dropped once
@@ -173,6 +179,8 @@ def compile_design(formula: str, data: object, weights: object | None = None) ->
         pandas, polars, pyarrow, any frame that narwhals reads, or a dictionary of columns.
     weights : str or array_like of shape (n,), optional
         Column, or one number per row of `data`; positive.
+    R : Covariance, optional
+        The structure of the residuals.
 
     Returns
     -------
@@ -205,7 +213,8 @@ def compile_design(formula: str, data: object, weights: object | None = None) ->
     if not len(table.index):
         raise DesignError("the data have no rows")
     weight = read_weights(weights, data, table)
-    whole = Table(table.columns | ({weight.name: weight} if weight else {}), table.index)
+    extra = read(data, R.columns, "R asks for").columns if isinstance(R, Covariance) else {}
+    whole = Table(table.columns | ({weight.name: weight} if weight else {}) | extra, table.index)
     missing, keep = whole.missing, whole.complete()
     _check_response_present(parsed, table)
     if not keep.any():
@@ -239,6 +248,7 @@ def compile_design(formula: str, data: object, weights: object | None = None) ->
         factors=factors,
         weights=values,
         offset=offset if offsets else None,
+        residuals=None if R is None else resolve_residuals(R, whole.take(keep)),
         index=used.index,
         n_dropped=int((~keep).sum()),
         missing=missing,

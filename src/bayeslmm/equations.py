@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .design import Design, GroupingFactor
-    from .residuals import ResidualRows
 
 __all__ = ["Equations"]
 
@@ -49,25 +48,36 @@ class Equations:
     p: int
 
     @classmethod
-    def of(cls, design: Design, residuals: ResidualRows | None = None) -> Equations:
-        """Reduce a design to its equations.
-
-        Parameters
-        ----------
-        design : Design
-        residuals : ResidualRows, optional
-            A structure for R; without one R = σ²/weights.
-        """
+    def of(cls, design: Design) -> Equations:
+        """Reduce a design to its equations."""
         compile_core()
-        parameters = Parameters.of(design.factors, 0 if residuals is None else residuals.n_parameters)
+        parameters = Parameters.of(design.factors, design.residuals)
         y = design.y if design.offset is None else design.y - design.offset
-        packed = pack(design.factors, parameters, design.X, y, design.weights, residuals)
+        rows = None if design.residuals is None else design.residuals.rows
+        packed = pack(design.factors, parameters, design.X, y, design.weights, rows)
         return cls(parameters, tuple(design.factors), packed, *design.X.shape)
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """The packed integers and floats, as the kernels and the PyTensor Op take them."""
         return (self.packed.ints, self.packed.floats)
+
+    @property
+    def structured(self) -> bool:
+        """Whether R has a structure, whose parameters the cross-products depend on."""
+        return kernels.has_structure(self.packed.ints)
+
+    def given_residuals(self, theta: np.ndarray) -> Equations:
+        """The equations with R, but for σ², held at that of theta; these themselves without a
+        structure.
+        """
+        if not self.structured:
+            return self
+        floats, ok = kernels.assemble(theta, *self.packed)
+        if not ok:
+            raise ValueError(f"theta = {theta} are not the parameters of covariance matrices")
+        ints = self.packed.ints[: self.packed.ints[22]]
+        return replace(self, packed=Packed(ints, floats))
 
     @cached_property
     def n_random(self) -> int:
@@ -124,9 +134,18 @@ class Equations:
             at += q * q
         return out
 
-    def theta(self, M: np.ndarray, sigma: float) -> np.ndarray:
-        """The natural parameters of relative factors and σ."""
+    def theta(
+        self, M: np.ndarray, sigma: float, relative: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The natural parameters of relative factors, σ, and R's parameters in ``relative``, which
+        is theta with σ = 1.
+        """
         theta = np.empty(len(self.parameters))
+        if relative is not None:
+            theta[:] = relative
+            for block in self.parameters.blocks:
+                if block.kind == "sigma":
+                    theta[block.start : block.stop] *= sigma
         G = self.covariances(M, sigma)
         for f in self.factors:
             for i, bar in enumerate(f.bars):

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.optimize import OptimizeWarning, minimize
 
+from . import scales
+from .coordinates import Coordinates
 from .lapack import blas_threads
 from .structures import STRUCTURES
 
@@ -169,6 +171,45 @@ def _working(
     return tuple(bars), np.column_stack(columns), np.concatenate(start)
 
 
+@dataclass(frozen=True, eq=False)
+class _ResidualCoordinates:
+    """The parameters of R but for sigma, unconstrained; none without a structure."""
+
+    coordinates: Coordinates
+    whole: np.ndarray  # coordinates of all of theta, sigma one
+    own: slice  # theirs
+
+    @classmethod
+    def of(cls, equations: Equations) -> _ResidualCoordinates:
+        parameters = equations.parameters
+        coordinates = Coordinates.of(equations)
+        theta = np.ones(len(parameters))
+        for block in parameters.blocks:
+            if block.kind != "sd" and block.kind != "sigma":
+                theta[block.start : block.stop] = block.typical
+        whole = coordinates.unconstrained(theta, np.zeros(len(theta)))
+        first = next((b.start for b in parameters.blocks if b.factor is None), len(theta) - 1)
+        return cls(coordinates, whole, slice(first, len(theta) - 1))
+
+    @property
+    def start(self) -> np.ndarray:
+        return self.whole[self.own]
+
+    def _at(self, x: np.ndarray) -> np.ndarray:
+        whole = self.whole.copy()
+        whole[self.own] = x
+        return whole
+
+    def relative(self, x: np.ndarray) -> np.ndarray:
+        """Theta with R's parameters at x, and sigma one."""
+        return self.coordinates.natural(self._at(x))
+
+    def gradient(self, x: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        if not len(x):
+            return x
+        return self.coordinates.gradient(self._at(x), slopes)[self.own]
+
+
 def optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
     """Maximise the likelihood of a model.
 
@@ -188,6 +229,9 @@ def optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
 def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
     began = time.perf_counter()
     bars, to_M, start = _working(equations)
+    residuals = _ResidualCoordinates.of(equations)
+    n_G = len(start)
+    start = np.concatenate([start, residuals.start])
     trace: list[Step] = []
     evaluations = 0
     at, last = np.full(len(start), np.nan), (np.inf, start)
@@ -196,8 +240,10 @@ def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
         nonlocal evaluations, at, last
         if not np.array_equal(working, at):
             evaluations += 1
-            value, dM, *_ = equations.profiled(to_M @ working, method)
-            at, last = working.copy(), (float(value), dM @ to_M)
+            relative = residuals.relative(working[n_G:])
+            value, dM, *_, slopes = equations.profiled(to_M @ working[:n_G], method, relative)
+            gradient = np.concatenate([dM @ to_M, residuals.gradient(working[n_G:], slopes)])
+            at, last = working.copy(), (float(value), gradient)
         return last
 
     def record(working: np.ndarray) -> None:
@@ -208,28 +254,32 @@ def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
 
     working = start
     if len(start):
-        for _ in range(_EM_STEPS):
+        for _ in range(_EM_STEPS if n_G else 0):
             record(working)
-            working = _em_step(equations, bars, to_M, working, method)
+            held = residuals.relative(working[n_G:])
+            moved = _em_step(equations, bars, to_M, working[:n_G], method, held)
+            working = np.concatenate([moved, working[n_G:]])
         for _ in range(_RESTARTS):
             working = _descend(criterion, record, working, 1e-3)
             better = _off_zero(criterion, bars, working)
             if better is None:
                 break
             working = better
-    M, singular = _snap(equations, bars, to_M, working, method)
-    if any(bars[i].stop - bars[i].start > 1 for i in singular):
+    relative = residuals.relative(working[n_G:])
+    M, singular = _snap(equations, bars, to_M, working[:n_G], method, relative)
+    if any(bars[i].stop - bars[i].start > 1 for i in singular) or (singular and len(working) > n_G):
         # along the boundary there is no Newton step to finish with
         working = _descend(criterion, record, working, 1e-6)
-        M, singular = _snap(equations, bars, to_M, working, method)
-    value, _, sigma2, *_ = equations.profiled(M, method)
+        relative = residuals.relative(working[n_G:])
+        M, singular = _snap(equations, bars, to_M, working[:n_G], method, relative)
+    value, _, sigma2, *_ = equations.profiled(M, method, relative)
     sigma = float(np.sqrt(sigma2))
     if equations.is_exact(sigma):
-        status, theta = Status.ZERO_RESIDUAL, equations.theta(M, 0.0)
+        status, theta = Status.ZERO_RESIDUAL, equations.theta(M, 0.0, relative)
         boundary = np.ones(len(theta), dtype=bool)
         hessian = np.full((len(theta), len(theta)), np.nan)
     else:
-        theta = equations.theta(M, sigma)
+        theta = equations.theta(M, sigma, relative)
         boundary = _boundary(equations, bars, theta, singular)
         status, theta, hessian = _finish(equations, theta, boundary, method)
         if not singular:
@@ -258,6 +308,7 @@ def _em_step(
     to_M: np.ndarray,
     working: np.ndarray,
     method: Literal["reml", "ml"],
+    relative: np.ndarray,
 ) -> np.ndarray:
     """One step of EM, which from far away covers most of the distance.
 
@@ -265,19 +316,19 @@ def _em_step(
     M'D/levels: what EM makes of G comes from the gradient alone. See docs/mathematics.md.
     """
     M = to_M @ working
-    value, dM, *_ = equations.profiled(M, method)
+    value, dM, *_ = equations.profiled(M, method, relative)
     if not np.isfinite(value):
         return working
     moved = working.copy()
     for bar in bars:
         here = slice(bar.start, bar.stop)
         levels = len(equations.factors[bar.factor].levels)
-        relative = equations.split_M(M)[bar.factor][here, here]
+        own = equations.split_M(M)[bar.factor][here, here]
         slope = -0.5 * equations.split_M(dM)[bar.factor][here, here]
-        product = relative.T @ slope
-        moment = np.eye(len(relative)) + (product + product.T) / (2 * levels)
+        product = own.T @ slope
+        moment = np.eye(len(own)) + (product + product.T) / (2 * levels)
         try:
-            coordinates = bar.structure.working_of(relative @ moment @ relative.T, bar.cross)
+            coordinates = bar.structure.working_of(own @ moment @ own.T, bar.cross)
         except np.linalg.LinAlgError:  # rounding at the boundary: leave it to the descent
             continue
         moved[bar.coordinates] = bar.scale * coordinates
@@ -336,6 +387,7 @@ def _snap(
     to_M: np.ndarray,
     working: np.ndarray,
     method: Literal["reml", "ml"],
+    relative: np.ndarray,
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """M, with near-zero directions of each bar's G at zero if that is no worse, and the bars that
     have any.
@@ -356,8 +408,8 @@ def _snap(
     if not singular:
         return M, ()
     snapped = np.concatenate([block.ravel() for block in blocks])
-    value = equations.profiled(M, method)[0]
-    if equations.profiled(snapped, method)[0] <= value + 1e-6:
+    value = equations.profiled(M, method, relative)[0]
+    if equations.profiled(snapped, method, relative)[0] <= value + 1e-6:
         return snapped, tuple(singular)
     return M, ()
 
@@ -387,30 +439,26 @@ def _boundary(
 def _finish(
     equations: Equations, theta: np.ndarray, boundary: np.ndarray, method: Literal["reml", "ml"]
 ) -> tuple[Status, np.ndarray, np.ndarray]:
-    """Newton steps in log(sd), z(corr), log(sigma) from near the optimum, with the Hessian there;
+    """Newton steps on the working scale (`scales`) from near the optimum, with the Hessian there;
     boundary parameters are held.
 
     The judgement is the increase of the log-likelihood that one more step promises: it has no
     units.
     """
-    corr = np.array([kind == "corr" for kind in equations.parameters.kinds])[~boundary]
     free = np.flatnonzero(~boundary)
-    held = theta
+    bounds = equations.parameters.bounds[free]
 
     def natural(eta: np.ndarray) -> np.ndarray:
-        moved = held.copy()
-        moved[free] = np.where(corr, np.tanh(eta), np.exp(np.where(corr, 0.0, eta)))
+        moved = theta.copy()
+        moved[free] = scales.natural(eta, bounds)
         return moved
 
     def gradient(eta: np.ndarray) -> np.ndarray:
         moved = natural(eta)
-        slope = np.where(corr, 1.0 - moved[free] ** 2, moved[free])
-        return equations.loglik(moved, method)[1][free] * slope
+        return equations.loglik(moved, method)[1][free] * scales.slopes(moved[free], bounds)
 
     k, step = len(free), 1e-4
-    value = theta[free]
-    inner = np.clip(np.where(corr, value, 0.0), -1 + 1e-12, 1 - 1e-12)
-    eta = np.where(corr, np.arctanh(inner), np.log(np.where(corr, 1.0, value)))
+    eta = scales.working(theta[free], bounds)
     status, hessian = Status.NO_PROGRESS, np.full((k, k), np.nan)
     for _ in range(_NEWTON_STEPS):
         for i, move in enumerate(np.eye(k) * step):

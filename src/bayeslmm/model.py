@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design
     from bayeslmm.posterior_fit import PosteriorFit
     from bayeslmm.prior_table import PriorTable
+    from bayeslmm.residual_structure import Covariance
 
 __all__ = ["Model"]
 
@@ -55,6 +56,9 @@ class Model:
     data : data frame
         pandas, polars, pyarrow, any frame that narwhals reads, or a dictionary of columns. Rows
         with a missing value in any variable of the model are dropped, and counted.
+    R : Covariance, optional
+        The covariance of the residuals of a subject, such as
+        ``bl.AR1(time="week", group="id")``; independent with one variance unless given.
     priors : mapping or frame, optional
         Priors by the names that parameters have in ``summary()``; the others have weakly
         informative ones. `priors` shows all. REML and ML do not use them.
@@ -93,15 +97,18 @@ class Model:
         self,
         formula: str,
         data: object,
+        *,
+        R: Covariance | None = None,
         priors: Mapping[str, object] | pd.DataFrame | PriorTable | None = None,
         weights: object | None = None,
     ) -> None:
         if isinstance(data, Mapping):
             # frames are copied when somebody writes to them, arrays of a dictionary are not
             data = {name: copy(column) for name, column in data.items()}
-        design = compile_design(formula, data, weights)
+        design = compile_design(formula, data, weights, R)
         column = isinstance(weights, str)
         names = [*design.formula.columns, *([str(weights)] if column else [])]
+        names += R.columns if R is not None else ()
         state = self.__dict__
         state["design"] = design
         state["data"] = _used_columns(data, list(dict.fromkeys(names)))
@@ -137,7 +144,7 @@ class Model:
     @cached_property
     def parameters(self) -> Parameters:
         """The covariance parameters theta: their names, kinds and order."""
-        return Parameters.of(self.design.factors)
+        return Parameters.of(self.design.factors, self.design.residuals)
 
     @cached_property
     def equations(self) -> Equations:

@@ -44,6 +44,8 @@ class Block:
         The number of effects of the bar, or of occasions.
     lower, upper : float
         The interval that each of its parameters lies in.
+    typical : tuple of float
+        Values to start from, of parameters that are no standard deviations; none for zeros.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Block:
     size: int
     lower: float = 0.0
     upper: float = np.inf
+    typical: tuple[float, ...] | float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -321,6 +321,8 @@ class Residuals:
         Labels of the strata; one, empty, without any.
     sigmas : tuple of str
         Labels of the residual standard deviations; one, empty, where there is one.
+    spacing : float
+        A typical distance between neighbouring rows of a subject.
     """
 
     structure: Covariance
@@ -328,12 +330,14 @@ class Residuals:
     occasions: tuple[str, ...]
     strata: tuple[str, ...]
     sigmas: tuple[str, ...]
+    spacing: float
 
     def blocks(self, at: int) -> Iterator[Block]:
         """The blocks of R's parameters in theta, from the place ``at`` on."""
         correlation, T = self.structure.correlation, len(self.occasions)
         kinds, bounds = correlation.kinds(T), correlation.bounds(T)
         labels = correlation.labels(self.occasions)
+        typical = correlation.start(T, self.spacing)
         for stratum in self.strata:
             full = tuple(": ".join(filter(None, (stratum, label))) for label in labels)
             start = 0
@@ -346,8 +350,9 @@ class Residuals:
                 if correlation.code == correlations.TOEP.code:
                     kind = "lag"
                 own = full[start:stop]
+                values = tuple(float(value) for value in typical[start:stop])
                 yield Block(
-                    name, kind, None, own, at, at + len(own), -1, T, *bounds[start]
+                    name, kind, None, own, at, at + len(own), -1, T, *bounds[start], values
                 )
                 at += len(own)
                 start = stop
@@ -420,7 +425,16 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
         n_sigmas=len(labels),
         n_corr=n_corr,
     )
-    return Residuals(structure, rows, occasions, strata if n_corr else ("",), labels)
+    spacing = _spacing(place, block) if correlation_of_distance(correlation) else 1.0
+    return Residuals(structure, rows, occasions, strata if n_corr else ("",), labels, spacing)
+
+
+def _spacing(place: Array, block: Array) -> float:
+    """The median distance between neighbouring rows of a subject."""
+    order = np.lexsort((*place.T[::-1], block))
+    apart = np.sqrt((np.diff(place[order], axis=0) ** 2).sum(axis=1))
+    within = apart[(np.diff(block[order]) == 0) & (apart > 0)]
+    return float(np.median(within)) if len(within) else 1.0
 
 
 def _places(structure: Covariance, columns: Sequence[Column], n: int) -> Array:
