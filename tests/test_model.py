@@ -70,6 +70,19 @@ def test_a_model_keeps_its_data_when_the_frame_changes(sleep):
     np.testing.assert_array_equal(model.design.y, before["Reaction"])
 
 
+def test_what_a_model_holds_cannot_be_changed_through_what_it_shows(sleep):
+    model = bl.Model("Reaction ~ Days + (1 | Subject)", sleep, weights=np.ones(len(sleep)))
+    before = model.data.copy()
+    shown = model.data
+    shown.loc[0, "Days"] = 99
+    shown["Reaction"] = 99
+    pd.testing.assert_frame_equal(model.data, before)
+    [factor] = model.design.factors
+    for array in (model.weights, model.design.X, model.design.y, factor.codes):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
 def test_a_model_keeps_its_data_when_arrays_change():
     data = {"y": np.arange(8.0) ** 2, "x": np.arange(8.0), "w": np.ones(8)}
     model = bl.Model("y ~ x", data, weights=data["w"])
@@ -120,7 +133,18 @@ def test_misspelt_methods(method):
         fits_cache.model("slopes").fit(method)
 
 
+NOT_TRUTH_VALUES = [{"collapse": "no"}, {"collapse": 0}, {"progress": 1}]
+
+
+@pytest.mark.parametrize("options", NOT_TRUTH_VALUES, ids=repr)
+def test_what_only_counts_as_true_or_false_is_refused(options):
+    with pytest.raises(bl.ArgumentTypeError, match="should be True or False, got"):
+        fits_cache.model("slopes").fit("nuts", **options)
+
+
 OPTIONS = [
+    ("nuts", {"sampler": ""}, "unknown sampler ''; valid: 'nutpie', 'pymc'"),
+    ("ml", {"sampler": ""}, "ML draws no samples and has no use for sampler"),
     ("reml", {"random_seed": 1}, "REML draws no samples and has no use for random_seed"),
     (
         "ml",
