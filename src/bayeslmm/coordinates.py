@@ -44,7 +44,7 @@ _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _signed(kind: int, x: float, a: float, b: float) -> float:
     """A standard deviation, with the sign of its side."""
     if kind == _LOGIT:
@@ -52,7 +52,7 @@ def _signed(kind: int, x: float, a: float, b: float) -> float:
     return a * np.sinh(x) if a > 0.0 else np.exp(x)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, float]:
     """d w/dx, log |dw/dx| and its derivative."""
     if kind == _LOGIT:
@@ -65,7 +65,7 @@ def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, floa
     return np.exp(x), x, 1.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _partial_factor(x: Array, q: int, L: Array) -> None:
     """Cholesky factor of the correlation matrix whose partial correlations are tanh(x)."""
     L[:, :] = 0.0
@@ -80,7 +80,7 @@ def _partial_factor(x: Array, q: int, L: Array) -> None:
         L[i, i] = left
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _correlation_pullback(x: Array, q: int, L: Array, dL: Array, dx: Array) -> float:
     """Write into ``dx`` the adjoint of `_partial_factor`, and add the gradient of the Jacobian
     of the correlations, whose logarithm is returned.
@@ -103,7 +103,7 @@ def _correlation_pullback(x: Array, q: int, L: Array, dL: Array, dx: Array) -> f
     return log_jacobian
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _bar_factor(
     x: Array, kinds: Array, ab: Array, bar: Array, T: Array, w: Array, L: Array
 ) -> Array:
@@ -120,7 +120,7 @@ def _bar_factor(
     return F
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def constrain(x: Array, kinds: Array, ab: Array, bars: Array, T: Array, theta: Array) -> None:
     """Write theta at ``x`` into ``theta``.
 
@@ -146,7 +146,7 @@ def constrain(x: Array, kinds: Array, ab: Array, bars: Array, T: Array, theta: A
                 at += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def pullback(
     x: Array, kinds: Array, ab: Array, bars: Array, T: Array, dtheta: Array, dx: Array
 ) -> float:

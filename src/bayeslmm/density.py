@@ -44,7 +44,7 @@ Array = np.ndarray
 _HALF_NORMAL, _HALF_T, _EXPONENTIAL, _GAMMA, _INVERSE_GAMMA, _LOG_NORMAL, _UNIFORM, _LKJ = range(8)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _log_prior(code: int, value: float, a: float, b: float) -> tuple[float, float]:
     """Log density of a scalar prior without its constant, and its derivative."""
     if code == _HALF_NORMAL:
@@ -64,7 +64,7 @@ def _log_prior(code: int, value: float, a: float, b: float) -> tuple[float, floa
     return 0.0, 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _lkj(eta: float, corr: Array, q: int, dcorr: Array) -> float:
     """Log density of LKJ without its constant; adds its gradient to ``dcorr``."""
     if eta == 1.0:
@@ -88,7 +88,7 @@ def _lkj(eta: float, corr: Array, q: int, dcorr: Array) -> float:
     return value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def log_density(
     x: Array,
     table: Array,
@@ -133,17 +133,17 @@ _ARRAYS = 12
 """How many arrays the compiled functions read."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _integers(header: Array, number: int) -> Array:
     return carray(_pointer(header[2 * number]), (header[2 * number + 1],), np.int64)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _floats(header: Array, number: int) -> Array:
     return carray(_pointer(header[2 * number]), (header[2 * number + 1],), np.float64)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array]:
     bars = _integers(header, 4)
     return (
@@ -154,7 +154,7 @@ def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array]:
     )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _place(z: Array, header: Array, x: Array) -> Array:
     """Write x = location + scale z, and return the array of scale (k, k)."""
     k = len(z)
@@ -232,8 +232,12 @@ def callbacks() -> tuple[Any, Any]:
         "this can take a minute."
     ):
         compile_core()  # the symbol that the compiled code refers to
-        evaluate = cfunc(status(size, _DOUBLES, _DOUBLES, _DOUBLES, data), cache=True)(_evaluate)
-        expand = cfunc(status(size, size, _DOUBLES, _DOUBLES, data), cache=True)(_expand)
+        evaluate = cfunc(
+            status(size, _DOUBLES, _DOUBLES, _DOUBLES, data), cache=True, error_model="numpy"
+        )(_evaluate)
+        expand = cfunc(
+            status(size, size, _DOUBLES, _DOUBLES, data), cache=True, error_model="numpy"
+        )(_expand)
     return evaluate, expand
 
 
