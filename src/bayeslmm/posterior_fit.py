@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayeslmm.fits import Array, Fit
+from bayeslmm import printing
+from bayeslmm.fits import Fit
+from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates, Functions, over_draws
 
 if TYPE_CHECKING:
@@ -47,16 +49,17 @@ def sample(
     """
     from bayeslmm import nuts
 
+    began = time.perf_counter()
     if collapse and sampler == "nutpie":
         from bayeslmm.likelihood import optimise
 
         reml = optimise(model.equations, "reml")
         start = reml.theta if reml.status.ok else None
-        return nuts.sample_collapsed(model.equations, model.priors, settings, start)
+        draws = nuts.sample_collapsed(model.equations, model.priors, settings, start)
+        return replace(draws, seconds=time.perf_counter() - began)
 
     from bayeslmm.pymc_parameters import theta_draws
 
-    began = time.perf_counter()
     settings = replace(settings, target_accept=settings.target_accept or nuts.PYMC_TARGET)
     compiled = model.pymc if collapse else model.full_pymc()
     variables, stats, name = nuts.sample_model(compiled, settings, sampler)
@@ -175,6 +178,9 @@ class PosteriorFit(Fit):
             variables[f"u_{_in_tree(name)}"] = u
         return variables, dims, coords
 
+    def _page(self) -> printing.Page:
+        return printing.of_posterior_fit(self)
+
     def diagnose(self) -> Diagnosis:
         """Say what is wrong with the draws: too few, not mixed, divergences; dropped columns, rows.
 
@@ -205,13 +211,7 @@ class PosteriorFit(Fit):
     def _relative_factors(self, theta: Array) -> tuple[Array, ...]:
         """M of each factor at each draw of theta; (draws, q, q)."""
         equations = self.model.equations
-        flat = np.stack([equations.relative_factors(row) for row in theta])
-        parts, at = [], 0
-        for factor in equations.factors:
-            q = len(factor.effects)
-            parts.append(flat[:, at : at + q * q].reshape(-1, q, q))
-            at += q * q
-        return tuple(parts)
+        return tuple(equations.split_M(np.stack([equations.relative_factors(t) for t in theta])))
 
     @cached_property
     def _M(self) -> tuple[Array, ...]:

@@ -227,7 +227,7 @@ def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
 
 
 def _coefficient_slots(design: Design) -> list[_Slot]:
-    y, level = _response(design), _level_coefficients(design)
+    y, level = design.y_less_offset, _level_coefficients(design)
     centred = bool(level.any())
     spread_y = _spread(y, centred)
     what = "sd" if centred else "rms"
@@ -247,7 +247,7 @@ def _coefficient_slots(design: Design) -> list[_Slot]:
 
 
 def _theta_slots(parameters: Parameters, design: Design) -> list[_Slot]:
-    spread_y = _spread(_response(design), centred=True)
+    spread_y = _spread(design.y_less_offset, centred=True)
     factors = {factor.name: factor for factor in design.factors}
     slots: dict[str, _Slot] = {}
     for block in parameters.blocks:
@@ -272,10 +272,6 @@ def _theta_slots(parameters: Parameters, design: Design) -> list[_Slot]:
                 )
                 slots[name] = _Slot(name, (name, block.name, "sd"), prior, text)
     return list(slots.values())
-
-
-def _response(design: Design) -> np.ndarray:
-    return design.y if design.offset is None else design.y - design.offset
 
 
 def _spread(values: np.ndarray, centred: bool) -> float:
