@@ -13,6 +13,7 @@ from bayeslmm import printing
 from bayeslmm.fits import Fit
 from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates, Functions, over_draws
+from bayeslmm.variables import variables_of
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -146,7 +147,7 @@ class PosteriorFit(Fit):
 
     def _labelled(self) -> tuple[dict[str, Array], dict[str, list[str]], dict[str, Any]]:
         """Variables of the posterior, their dimensions, and the coordinates of those."""
-        design, parameters = self.model.design, self.model.parameters
+        design = self.model.design
         variables = {"beta": self.draws.beta}
         dims = {"beta": ["coef"]}
         coords: dict[str, Any] = {"coef": list(design.coef)}
@@ -156,23 +157,14 @@ class PosteriorFit(Fit):
             coords[level] = list(factor.levels)
             coords[f"{label}_effect"] = list(factor.effects)
             dims[f"u_{label}"] = [level, f"{label}_effect"]
-        names = dict.fromkeys(block.name for block in parameters.blocks)
-        for own_name in names:
-            blocks = [block for block in parameters.blocks if block.name == own_name]
-            name = _in_tree(own_name)
-            draws = self.draws.theta[..., blocks[0].start : blocks[-1].stop]
-            if blocks[0].factor is None:
+        for variable in variables_of(self.model.parameters):
+            name = _in_tree(variable.name)
+            draws = self.draws.theta[..., variable.start : variable.stop]
+            if variable.dim is None:
                 variables[name] = draws[..., 0]
                 continue
-            labels = [
-                label if isinstance(label, str) else ", ".join(label)
-                for block in blocks
-                for label in block.labels
-            ]
-            dim = f"{_in_tree(blocks[0].factor)}_{'effect' if blocks[0].kind == 'sd' else 'pair'}"
-            if coords.get(dim, labels) != labels:
-                dim += "_sd"  # one standard deviation for several effects
-            coords[dim] = labels
+            dim = _in_tree(variable.dim)
+            coords[dim] = list(variable.labels)
             variables[name], dims[name] = draws, [dim]
         for name, u in self.model.equations.split_u(self.draws.u).items():
             variables[f"u_{_in_tree(name)}"] = u

@@ -9,6 +9,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from bayeslmm.variables import variables_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -46,41 +48,27 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
     is its Cholesky factor, as PyMC's ``LKJCorr`` has it.
     """
     model = pm.modelcontext(None)
-    names = list(dict.fromkeys(block.name for block in parameters.blocks))
     pieces: list[TensorVariable] = []
     cholesky: dict[tuple[str, int], TensorVariable] = {}
-    for name in names:
-        blocks = [block for block in parameters.blocks if block.name == name]
-        labels = [
-            label if isinstance(label, str) else ", ".join(label)
-            for block in blocks
-            for label in block.labels
-        ]
-        own = [priors.theta[i] for block in blocks for i in range(block.start, block.stop)]
-        if blocks[0].kind == "sigma":
-            pieces.append(own[0].to_pymc(name)[None])
-        elif blocks[0].kind == "sd":
-            dim = _dim(model, f"{blocks[0].factor}_effect", labels)
-            pieces.append(_sd(name, labels, own, dim))
+    for variable in variables_of(parameters):
+        own = priors.theta[variable.start : variable.stop]
+        if variable.dim is None:
+            pieces.append(own[0].to_pymc(variable.name)[None])
+            continue
+        model.add_coord(variable.dim, variable.labels)
+        if variable.kind == "sd":
+            pieces.append(_sd(variable.name, variable.labels, own, variable.dim))
         else:
             lower = []
-            for block in blocks:
-                suffix = "" if len(blocks) == 1 else f"_{block.bar + 1}"
+            for block in variable.blocks:
+                suffix = "" if len(variable.blocks) == 1 else f"_{block.bar + 1}"
                 L = own[0].to_pymc(f"cholesky_{block.factor}{suffix}", n=block.size)
                 cholesky[str(block.factor), block.bar] = L
                 rows, columns = np.tril_indices(block.size, -1)
                 lower.append((L[rows] * L[columns]).sum(axis=1))
-            dim = _dim(model, f"{blocks[0].factor}_pair", labels)
-            pieces.append(pm.Deterministic(name, pt.concatenate(lower), dims=dim))
+            piece = pm.Deterministic(variable.name, pt.concatenate(lower), dims=variable.dim)
+            pieces.append(piece)
     return CovarianceVariables(pt.concatenate(pieces), cholesky)
-
-
-def _dim(model: pm.Model, dim: str, labels: Sequence[str]) -> str:
-    """Register a dimension; under another name where this one has other labels already."""
-    if dim in model.coords and list(model.coords[dim]) != list(labels):
-        dim += "_sd"
-    model.add_coord(dim, list(labels))
-    return dim
 
 
 def _sd(name: str, labels: Sequence[str], priors: Sequence[Prior], dim: str) -> TensorVariable:
@@ -103,7 +91,5 @@ def theta_draws(variables: dict[str, np.ndarray], parameters: Parameters) -> np.
     variables : dict of (chain, draw, ...) arrays
     parameters : Parameters
     """
-    names = dict.fromkeys(block.name for block in parameters.blocks)
-    return np.concatenate(
-        [variables[name].reshape(*variables[name].shape[:2], -1) for name in names], axis=-1
-    )
+    arrays = [variables[variable.name] for variable in variables_of(parameters)]
+    return np.concatenate([array.reshape(*array.shape[:2], -1) for array in arrays], axis=-1)
