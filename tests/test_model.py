@@ -1,9 +1,11 @@
 """`Model`: what it holds, what it refuses, refits, and what it does not import."""
 
 import json
+import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import fits_cache
 import numpy as np
@@ -233,6 +235,31 @@ def test_too_few_draws_are_said_at_once():
     frame = fit.diagnose().frame()
     assert list(frame.columns) == ["severity", "what", "where", "remedy"]
     assert "sigma" in frame["where"].str.cat()
+
+
+DIVERGED = [
+    (0.7, "one", r"Raise target_accept, which was 0\.7; or give the parameter named a more inform"),
+    (0.98, "one", "^Give the parameter named a more informative prior, or simplify the model"),
+    (0.98, "all", "^Give standard deviations and correlations a more informative prior, or simpl"),
+]
+
+
+@pytest.mark.parametrize(("target", "which", "remedy"), DIVERGED)
+def test_what_to_do_about_divergences(target, which, remedy):
+    fit = fits_cache.posterior("slopes")
+    draws = fit.draws
+    diverging = np.ones(draws.theta.shape[:2], dtype=bool)
+    where = ""
+    if which == "one":
+        sd = draws.theta[..., 1]
+        diverging = sd == sd.min()
+        where = "mostly at extreme values of sd_Subject[Days]"
+    settings = replace(draws.settings, target_accept=target)
+    changed = replace(draws, settings=settings, stats=draws.stats | {"diverging": diverging})
+    found = replace(fit, draws=changed).diagnose().findings[0]
+    assert "diverged" in found.what
+    assert found.where == where
+    assert re.search(remedy, found.remedy)
 
 
 def test_a_response_without_noise_is_said_at_once():
