@@ -1,12 +1,16 @@
-"""Checks of the numbers and truth values that users give as arguments."""
+"""Checks of what users give as arguments: numbers, truth values, places for files."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
-from bayeslmm.errors import ArgumentError, ArgumentTypeError
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, FileError
 
-__all__ = ["GREATEST_SEED", "real_number", "truth_value", "whole_number"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["GREATEST_SEED", "real_number", "refuse_folder", "truth_value", "whole_number"]
 
 GREATEST_SEED = 2**64 - 1
 """What nutpie takes."""
@@ -88,3 +92,21 @@ def truth_value(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ArgumentTypeError(f"`{name}` should be True or False, got {value!r}.")
     return value
+
+
+def refuse_folder(target: Path, example: str) -> None:
+    """Refuse to write a file where there is a folder.
+
+    Parameters
+    ----------
+    target : Path
+    example : str
+        A name that a file of this kind could have.
+
+    Raises
+    ------
+    FileError
+        If `target` is a folder.
+    """
+    if target.is_dir():
+        raise FileError(f"{str(target)!r} is a folder; name a file in it, such as {example!r}.")
