@@ -301,8 +301,9 @@ def test_the_textbook_model_has_the_same_posterior():
 def test_pymc_models():
     model = fits_cache.model("slopes")
     assert model.pymc is model.pymc
-    names = {"sd_Subject", "sigma", "cholesky_Subject"}
+    names = {"sd_Subject_at_means", "sigma", "cholesky_Subject"}
     assert names == {variable.name for variable in model.pymc.free_RVs}
+    assert {"sd_Subject", "corr_Subject"} <= set(model.pymc.named_vars)
     assert "u_Subject" in model.full_pymc().named_vars
 
 

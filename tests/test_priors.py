@@ -115,7 +115,7 @@ def test_defaults_are_scaled_to_the_data():
     expected = {
         "beta[Intercept]": NormalAtMeans(mean_y, 2.5 * sd_y),
         "beta[Days]": bl.Normal(0, 2.5 * sd_y / sd_x),
-        "sd_Subject[Intercept]": bl.HalfStudentT(3, sd_y),
+        "sd_Subject[Intercept]": bl.HalfStudentTAtMeans(3, sd_y),
         "sd_Subject[Days]": bl.HalfStudentT(3, sd_y / sd_x),
         "corr_Subject": LKJ(1),
         "sigma": bl.HalfStudentT(3, sd_y),
@@ -274,3 +274,45 @@ def test_html_is_escaped():
     design = compile_design("Reaction ~ `<b>` + (1 | Subject)", data)
     html = resolve(None, Parameters.of(design.factors), design)._repr_html_()
     assert "<b>" not in html
+
+
+@pytest.mark.parametrize(
+    ("priors", "at_means"),
+    [
+        ({}, True),
+        ({"sd_Subject[Days]": bl.HalfNormal(5)}, True),
+        ({"sd_Subject[Intercept]": bl.HalfNormal(5)}, False),
+        ({"sd_Subject": bl.HalfNormal(5)}, False),
+        ({"corr_Subject": bl.LKJ(2)}, False),
+        ({"corr": bl.LKJ(2), "sd_Subject[Intercept]": bl.HalfStudentTAtMeans(3, 9)}, True),
+    ],
+)
+def test_whether_priors_of_a_bar_are_about_the_intercept_at_the_means(priors, at_means):
+    found = table(priors)
+    mean = bl.load_dataset("sleepstudy").Days.mean()
+    expected = np.array([[1.0, -mean if at_means else 0.0], [0.0, 1.0]])
+    np.testing.assert_allclose(found.basis("Subject", 0, 2), expected)
+    again = table(found.frame())
+    assert [(row.parameter, row.prior) for row in again.rows] == [
+        (row.parameter, row.prior) for row in found.rows
+    ]
+
+
+def test_only_an_intercept_with_slopes_has_a_prior_at_the_means():
+    prior = bl.HalfStudentTAtMeans(3, 9)
+    with pytest.raises(PriorError, match="which 'sd_Subject\\[Days\\]' is not; use HalfStudentT"):
+        table({"sd_Subject[Days]": prior})
+    with pytest.raises(PriorError, match="use HalfStudentT"):
+        table({"sd_Subject": prior}, "Reaction ~ Days + (1 | Subject)")
+
+
+@pytest.mark.parametrize("shift", [0, 1000, 2006, 1e6])
+def test_cells_keep_their_default_wherever_a_covariate_has_its_zero(shift):
+    data = bl.load_dataset("sleepstudy")
+    data["f"] = np.random.default_rng(1).choice(list("abc"), len(data))
+    data["x"] = data.Days + shift
+    design = compile_design("Reaction ~ 0 + f + x + (1 | Subject)", data)
+    found = resolve(None, Parameters.of(design.factors), design)
+    kinds = {type(found[f"beta[f[{level}]]"]) for level in "abc"}
+    assert kinds == {NormalAtMeans}
+    np.testing.assert_allclose(found["beta[x]"].sigma, 2.5 * data.Reaction.std() / data.x.std())

@@ -25,6 +25,7 @@ _MODULE_OF = {
     "Flat": "priors",
     "HalfNormal": "priors",
     "HalfStudentT": "priors",
+    "HalfStudentTAtMeans": "priors",
     "HalfCauchy": "priors",
     "Exponential": "priors",
     "Gamma": "priors",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from bayeslmm.priors import HalfCauchy as HalfCauchy
     from bayeslmm.priors import HalfNormal as HalfNormal
     from bayeslmm.priors import HalfStudentT as HalfStudentT
+    from bayeslmm.priors import HalfStudentTAtMeans as HalfStudentTAtMeans
     from bayeslmm.priors import InverseGamma as InverseGamma
     from bayeslmm.priors import Laplace as Laplace
     from bayeslmm.priors import LogNormal as LogNormal

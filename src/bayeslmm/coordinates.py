@@ -19,6 +19,10 @@ Multivariate Analysis 100, 1989-2001), which gives the Jacobian of the correlati
 (sd, corr) in G is 2^q ∏ sd^q, and G is linear in G̃, so that
 |d(sd, corr)/d(s̃d, c̃orr)| = ∏ (s̃d/sd)^q. A negative w changes the signs of a row and a column of
 G̃, which leaves uniform correlations uniform.
+
+The prior of a bar may be about the standard deviations and correlations of its effects as they are
+reported, or of others, those with the intercept at the predictors' means (`PriorTable.basis`); the
+Jacobian is that of what it is about.
 """
 
 from __future__ import annotations
@@ -29,11 +33,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from bayeslmm.priors import Gamma, Prior, Uniform
+from bayeslmm.priors import Gamma, Uniform
 from bayeslmm.structures import UN, correlation_factor, factor
 
 if TYPE_CHECKING:
     from bayeslmm.equations import Equations
+    from bayeslmm.prior_table import PriorTable
 
 __all__ = ["Coordinates", "constrain", "pullback"]
 
@@ -104,51 +109,100 @@ def _correlation_pullback(x: Array, q: int, L: Array, dL: Array, dx: Array) -> f
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _bar_factor(
-    x: Array, kinds: Array, ab: Array, bar: Array, T: Array, w: Array, L: Array
-) -> Array:
-    """A factor F of G = FF', for a `UN` bar: F = T diag(w) L."""
-    sds, corrs, q, t = bar
+def _bar_factor(x: Array, kinds: Array, ab: Array, bar: Array, w: Array, L: Array) -> Array:
+    """The factor K = diag(w) L of G̃ = KK', for a `UN` bar."""
+    sds, corrs, q = bar[0], bar[1], bar[2]
+    _partial_factor(x[corrs:], q, L)
+    K = np.empty((q, q))
     for i in range(q):
         w[i] = _signed(kinds[sds + i], x[sds + i], ab[sds + i, 0], ab[sds + i, 1])
-    _partial_factor(x[corrs:], q, L)
+        for j in range(q):
+            K[i, j] = w[i] * L[i, j]
+    return K
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _transformed(T: Array, at: int, K: Array) -> Array:
+    """The product of the matrix at ``at`` of the flat T and the lower triangular K."""
+    q = len(K)
     F = np.zeros((q, q))
     for i in range(q):
         for h in range(q):
             for j in range(h + 1):
-                F[i, j] += T[t + i * q + h] * w[h] * L[h, j]
+                F[i, j] += T[at + i * q + h] * K[h, j]
     return F
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def constrain(x: Array, kinds: Array, ab: Array, bars: Array, T: Array, theta: Array) -> None:
-    """Write theta at ``x`` into ``theta``.
+def _split(F: Array, sd: Array, corr: Array) -> None:
+    """Standard deviations and correlations of FF'; the rows of F are brought to unit length."""
+    q = len(F)
+    for i in range(q):
+        length = 0.0
+        for k in range(q):
+            length += F[i, k] * F[i, k]
+        sd[i] = np.sqrt(length)
+        for k in range(q):
+            F[i, k] /= sd[i]
+    at = 0
+    for i in range(q):
+        for j in range(i):
+            corr[at] = 0.0
+            for k in range(q):
+                corr[at] += F[i, k] * F[j, k]
+            at += 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _split_pullback(F: Array, sd: Array, dsd: Array, dcorr: Array) -> Array:
+    """The adjoint of `_split`, which has brought the rows of F to unit length."""
+    q = len(F)
+    dF = np.zeros((q, q))
+    at = 0
+    for i in range(q):
+        for j in range(i):
+            for k in range(q):
+                dF[i, k] += dcorr[at] * F[j, k]
+                dF[j, k] += dcorr[at] * F[i, k]
+            at += 1
+    for i in range(q):
+        along = 0.0
+        for k in range(q):
+            along += dF[i, k] * F[i, k]
+        for k in range(q):
+            dF[i, k] = (dF[i, k] - along * F[i, k]) / sd[i] + dsd[i] * F[i, k]
+    return dF
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def constrain(
+    x: Array, kinds: Array, ab: Array, bars: Array, T: Array, theta: Array, about: Array
+) -> None:
+    """Write theta at ``x`` into ``theta``, and what its priors are about into ``about``.
 
     The arrays between them are those of `Coordinates`.
     """
     for i in range(len(x)):
         if kinds[i] != _PARTIAL:
             theta[i] = abs(_signed(kinds[i], x[i], ab[i, 0], ab[i, 1]))
+            about[i] = theta[i]
     for b in range(len(bars)):
-        sds, corrs, q, _ = bars[b]
-        F = _bar_factor(x, kinds, ab, bars[b], T, np.empty(q), np.empty((q, q)))
-        at = corrs
-        for i in range(q):
-            length = 0.0
-            for k in range(q):
-                length += F[i, k] * F[i, k]
-            theta[sds + i] = np.sqrt(length)
-            for j in range(i):
-                value = 0.0
-                for k in range(q):
-                    value += F[i, k] * F[j, k]
-                theta[at] = value / (theta[sds + i] * theta[sds + j])
-                at += 1
+        sds, corrs, q, natural, prior = bars[b]
+        K = _bar_factor(x, kinds, ab, bars[b], np.empty(q), np.empty((q, q)))
+        _split(_transformed(T, natural, K), theta[sds:], theta[corrs:])
+        _split(_transformed(T, prior, K), about[sds:], about[corrs:])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def pullback(
-    x: Array, kinds: Array, ab: Array, bars: Array, T: Array, dtheta: Array, dx: Array
+    x: Array,
+    kinds: Array,
+    ab: Array,
+    bars: Array,
+    T: Array,
+    dtheta: Array,
+    dabout: Array,
+    dx: Array,
 ) -> float:
     """Write the gradient in x of a log density into ``dx``, and return the log Jacobian.
 
@@ -157,56 +211,45 @@ def pullback(
     x : (k,) array
     kinds, ab, bars, T : arrays of `Coordinates`
     dtheta : (k,) array
-        Its gradient in theta, without the Jacobian; overwritten.
+        The gradient of the log-likelihood in theta; overwritten.
+    dabout : (k,) array
+        The gradient of the log prior density in what it is about; overwritten.
     dx : (k,) array
-        On return, the gradient with the Jacobian.
+        On return, the gradient of both with the Jacobian of what the prior is about.
     """
     log_jacobian = 0.0
     for b in range(len(bars)):
-        sds, corrs, q, t = bars[b]
+        sds, corrs, q, natural, prior = bars[b]
         w, L = np.empty(q), np.empty((q, q))
-        F = _bar_factor(x, kinds, ab, bars[b], T, w, L)
-        dF = np.zeros((q, q))
-        sd = np.empty(q)
+        K = _bar_factor(x, kinds, ab, bars[b], w, L)
+        sd, corr = np.empty(q), np.empty(q * (q - 1) // 2)
+        F = _transformed(T, natural, K)
+        _split(F, sd, corr)
+        dF = _split_pullback(F, sd, dtheta[sds:], dtheta[corrs:])
+        F = _transformed(T, prior, K)
+        _split(F, sd, corr)
         for i in range(q):
-            length = 0.0
-            for k in range(q):
-                length += F[i, k] * F[i, k]
-            sd[i] = np.sqrt(length)
-            for k in range(q):
-                F[i, k] /= sd[i]
-        at = corrs
-        for i in range(q):  # of the rows' directions
-            for j in range(i):
-                for k in range(q):
-                    dF[i, k] += dtheta[at] * F[j, k]
-                    dF[j, k] += dtheta[at] * F[i, k]
-                at += 1
-        for i in range(q):  # of the rows
-            along = 0.0
-            for k in range(q):
-                along += dF[i, k] * F[i, k]
-            dlength = dtheta[sds + i] - q / sd[i]
+            dabout[sds + i] -= q / sd[i]
             log_jacobian += q * (np.log(abs(w[i])) - np.log(sd[i]))
-            for k in range(q):
-                dF[i, k] = (dF[i, k] - along * F[i, k]) / sd[i] + dlength * F[i, k]
+        dP = _split_pullback(F, sd, dabout[sds:], dabout[corrs:])
         dL = np.zeros((q, q))
         for h in range(q):
             dw = q / w[h]
             for j in range(h + 1):
                 value = 0.0
                 for i in range(q):
-                    value += T[t + i * q + h] * dF[i, j]
+                    value += T[natural + i * q + h] * dF[i, j] + T[prior + i * q + h] * dP[i, j]
                 dw += value * L[h, j]
                 dL[h, j] = value * w[h]
             # the sign goes in again below
             dtheta[sds + h] = dw if w[h] >= 0.0 else -dw
+            dabout[sds + h] = 0.0
         log_jacobian += _correlation_pullback(x[corrs:], q, L, dL, dx[corrs:])
     for i in range(len(x)):
         if kinds[i] != _PARTIAL:
             slope, log_slope, change = _slopes(kinds[i], x[i], ab[i, 0], ab[i, 1])
             sign = -1.0 if kinds[i] == _SINH and ab[i, 0] > 0.0 and x[i] < 0.0 else 1.0
-            dx[i] = sign * slope * dtheta[i] + change
+            dx[i] = sign * slope * (dtheta[i] + dabout[i]) + change
             log_jacobian += log_slope
     return log_jacobian
 
@@ -221,11 +264,12 @@ class Coordinates:
         Of which kind each coordinate is.
     ab : (k, 2) array
         The scale s and nothing, or the bounds of an interval.
-    bars : (m, 4) int array
+    bars : (m, 5) int array
         For each `UN` bar, where its standard deviations and correlations stand in theta, its number
-        of effects, and where its T stands.
+        of effects, and where its two matrices stand.
     T : array
-        The matrices T, flat.
+        Matrices (q, q), flat: those that take effects of these coordinates to the effects of the
+        bar, and those that take them to the effects that the prior is about.
     """
 
     kinds: Array
@@ -235,23 +279,30 @@ class Coordinates:
 
     @classmethod
     def of(
-        cls, equations: Equations, priors: tuple[Prior, ...], scales: Array | None = None
+        cls,
+        equations: Equations,
+        priors: PriorTable,
+        scales: Array | None = None,
+        *,
+        of_data: bool = True,
     ) -> Coordinates:
         """Coordinates that suit a model and the priors of theta.
 
         Parameters
         ----------
         equations : Equations
-        priors : tuple of Prior
-            One for each element of theta.
+        priors : PriorTable
         scales : (k,) array, optional
             The scales s; none unless given.
+        of_data : bool
+            Whether the effects of a `UN` bar are those of orthonormal columns; otherwise those that
+            the prior is about.
         """
         parameters = equations.parameters
         kinds = np.full(len(parameters), _SINH)
         ab = np.zeros((len(parameters), 2))
-        bars, T = [(0, 0, 0, 0)][:0], [np.empty(0)]
-        for i, prior in enumerate(priors):
+        bars, T = [(0, 0, 0, 0, 0)][:0], [np.empty(0)]
+        for i, prior in enumerate(priors.theta):
             if isinstance(prior, Uniform):
                 kinds[i], ab[i] = _LOGIT, (prior.lower, prior.upper)
             elif scales is not None and not (isinstance(prior, Gamma) and prior.alpha < 1):
@@ -264,12 +315,14 @@ class Coordinates:
                     continue
                 own = slice(bar.start, bar.stop)
                 kinds[corr.start : corr.stop], ab[corr.start : corr.stop] = _PARTIAL, 0.0
-                # the bounds of an interval are those of the effects as they are
-                as_it_is = np.any(kinds[sds.start : sds.stop] == _LOGIT)
-                basis = np.eye(corr.size) if as_it_is else UN.working_transform(cross[own, own])
-                bars.append((sds.start, corr.start, corr.size, sum(map(len, T))))
-                T.append(basis.ravel())
-        return cls(kinds, ab, np.array(bars, dtype=np.int64).reshape(-1, 4), np.concatenate(T))
+                about = priors.basis(group.name, number, corr.size)
+                # the bounds of an interval are those of the effects that the prior is about
+                bounded = np.any(kinds[sds.start : sds.stop] == _LOGIT)
+                basis = UN.working_transform(cross[own, own]) if of_data and not bounded else about
+                at = sum(map(len, T))
+                bars.append((sds.start, corr.start, corr.size, at, at + corr.size**2))
+                T += [basis.ravel(), np.linalg.solve(about, basis).ravel()]
+        return cls(kinds, ab, np.array(bars, dtype=np.int64).reshape(-1, 5), np.concatenate(T))
 
     @property
     def arrays(self) -> tuple[Array, Array, Array, Array]:
@@ -277,7 +330,9 @@ class Coordinates:
         return (self.kinds, self.ab, self.bars, self.T)
 
     def basis(self, bar: Array) -> Array:
-        """The matrix T (q, q) of a row of ``bars``."""
+        """The matrix (q, q) that takes effects of these coordinates to those of a row of
+        ``bars``.
+        """
         q = bar[2]
         return self.T[bar[3] : bar[3] + q * q].reshape(q, q)
 
@@ -293,7 +348,7 @@ class Coordinates:
         sd = np.maximum(theta, floor)
         x = np.empty(len(theta))
         for bar in self.bars:
-            sds, corrs, q, _ = bar
+            sds, corrs, q = bar[:3]
             own, pairs = slice(sds, sds + q), slice(corrs, corrs + q * (q - 1) // 2)
             inverse = np.linalg.inv(self.basis(bar))
             F = np.zeros((q, q))

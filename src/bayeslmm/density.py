@@ -104,19 +104,20 @@ def log_density(
     gradient: Array,
 ) -> float:
     """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one."""
-    theta = np.empty(len(x))
-    constrain(x, kinds, ab, bars, T, theta)
+    theta, about = np.empty(len(x)), np.empty(len(x))
+    constrain(x, kinds, ab, bars, T, theta, about)
     value, dtheta = kernels.collapsed(theta, beta_mean, beta_precision, ints, floats)
+    dabout = np.zeros(len(x))
     for block in range(len(table)):
         code, start, stop, q = table[block]
         if code == _LKJ:
-            value += _lkj(hyper[block, 0], theta[start:stop], q, dtheta[start:stop])
+            value += _lkj(hyper[block, 0], about[start:stop], q, dabout[start:stop])
         else:
             for i in range(start, stop):
-                log_prior, slope = _log_prior(code, theta[i], hyper[block, 0], hyper[block, 1])
+                log_prior, slope = _log_prior(code, about[i], hyper[block, 0], hyper[block, 1])
                 value += log_prior
-                dtheta[i] += slope
-    return value + pullback(x, kinds, ab, bars, T, dtheta, gradient)
+                dabout[i] += slope
+    return value + pullback(x, kinds, ab, bars, T, dtheta, dabout, gradient)
 
 
 @intrinsic
@@ -149,7 +150,7 @@ def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array]:
     return (
         _integers(header, 2),
         _floats(header, 3).reshape(k, 2),
-        bars.reshape(len(bars) // 4, 4),
+        bars.reshape(len(bars) // 5, 5),
         _floats(header, 5),
     )
 
@@ -209,7 +210,7 @@ def _expand(dim: int, expanded: int, z_: Any, theta_: Any, data_: Any) -> int:
     kinds, ab, bars, T = _coordinates(header, k)
     x = np.empty(k)
     _place(carray(z_, (k,)), header, x)
-    constrain(x, kinds, ab, bars, T, carray(theta_, (k,)))
+    constrain(x, kinds, ab, bars, T, carray(theta_, (k,)), np.empty(k))
     return 0
 
 
@@ -266,7 +267,7 @@ def _row(prior: Prior) -> tuple[int, float, float]:
 
 
 def _typical(prior: Prior) -> float:
-    """The natural value at which the prior density of the unconstrained parameter is highest."""
+    """The value at which the prior density of the logarithm is highest, or the middle."""
     match prior:
         case HalfNormal(sigma) | HalfStudentT(_, sigma) | HalfCauchy(sigma):
             return sigma
@@ -310,15 +311,22 @@ class Density:
     scale: Array
 
     @classmethod
-    def of(cls, equations: Equations, priors: PriorTable, scales: Array | None = None) -> Density:
+    def of(
+        cls,
+        equations: Equations,
+        priors: PriorTable,
+        scales: Array | None = None,
+        *,
+        of_data: bool = True,
+    ) -> Density:
         """The density of a model under its priors, at positions z = x.
 
         Parameters
         ----------
         equations : Equations
         priors : PriorTable
-        scales : (k,) array, optional
-            Those of `Coordinates`.
+        scales, of_data
+            As in `Coordinates.of`.
         """
         table: list[tuple[int, int, int, int]] = []
         hyper: list[tuple[float, float]] = []
@@ -333,7 +341,7 @@ class Density:
         return cls(
             np.array([_typical(prior) for prior in priors.theta]),
             (np.array(table, dtype=np.int64), np.array(hyper, dtype=np.float64)),
-            Coordinates.of(equations, priors.theta, scales),
+            Coordinates.of(equations, priors, scales, of_data=of_data),
             (
                 priors.beta_mean,
                 np.ascontiguousarray(priors.beta_precision),

@@ -29,6 +29,7 @@ __all__ = [
     "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
+    "HalfStudentTAtMeans",
     "InverseGamma",
     "Laplace",
     "LogNormal",
@@ -215,6 +216,19 @@ class HalfStudentT(Prior):
 
 
 @dataclass(frozen=True, repr=False)
+class HalfStudentTAtMeans(HalfStudentT):
+    """Half Student's t prior for the standard deviation that a random intercept has where the other
+    columns of its bar are at their means.
+
+    `nu` are its degrees of freedom and `sigma` its scale, in units of the response. The reported
+    standard deviation and correlations stay where the predictors are zero; their prior is set
+    elsewhere, so that it does not depend on where a predictor has its zero. The LKJ prior of the
+    bar is then for the correlations of that intercept too. ``"sd_Subject[Intercept]"`` takes it
+    in a bar with correlations, ``(Days | Subject)``.
+    """
+
+
+@dataclass(frozen=True, repr=False)
 class HalfCauchy(Prior):
     """Absolute value of a Cauchy variable with median 0; its own median is the scale `sigma`."""
 
@@ -315,6 +329,7 @@ FAMILIES: dict[str, type[Prior]] = {
         Flat,
         HalfNormal,
         HalfStudentT,
+        HalfStudentTAtMeans,
         HalfCauchy,
         Exponential,
         Gamma,
@@ -352,7 +367,7 @@ def as_prior(value: object, key: str) -> Prior:
             f"of type {name}."
         )
     family = FAMILIES.get(name)
-    if family is None or family is LKJ or family is NormalAtMeans:
+    if family is None or family in (LKJ, NormalAtMeans, HalfStudentTAtMeans):
         raise PriorError(
             f"the prior for {key!r} is of the family {name}, which this library does not have; "
             f"it has {', '.join(FAMILIES)}."

@@ -9,7 +9,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayeslmm.variables import variables_of
+from bayeslmm.variables import Variable, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +31,12 @@ class CovarianceVariables:
     ----------
     theta : vector
         In the order of `Parameters`.
-    cholesky : dict
-        By factor and bar, the Cholesky factor (q, q) of the bar's correlation matrix, where it has
-        one.
+    factors : dict
+        By grouping factor and bar, a factor (q, q) of the bar's G, of bars with correlations.
     """
 
     theta: TensorVariable
-    cholesky: dict[tuple[str, int], TensorVariable]
+    factors: dict[tuple[str, int], TensorVariable]
 
 
 def covariance_variables(parameters: Parameters, priors: PriorTable) -> CovarianceVariables:
@@ -45,40 +44,63 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
 
     Elements of sd_<factor> whose priors are of one family are one variable; otherwise each is a
     variable of its own and sd_<factor> is what they make up. The variable of a correlation matrix
-    is its Cholesky factor, as PyMC's ``LKJCorr`` has it.
+    is its Cholesky factor, as PyMC's ``LKJCorr`` has it. Where priors are about a random intercept
+    at the means, the variable is sd_<factor>_at_means, of which the reported ones are made.
     """
     model = pm.modelcontext(None)
     pieces: list[TensorVariable] = []
-    cholesky: dict[tuple[str, int], TensorVariable] = {}
+    factors: dict[tuple[str, int], TensorVariable] = {}
     for variable in variables_of(parameters):
         own = priors.theta[variable.start : variable.stop]
         if variable.dim is None:
             pieces.append(own[0].to_pymc(variable.name)[None])
             continue
         model.add_coord(variable.dim, variable.labels)
-        if variable.kind == "sd":
-            pieces.append(_sd(variable.name, variable.labels, own, variable.dim))
-        else:
-            lower = []
-            for block in variable.blocks:
-                suffix = "" if len(variable.blocks) == 1 else f"_{block.bar + 1}"
-                L = own[0].to_pymc(f"cholesky_{block.factor}{suffix}", n=block.size)
-                cholesky[str(block.factor), block.bar] = L
-                rows, columns = np.tril_indices(block.size, -1)
-                lower.append((L[rows] * L[columns]).sum(axis=1))
-            piece = pm.Deterministic(variable.name, pt.concatenate(lower), dims=variable.dim)
-            pieces.append(piece)
-    return CovarianceVariables(pt.concatenate(pieces), cholesky)
+        if variable.kind == "corr":
+            lower = [_correlations(factors[str(b.factor), b.bar], b.size) for b in variable.blocks]
+            values = pt.concatenate(lower)
+            pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
+            continue
+        moved = any((factor, bar) in priors.bases for factor, bar in _bars(variable))
+        name = f"{variable.name}_at_means" if moved else variable.name
+        sds = _sd(name, variable.labels, own, variable.dim)
+        reported = []
+        for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
+            part = sds[block.start - variable.start : block.stop - variable.start]
+            corr = parameters.find(factor, bar, "corr")
+            if corr:
+                suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
+                K = priors.theta[corr.start].to_pymc(f"cholesky_{factor}{suffix}", n=block.size)
+                basis = priors.basis(factor, bar, block.size)
+                factors[factor, bar] = pt.dot(basis, part[:, None] * K)
+                part = pt.sqrt((factors[factor, bar] ** 2).sum(axis=1)) if moved else part
+            reported.append(part)
+        if moved:
+            values = pt.concatenate(reported)
+            sds = pm.Deterministic(variable.name, values, dims=variable.dim)
+        pieces.append(sds)
+    return CovarianceVariables(pt.concatenate(pieces), factors)
+
+
+def _bars(variable: Variable) -> list[tuple[str, int]]:
+    return [(str(block.factor), block.bar) for block in variable.blocks]
+
+
+def _correlations(L: TensorVariable, q: int) -> TensorVariable:
+    """The strict lower triangle by rows of the correlation matrix of LL'."""
+    unit = L / pt.sqrt((L**2).sum(axis=1))[:, None]
+    rows, columns = np.tril_indices(q, -1)
+    return (unit[rows] * unit[columns]).sum(axis=1)
 
 
 def _sd(name: str, labels: Sequence[str], priors: Sequence[Prior], dim: str) -> TensorVariable:
-    family = type(priors[0])
-    if all(type(prior) is family for prior in priors):
+    family = priors[0].pymc_name
+    if all(prior.pymc_name == family for prior in priors):
         arguments = {
             key: np.array([prior.pymc_arguments()[key] for prior in priors])
             for key in priors[0].pymc_arguments()
         }
-        return getattr(pm, family.pymc_name)(name, **arguments, dims=dim)
+        return getattr(pm, family)(name, **arguments, dims=dim)
     each = [prior.to_pymc(f"{name}[{label}]") for label, prior in zip(labels, priors, strict=True)]
     return pm.Deterministic(name, pt.stack(each), dims=dim)
 
