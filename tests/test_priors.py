@@ -16,9 +16,9 @@ from bayeslmm.priors import LKJ, NormalAtMeans
 # prior, the same in SciPy, points inside the support
 SCALAR = [
     (bl.Normal(1.5, 2), stats.norm(1.5, 2), (-3.0, 0.0, 4.0)),
-    (bl.StudentT(4, 1, 2), stats.t(4, 1, 2), (-3.0, 0.0, 40.0)),
-    (bl.Cauchy(-1, 0.5), stats.cauchy(-1, 0.5), (-3.0, 0.0, 40.0)),
-    (bl.Laplace(1, 3), stats.laplace(1, 3), (-3.0, 0.0, 4.0)),
+    (families.StudentT(4, 1, 2), stats.t(4, 1, 2), (-3.0, 0.0, 40.0)),
+    (families.Cauchy(-1, 0.5), stats.cauchy(-1, 0.5), (-3.0, 0.0, 40.0)),
+    (families.Laplace(1, 3), stats.laplace(1, 3), (-3.0, 0.0, 4.0)),
     (bl.HalfNormal(2), stats.halfnorm(0, 2), (0.01, 1.0, 6.0)),
     (bl.HalfStudentT(3, 20), stats.foldnorm(0), (0.01, 1.0, 600.0)),
     (bl.HalfCauchy(5), stats.halfcauchy(0, 5), (0.01, 1.0, 600.0)),
@@ -85,7 +85,7 @@ INVALID = [
     (lambda: bl.HalfNormal(True), ArgumentTypeError, "`sigma` should be a number"),
     (lambda: bl.Uniform(2, 2), PriorError, "`lower` should be below `upper`"),
     (lambda: bl.LKJ(0), PriorError, "`eta` should be positive"),
-    (lambda: bl.StudentT(0, 0, 1), PriorError, "`nu` should be positive"),
+    (lambda: families.StudentT(0, 0, 1), PriorError, "`nu` should be positive"),
 ]
 
 
@@ -163,7 +163,7 @@ REFUSED = [
     ({"sigma": bl.Normal(0, 1)}, PriorError, "does not fit 'sigma': a standard deviation is"),
     ({"sigma": bl.Uniform(-1, 1)}, PriorError, "does not fit 'sigma'"),
     ({"beta[Days]": bl.HalfNormal(1)}, PriorError, "a coefficient can be any number"),
-    ({"beta[Days]": bl.StudentT(3, 0, 1)}, PriorError, "needs a Gaussian prior"),
+    ({"beta[Days]": families.StudentT(3, 0, 1)}, PriorError, "needs a Gaussian prior"),
     ({"beta[Days]": NormalAtMeans(0, 1)}, PriorError, "is for an intercept"),
     ({"corr_Subject": bl.Uniform(0, 1)}, PriorError, "it is a correlation matrix. Use LKJ"),
     ({"sd_Subject": bl.LKJ(1)}, PriorError, "does not fit"),
