@@ -24,6 +24,7 @@ import bayeslmm as bl
 MODELS = {
     "one factor, q = 1": "y ~ x + (1 | g)",
     "one factor, q = 2": "y ~ x + (x | g)",
+    "priors at the means": "y ~ x + (x | g)",
     "one factor, q = 3": "y ~ x + (x + x2 | g)",
     "diagonal": "y ~ x + (x + x2 || g)",
     "one variance": "y ~ x + id(0 + f | g)",
@@ -34,6 +35,7 @@ MODELS = {
     "variances near zero": "y ~ x + (x | g)",
 }
 SMALL = "variances near zero"
+AT_MEANS = "priors at the means"
 CHAINS, DRAWS, BINS = 4, 100, 20
 
 
@@ -69,6 +71,8 @@ def model(name: str) -> bl.Model:
     formula = MODELS[name]
     if "||" not in formula and ("x |" in formula or "x2 |" in formula):
         priors["corr"] = bl.LKJ(1.5)
+    if name == AT_MEANS:
+        priors["sd_g[Intercept]"] = bl.HalfStudentTAtMeans(6, 1)
     return bl.Model(formula, frame(), priors=priors, weights="w" if name == "weights" else None)
 
 

@@ -166,16 +166,17 @@ BAD_OPTIONS = [
     (("--method", "rml"), "argument --method: invalid choice: 'rml'"),
     (("--draws", "0"), "`draws` should be a whole number of 1 or more, got 0"),
     (("--draws", "many"), "argument --draws: invalid int value: 'many'"),
-    (("--seed", "-1"), "the seed should be a whole number from 0"),
+    (("--seed", "-1"), "`random_seed` should be a whole number from 0"),
     (("--method", "reml", "--weights", "w"), "unknown column 'w'; valid: 'Reaction', 'Days', 'S"),
     (("--out", "no/fit.nc"), "the folder of 'no/fit.nc' does not exist; choose another place"),
-    (("--out", "folder.csv"), "'folder.csv' is a folder; name a file in it"),
+    (("--out", "folder.csv"), "'folder.csv' is a folder; name a file in it, such as 'fit.nc'"),
 ]
 BAD_COMMANDS = [
     ((), "the following arguments are required: COMMAND"),
     (("predict",), "invalid choice: 'predict'"),
     (("show", "sleep.csv"), "'sleep.csv' is a text file, not a netCDF-4 file"),
     (("show", "nowhere.nc"), "there is no file 'nowhere.nc'"),
+    (("demo", "--out", "folder.csv"), "name a file in it, such as 'bayeslmm-demo.png'"),
     (("demo", "--out", "picture.doc"), "'picture.doc' should have a name that ends in .png, .pdf"),
     (("demo", "--out", "no/picture.png"), "the folder of 'no/picture.png' does not exist"),
 ]

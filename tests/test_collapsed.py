@@ -53,6 +53,7 @@ def scalar_log_prior(prior, value):
         "LogNormal": lambda: stats.lognorm(p["sigma"], scale=np.exp(p["mu"])),
         "Uniform": lambda: stats.uniform(p["lower"], p["upper"] - p["lower"]),
         "HalfStudentT": lambda: stats.t(p["nu"], 0, p["sigma"]),
+        "HalfStudentTAtMeans": lambda: stats.t(p["nu"], 0, p["sigma"]),
     }[type(prior).__name__]()
     return frozen.logpdf(value)
 
@@ -64,8 +65,32 @@ def correlation(values, size):
     return matrix
 
 
+def about(theta, parameters, priors):
+    """Theta with the standard deviations and correlations that priors are about."""
+    out = theta.copy()
+    for (factor, bar), basis in priors.bases.items():
+        sds, corrs = (parameters.find(factor, bar, kind) for kind in ("sd", "corr"))
+        sd = theta[sds.start : sds.stop]
+        corr = correlation(theta[corrs.start : corrs.stop], sds.size)
+        inverse = np.linalg.inv(basis)
+        G = inverse @ (sd[:, None] * corr * sd) @ inverse.T
+        moved = np.sqrt(np.diag(G))
+        out[sds.start : sds.stop] = moved
+        out[corrs.start : corrs.stop] = (G / np.outer(moved, moved))[np.tril_indices(sds.size, -1)]
+    return out
+
+
 def log_prior(theta, parameters, priors):
-    """Log prior density of theta up to a constant, from SciPy and the definition of LKJ."""
+    """Log prior density of theta up to a constant."""
+    volume = jacobian(lambda theta: about(theta, parameters, priors), theta, 1e-5 * theta.min())
+    return (
+        log_prior_of(about(theta, parameters, priors), parameters, priors)
+        + (np.linalg.slogdet(volume)[1])
+    )
+
+
+def log_prior_of(theta, parameters, priors):
+    """Log density of the priors at what they are about, from SciPy and the definition of LKJ."""
     total = 0.0
     for block in parameters.blocks:
         values = theta[block.start : block.stop]
@@ -148,9 +173,14 @@ def test_gradient_is_that_of_finite_differences(name, priors, weights):
 
 @pytest.mark.parametrize(("name", "priors"), [("slope", "default"), ("three effects", "mixed")])
 def test_lkj_prior_of_the_compiled_density(name, priors):
-    design, equations, table = model(name, priors)
-    strict = resolve({**PRIORS[priors], "corr": bl.LKJ(3.5)}, equations.parameters, design)
-    uniform, strong = Density.of(equations, table), Density.of(equations, strict)
+    design, equations, _ = model(name, priors)
+    uniform, strong = (
+        Density.of(
+            equations,
+            resolve({**PRIORS[priors], "corr": bl.LKJ(eta)}, equations.parameters, design),
+        )
+        for eta in (1.0, 3.5)
+    )
     for seed in range(3):
         theta = random_theta(equations.parameters, design, seed)
         x = uniform.unconstrained(theta)
@@ -161,6 +191,18 @@ def test_lkj_prior_of_the_compiled_density(name, priors):
         )
 
 
+def test_default_density_does_not_depend_on_where_a_covariate_has_its_zero():
+    data = bl.load_dataset("sleepstudy")
+    values = []
+    for shift in (0, 2006):
+        design = compile_design(f"Reaction ~ Days + (I(Days + {shift}) | Subject)", data)
+        equations = Equations.of(design)
+        density = Density.of(equations, resolve({}, equations.parameters, design))
+        points = [[3.0, 2.0, 0.3, 3.2], [3.5, 1.0, -0.8, 3.0], [0.1, -2.0, 0.0, 3.3]]
+        values.append([density(np.array(x))[0] for x in points])
+    np.testing.assert_allclose(values[0], values[1], atol=1e-6)
+
+
 def test_outside_the_support_there_is_no_density():
     _, equations, table = model("slope")
     density = Density.of(equations, table)
@@ -168,6 +210,11 @@ def test_outside_the_support_there_is_no_density():
     for extreme in (-800.0, 800.0):  # a sigma that rounds to zero or to infinity
         x[-1] = extreme
         assert density(x)[0] == -np.inf
+    x = density.unconstrained(density.typical)
+    x[2] = 800.0  # a correlation that rounds to one
+    before = density(x)[0]
+    x[2] = 0.5
+    assert before < density(x)[0] - 100
 
 
 def python_mode():
@@ -176,11 +223,15 @@ def python_mode():
     return Mode(linker="py", optimizer="fast_compile")
 
 
-def pymc_point(pm_model, theta, parameters):
+def pymc_point(pm_model, theta, parameters, priors):
     """Values of the model's unconstrained variables at theta."""
+    import pytensor.tensor as pt
+    from pytensor.graph.replace import graph_replace
+
     from bayeslmm.pymc_parameters import theta_draws
 
-    values = {}
+    values, free = {}, {rv.name for rv in pm_model.free_RVs}
+    natural, theta = theta, about(theta, parameters, priors)
     for name in dict.fromkeys(block.name for block in parameters.blocks):
         blocks = [block for block in parameters.blocks if block.name == name]
         flat = np.concatenate([theta[block.start : block.stop] for block in blocks])
@@ -189,14 +240,20 @@ def pymc_point(pm_model, theta, parameters):
                 suffix = "" if len(blocks) == 1 else f"_{block.bar + 1}"
                 part = correlation(theta[block.start : block.stop], block.size)
                 values[f"cholesky_{block.factor}{suffix}"] = np.linalg.cholesky(part)
-        elif name in {rv.name for rv in pm_model.free_RVs}:
+        elif name in free:
             values[name] = flat if blocks[0].kind == "sd" else flat[0]
+        elif f"{name}_at_means" in free:
+            values[f"{name}_at_means"] = flat
         else:
+            known = name if f"{name}[{blocks[0].labels[0]}]" in free else f"{name}_at_means"
             labels = [label for block in blocks for label in block.labels]
-            values.update({f"{name}[{label}]": v for label, v in zip(labels, flat, strict=True)})
-    draws = {name: np.array(value)[None, None] for name, value in values.items()}
-    if all(block.name in draws for block in parameters.blocks):
-        np.testing.assert_array_equal(theta_draws(draws, parameters)[0, 0], theta)
+            values.update({f"{known}[{label}]": v for label, v in zip(labels, flat, strict=True)})
+    point_of = {rv: pt.as_tensor(values[rv.name]) for rv in pm_model.free_RVs if rv.name in values}
+    names = list(dict.fromkeys(block.name for block in parameters.blocks))
+    shown = graph_replace([pm_model[name] for name in names], point_of, strict=False)
+    evaluated = [value.eval(mode=python_mode()) for value in shown]
+    draws = {name: value[None, None] for name, value in zip(names, evaluated, strict=True)}
+    np.testing.assert_allclose(theta_draws(draws, parameters)[0, 0], natural, rtol=1e-9)
     point = {}
     for rv in pm_model.free_RVs:
         if rv.name not in values:
@@ -210,7 +267,8 @@ def pymc_point(pm_model, theta, parameters):
 
 def log_prior_as_pymc_has_it(theta, parameters, priors):
     """Like `log_prior`, with PyMC's density of the Cholesky factor in place of the matrix's."""
-    total = log_prior(theta, parameters, priors)
+    theta = about(theta, parameters, priors)
+    total = log_prior_of(theta, parameters, priors)
     for block in parameters.blocks:
         if block.kind == "corr":
             matrix = correlation(theta[block.start : block.stop], block.size)
@@ -241,7 +299,7 @@ def test_pymc_model_is_that_of_dense_algebra(name, priors):
             theta, equations.parameters, design, table.beta_mean, table.beta_precision
         )
         expected += log_prior_as_pymc_has_it(theta, equations.parameters, table)
-        point = pymc_point(pm_model, theta, equations.parameters)
+        point = pymc_point(pm_model, theta, equations.parameters, table)
         differences.append(float(logp(point)) - expected)
     np.testing.assert_allclose(differences, differences[0], atol=1e-7)
 
@@ -256,7 +314,8 @@ def test_pymc_model_has_the_names_that_summaries_show():
     assert list(one.coords["Subject_effect"]) == ["Intercept", "Days"]
     assert one.named_vars_to_dims["sd_Subject"] == ("Subject_effect",)
     assert {"sd_Subject", "corr_Subject", "sigma", "Reaction"} <= set(one.named_vars)
-    assert {"sd_Subject[Intercept]", "sd_Subject[Days]", "sd_Subject"} <= set(two.named_vars)
+    names = {"sd_Subject_at_means[Intercept]", "sd_Subject_at_means[Days]", "sd_Subject"}
+    assert names <= set(two.named_vars)
 
 
 def test_pymc_gradient_in_the_numba_backend():
@@ -310,7 +369,7 @@ def test_full_model_integrated_over_beta_and_u_is_the_collapsed_one(name, weight
     differences = []
     for seed in range(2):
         theta = random_theta(equations.parameters, design, seed)
-        point = pymc_point(pm_model, theta, equations.parameters)
+        point = pymc_point(pm_model, theta, equations.parameters, table)
 
         def at(w, point=point):
             parts = np.split(w, np.cumsum(sizes)[:-1])

@@ -1,12 +1,17 @@
 """The result interface: both kinds of fit alike, and each against dense algebra."""
 
+import time
+from types import SimpleNamespace
+
+import dense
 import fits_cache
 import numpy as np
 import pandas as pd
 import pytest
 from fits_cache import MODELS
+from scipy.linalg import block_diag
 
-import bayeslmm.errors as errors
+from bayeslmm import errors, likelihood, nuts, posterior_fit
 
 COLUMNS = ["estimate", "std_error", "lower", "upper"]
 
@@ -23,51 +28,14 @@ class Dense:
     def __init__(self, design):
         self.X, self.y = design.X, design.y - (0 if design.offset is None else design.offset)
         self.weights = np.ones(len(self.y)) if design.weights is None else design.weights
-        blocks = [np.empty((len(self.y), 0))]
-        for factor in design.factors:
-            Z = np.zeros((len(self.y), len(factor.levels), len(factor.effects)))
-            Z[np.arange(len(self.y)), factor.codes] = factor.Z
-            blocks.append(Z.reshape(len(self.y), -1))
-        self.Z = np.hstack(blocks)
-        self.sizes = [block.shape[1] for block in blocks[1:]]
+        self.Z = np.hstack(
+            [np.empty((len(self.y), 0)), *(dense.full_Z(factor) for factor in design.factors)]
+        )
 
     def G(self, fit):
         """Covariance matrix of all of u."""
         factors = fit.model.design.factors
-        blocks = [np.kron(np.eye(len(f.levels)), fit.G(f.name)) for f in factors]
-        out = np.zeros((sum(self.sizes), sum(self.sizes)))
-        at = 0
-        for block in blocks:
-            out[at : at + len(block), at : at + len(block)] = block
-            at += len(block)
-        return out
-
-    def loglik(self, parameters, factors, theta, method):
-        """Restricted or full log-likelihood at theta, beta at its maximum."""
-        V = np.diag(theta[-1] ** 2 / self.weights)
-        at = 0
-        for factor, size in zip(factors, self.sizes, strict=True):
-            G = np.zeros((len(factor.effects), len(factor.effects)))
-            for i, bar in enumerate(factor.bars):
-                block = parameters.find(factor.name, i, "sd")
-                sd = np.broadcast_to(theta[block.start : block.stop], bar.stop - bar.start)
-                C = np.eye(len(sd))
-                block = parameters.find(factor.name, i, "corr")
-                if block:
-                    C[np.tril_indices(len(sd), -1)] = theta[block.start : block.stop]
-                    C = C + C.T - np.eye(len(sd))
-                G[bar.start : bar.stop, bar.start : bar.stop] = np.outer(sd, sd) * C
-            Z = self.Z[:, at : at + size]
-            V = V + Z @ np.kron(np.eye(len(factor.levels)), G) @ Z.T
-            at += size
-        inverse = np.linalg.inv(V)
-        information = self.X.T @ inverse @ self.X
-        r = self.y - self.X @ np.linalg.solve(information, self.X.T @ inverse @ self.y)
-        free = len(self.y) - (self.X.shape[1] if method == "reml" else 0)
-        twice = free * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + r @ inverse @ r
-        if method == "reml":
-            twice += np.linalg.slogdet(information)[1]
-        return -twice / 2
+        return block_diag(*(np.kron(np.eye(len(f.levels)), fit.G(f.name)) for f in factors))
 
     def solve(self, fit):
         """GLS estimate, BLUP, and the covariance matrix of their errors, from V."""
@@ -155,8 +123,8 @@ def test_summary_statistics(name):
 @some_models
 def test_likelihood_estimates_are_those_of_dense_algebra(name):
     fit = fits_cache.likelihood(name)
-    dense = Dense(fit.model.design)
-    beta, u, errors, conditional = dense.solve(fit)
+    full = Dense(fit.model.design)
+    beta, u, errors, conditional = full.solve(fit)
     p = len(beta)
     np.testing.assert_allclose(fit.beta, beta, rtol=1e-8)
     np.testing.assert_allclose(fit.fixef()["std_error"], np.sqrt(np.diag(errors)[:p]), rtol=1e-8)
@@ -164,14 +132,14 @@ def test_likelihood_estimates_are_those_of_dense_algebra(name):
     np.testing.assert_allclose(ranef["estimate"], u, atol=1e-8 * np.abs(u).max())
     np.testing.assert_allclose(ranef["std_error"], np.sqrt(np.diag(conditional)), rtol=1e-6)
 
-    W = np.hstack([dense.X, dense.Z])
+    W = np.hstack([full.X, full.Z])
     offset = 0 if fit.model.design.offset is None else fit.model.design.offset
     table = fit.predict(interval="mean")
     variance = np.einsum("ij,jk,ik->i", W, errors, W)
     np.testing.assert_allclose(table["estimate"], W @ np.r_[beta, u] + offset, rtol=1e-10)
     np.testing.assert_allclose(table["std_error"], np.sqrt(variance), rtol=1e-7)
     new = fit.predict(interval="new", level=0.9)
-    sd = np.sqrt(variance + fit.sigma**2 / dense.weights)
+    sd = np.sqrt(variance + fit.sigma**2 / full.weights)
     np.testing.assert_allclose(new["std_error"], sd, rtol=1e-8)
     np.testing.assert_allclose(new["upper"] - new["estimate"], 1.6448536269514722 * sd, rtol=1e-8)
 
@@ -179,22 +147,22 @@ def test_likelihood_estimates_are_those_of_dense_algebra(name):
 @some_models
 def test_posterior_estimates_are_those_of_the_draws(name):
     fit = fits_cache.posterior(name)
-    dense = Dense(fit.model.design)
+    full = Dense(fit.model.design)
     draws = fit.draws.theta.shape[0] * fit.draws.theta.shape[1]
     w = np.hstack([fit.draws.beta.reshape(draws, -1), fit.draws.u.reshape(draws, -1)])
     offset = 0 if fit.model.design.offset is None else fit.model.design.offset
-    eta = w @ np.hstack([dense.X, dense.Z]).T + offset
+    eta = w @ np.hstack([full.X, full.Z]).T + offset
     table = fit.predict(interval="mean", level=0.8)
     expected = [eta.mean(0), eta.std(0, ddof=1), *np.quantile(eta, [0.1, 0.9], axis=0)]
     np.testing.assert_allclose(table.to_numpy().T, expected, rtol=1e-8)
     np.testing.assert_allclose(fit.fitted(), eta.mean(0), rtol=1e-8)
-    u = w[:, dense.X.shape[1] :]
+    u = w[:, full.X.shape[1] :]
     np.testing.assert_allclose(fit.ranef()["estimate"], u.mean(0), atol=1e-10 * np.abs(u).max())
     np.testing.assert_allclose(fit.ranef()["std_error"], u.std(0, ddof=1), rtol=1e-8)
 
     new = fit.predict(interval="new")
     sigma2 = np.mean(fit.draws.theta[..., -1] ** 2)
-    sd = np.sqrt(eta.var(0, ddof=1) + sigma2 / dense.weights)
+    sd = np.sqrt(eta.var(0, ddof=1) + sigma2 / full.weights)
     np.testing.assert_allclose(new["std_error"], sd, rtol=1e-8)
     np.testing.assert_allclose(new["upper"] - new["lower"], 2 * 1.96 * sd, rtol=0.2)
 
@@ -204,15 +172,15 @@ def test_posterior_estimates_are_those_of_the_draws(name):
 def test_covariance_matrices(name, kind):
     fit = kind(name)
     design = fit.model.design
-    dense = Dense(design)
+    full = Dense(design)
     sigma2 = fit.sigma**2 if fit.method != "nuts" else np.mean(fit.draws.theta[..., -1] ** 2)
-    V = dense.Z @ dense.G(fit) @ dense.Z.T + np.diag(sigma2 / dense.weights)
+    V = full.Z @ full.G(fit) @ full.Z.T + np.diag(sigma2 / full.weights)
     factor = design.factors[-1]
     level = factor.levels[1]
     rows = np.flatnonzero(factor.codes == 1)
     np.testing.assert_allclose(fit.V(level, factor.name), V[np.ix_(rows, rows)], rtol=1e-10)
     R = fit.R(level, factor.name)
-    np.testing.assert_allclose(R, np.diag(sigma2 / dense.weights[rows]), rtol=1e-10)
+    np.testing.assert_allclose(R, np.diag(sigma2 / full.weights[rows]), rtol=1e-10)
     pd.testing.assert_index_equal(R.index, design.index[rows])
     assert list(fit.G(factor.name).columns) == list(factor.effects)
 
@@ -271,7 +239,7 @@ def test_predictions_of_new_levels(kind):
     np.testing.assert_allclose(added.iloc[1:], between, rtol=1e-8)
     assert added.iloc[0] == pytest.approx(0, abs=1e-8)
     residual = both["std_error"] ** 2 - sample["std_error"] ** 2
-    np.testing.assert_allclose(residual, fit._moments[1], rtol=1e-8)
+    np.testing.assert_allclose(residual, fit.residual_variance, rtol=1e-8)
     pd.testing.assert_frame_equal(both, fit.predict(new, new_levels="sample", interval="new"))
 
 
@@ -336,10 +304,10 @@ def test_rows_with_missing_values_are_left_out_of_fitted_values():
 @pytest.mark.parametrize("name", ["slopes", "crossed", "weights", "offset"])
 def test_simulated_responses_have_the_moments_of_the_model(name):
     fit = fits_cache.likelihood(name)
-    dense = Dense(fit.model.design)
+    full = Dense(fit.model.design)
     y = fit.simulate(4000, random_seed=5)
-    assert y.shape == (4000, len(dense.y))
-    V = dense.Z @ dense.G(fit) @ dense.Z.T + np.diag(fit.sigma**2 / dense.weights)
+    assert y.shape == (4000, len(full.y))
+    V = full.Z @ full.G(fit) @ full.Z.T + np.diag(fit.sigma**2 / full.weights)
     mean = fit.predict(groups="none")["estimate"].to_numpy()
     sd = np.sqrt(np.diag(V))
     assert np.abs((y.mean() - mean) / sd).max() < 5 / np.sqrt(4000)
@@ -353,7 +321,7 @@ def test_simulations_from_a_posterior_are_at_different_draws():
     spread = fit.predict(groups="none", interval="mean")["std_error"]
     Z = fit.model.design.factors[0].Z
     between = np.einsum("ij,jk,ik->i", Z, fit.G().to_numpy(), Z)
-    expected = np.sqrt(spread**2 + between + fit._moments[1])
+    expected = np.sqrt(spread**2 + between + fit.residual_variance)
     np.testing.assert_allclose(y.std(), expected, rtol=0.25)
 
 
@@ -361,14 +329,13 @@ def test_simulations_from_a_posterior_are_at_different_draws():
 @pytest.mark.parametrize("name", ["slopes", "weights", "nested", "factor ||"])
 def test_standard_errors_of_theta_come_from_the_curvature(name, method):
     fit = fits_cache.likelihood(name, method)
-    dense = Dense(fit.model.design)
     corr = np.array(fit.model.parameters.kinds) == "corr"
     theta = fit.theta.to_numpy()
     centre = np.where(corr, np.arctanh(np.where(corr, theta, 0)), np.log(np.where(corr, 1, theta)))
 
     def loglik(working):
         here = np.where(corr, np.tanh(working), np.exp(np.where(corr, 0, working)))
-        return dense.loglik(fit.model.parameters, fit.model.design.factors, here, method)
+        return dense.profiled(here, fit.model.parameters, fit.model.design)[method]
 
     assert loglik(centre) == pytest.approx(fit.loglik, rel=1e-9)
     steps = 2e-3 * np.eye(len(theta))
@@ -529,7 +496,8 @@ def test_fits_do_not_change(kind):
 
 BAD = {
     "level of an interval": (lambda fit: fit.summary(level=95), "between 0 and 1, got 95"),
-    "group": (lambda fit: fit.ranef("sbject"), "unknown group 'sbject'; valid: 'Subject'"),
+    "group": (lambda fit: fit.ranef("sbject"), "unknown grouping factor 'sbject'; valid: 'Subj"),
+    "group of G": (lambda fit: fit.G("sbject"), "unknown grouping factor 'sbject'; valid: 'Subj"),
     "interval": (lambda fit: fit.predict(interval="prediction"), "unknown interval"),
     "kind of residuals": (lambda fit: fit.residuals("raw"), "unknown kind of residuals 'raw'"),
     "level": (lambda fit: fit.V("999"), "unknown level '999'"),
@@ -539,7 +507,29 @@ BAD = {
         lambda fit: fit.predict(fits_cache.data("slopes"), new_levels="ignore"),
         "unknown new_levels 'ignore'; valid: 'error', 'zero', 'sample'",
     ),
+    "new_levels without data": (
+        lambda fit: fit.predict(new_levels="ignore"),
+        "unknown new_levels 'ignore'",
+    ),
+    "new_levels that no row can have": (
+        lambda fit: fit.predict(new_levels="zero"),
+        "`new_levels` is for new `data`",
+    ),
+    "weights without new observations": (
+        lambda fit: fit.predict(fits_cache.data("slopes"), interval="mean", weights="w"),
+        "`weights` are for the residual variance of new observations",
+    ),
+    "level without an interval": (
+        lambda fit: fit.predict(level=0.9),
+        "`level` is the probability of an interval, and none is asked for",
+    ),
     "n": (lambda fit: fit.simulate(0), "a whole number of 1 or more, got 0"),
+    "seed": (lambda fit: fit.simulate(random_seed=-1), "`random_seed` should be a whole number"),
+}
+BAD_TYPES = {
+    "level": lambda fit: fit.summary(level="0.9"),
+    "n": lambda fit: fit.simulate("3"),
+    "random_seed": lambda fit: fit.simulate(random_seed="x"),
 }
 
 
@@ -549,6 +539,54 @@ def test_bad_arguments(case, kind):
     call, message = BAD[case]
     with pytest.raises(errors.ArgumentError, match=message):
         call(kind("slopes"))
+
+
+@both_kinds
+@pytest.mark.parametrize("argument", BAD_TYPES)
+def test_arguments_of_other_types(argument, kind):
+    with pytest.raises(errors.ArgumentTypeError, match=f"`{argument}` should be"):
+        BAD_TYPES[argument](kind("slopes"))
+
+
+@both_kinds
+def test_levels_of_intervals_can_be_numbers_of_numpy(kind):
+    fit = kind("slopes")
+    pd.testing.assert_frame_equal(fit.fixef(np.float32(0.75)), fit.fixef(0.75))
+
+
+@both_kinds
+def test_what_a_fit_shows_can_be_changed_without_changing_the_fit(kind):
+    fit = kind("slopes")
+    before = fit.sigma, fit.beta.copy(), fit.theta.copy(), fit.u["Subject"].copy(), fit.G().copy()
+    theta, beta, u, G = fit.theta, fit.beta, fit.u["Subject"], fit.G()
+    theta["sigma"] = beta["Days"] = u.loc["308", "Days"] = G.loc["Days", "Days"] = 1.0
+    assert fit.sigma == before[0]
+    pd.testing.assert_series_equal(fit.beta, before[1])
+    pd.testing.assert_series_equal(fit.theta, before[2])
+    pd.testing.assert_frame_equal(fit.u["Subject"], before[3])
+    pd.testing.assert_frame_equal(fit.G(), before[4])
+
+
+@both_kinds
+def test_models_without_groups_say_so(kind):
+    with pytest.raises(errors.ArgumentError, match="has no grouping factors; add a term such as"):
+        kind("no random effects").G()
+
+
+def test_seconds_of_sampling_include_the_search_for_its_start(monkeypatch):
+    model, skipped = fits_cache.model("intercepts"), 0.0
+
+    def slow(*arguments):
+        nonlocal skipped
+        skipped += 3600.0
+        return optimise(*arguments)
+
+    optimise = likelihood.optimise
+    monkeypatch.setattr(likelihood, "optimise", slow)
+    clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + skipped)
+    monkeypatch.setattr(posterior_fit, "time", clock)
+    settings = nuts.Settings(draws=4, tune=4, chains=1, seed=1, progress=False)
+    assert posterior_fit.sample(model, settings, "nutpie", True).seconds > 3600
 
 
 @both_kinds

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from dense import marginal_covariance
+from dense import profiled
 from scipy.optimize import minimize
 
 from bayeslmm.design import compile_design
@@ -22,19 +22,7 @@ def fit(formula, data, method="reml"):
 
 def dense_criterion(theta, equations, design, method):
     """-2 log-likelihood by dense algebra."""
-    V = marginal_covariance(theta, equations.parameters, design)
-    sign, logdet = np.linalg.slogdet(V)
-    if sign <= 0:
-        return np.inf
-    X, n, p = design.X, *design.X.shape
-    solved = np.linalg.solve(V, np.column_stack([X, design.y]))
-    information = X.T @ solved[:, :-1]
-    beta = np.linalg.solve(information, X.T @ solved[:, -1])
-    residual = design.y - X @ beta
-    value = logdet + residual @ np.linalg.solve(V, residual) + n * np.log(2 * np.pi)
-    if method == "reml":
-        value += np.linalg.slogdet(information)[1] - p * np.log(2 * np.pi)
-    return value
+    return -2 * profiled(theta, equations.parameters, design)[method]
 
 
 @cache

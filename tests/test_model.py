@@ -1,9 +1,11 @@
 """`Model`: what it holds, what it refuses, refits, and what it does not import."""
 
 import json
+import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import fits_cache
 import numpy as np
@@ -70,6 +72,19 @@ def test_a_model_keeps_its_data_when_the_frame_changes(sleep):
     np.testing.assert_array_equal(model.design.y, before["Reaction"])
 
 
+def test_what_a_model_holds_cannot_be_changed_through_what_it_shows(sleep):
+    model = bl.Model("Reaction ~ Days + (1 | Subject)", sleep, weights=np.ones(len(sleep)))
+    before = model.data.copy()
+    shown = model.data
+    shown.loc[0, "Days"] = 99
+    shown["Reaction"] = 99
+    pd.testing.assert_frame_equal(model.data, before)
+    [factor] = model.design.factors
+    for array in (model.weights, model.design.X, model.design.y, factor.codes):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
 def test_a_model_keeps_its_data_when_arrays_change():
     data = {"y": np.arange(8.0) ** 2, "x": np.arange(8.0), "w": np.ones(8)}
     model = bl.Model("y ~ x", data, weights=data["w"])
@@ -120,7 +135,18 @@ def test_misspelt_methods(method):
         fits_cache.model("slopes").fit(method)
 
 
+NOT_TRUTH_VALUES = [{"collapse": "no"}, {"collapse": 0}, {"progress": 1}]
+
+
+@pytest.mark.parametrize("options", NOT_TRUTH_VALUES, ids=repr)
+def test_what_only_counts_as_true_or_false_is_refused(options):
+    with pytest.raises(bl.ArgumentTypeError, match="should be True or False, got"):
+        fits_cache.model("slopes").fit("nuts", **options)
+
+
 OPTIONS = [
+    ("nuts", {"sampler": ""}, "unknown sampler ''; valid: 'nutpie', 'pymc'"),
+    ("ml", {"sampler": ""}, "ML draws no samples and has no use for sampler"),
     ("reml", {"random_seed": 1}, "REML draws no samples and has no use for random_seed"),
     (
         "ml",
@@ -211,6 +237,31 @@ def test_too_few_draws_are_said_at_once():
     assert "sigma" in frame["where"].str.cat()
 
 
+DIVERGED = [
+    (0.7, "one", r"Raise target_accept, which was 0\.7; or give the parameter named a more inform"),
+    (0.98, "one", "^Give the parameter named a more informative prior, or simplify the model"),
+    (0.98, "all", "^Give standard deviations and correlations a more informative prior, or simpl"),
+]
+
+
+@pytest.mark.parametrize(("target", "which", "remedy"), DIVERGED)
+def test_what_to_do_about_divergences(target, which, remedy):
+    fit = fits_cache.posterior("slopes")
+    draws = fit.draws
+    diverging = np.ones(draws.theta.shape[:2], dtype=bool)
+    where = ""
+    if which == "one":
+        sd = draws.theta[..., 1]
+        diverging = sd == sd.min()
+        where = "mostly at extreme values of sd_Subject[Days]"
+    settings = replace(draws.settings, target_accept=target)
+    changed = replace(draws, settings=settings, stats=draws.stats | {"diverging": diverging})
+    found = replace(fit, draws=changed).diagnose().findings[0]
+    assert "diverged" in found.what
+    assert found.where == where
+    assert re.search(remedy, found.remedy)
+
+
 def test_a_response_without_noise_is_said_at_once():
     g = np.arange(40) % 5
     x = np.arange(40.0)
@@ -250,8 +301,9 @@ def test_the_textbook_model_has_the_same_posterior():
 def test_pymc_models():
     model = fits_cache.model("slopes")
     assert model.pymc is model.pymc
-    names = {"sd_Subject", "sigma", "cholesky_Subject"}
+    names = {"sd_Subject_at_means", "sigma", "cholesky_Subject"}
     assert names == {variable.name for variable in model.pymc.free_RVs}
+    assert {"sd_Subject", "corr_Subject"} <= set(model.pymc.named_vars)
     assert "u_Subject" in model.full_pymc().named_vars
 
 

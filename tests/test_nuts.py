@@ -14,7 +14,7 @@ from bayeslmm import nuts
 from bayeslmm.density import Density
 from bayeslmm.design import compile_design
 from bayeslmm.equations import Equations
-from bayeslmm.errors import ArgumentError, InterruptedWarning
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, InterruptedWarning
 from bayeslmm.mode import standardise
 from bayeslmm.nuts import Settings
 from bayeslmm.prior_table import resolve
@@ -67,7 +67,8 @@ def test_positions_do_not_depend_on_where_a_covariate_has_its_zero():
         V = marginal_covariance(theta, equations.parameters, design)
         found.append(V)
         assert np.any(density.coordinates.bars)
-        assert np.all(np.eye(2).ravel() == Density.of(equations, flat).coordinates.T)
+        plain = Density.of(equations, flat).coordinates
+        np.testing.assert_array_equal(plain.basis(plain.bars[0]), np.eye(2))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
 
 
@@ -226,20 +227,27 @@ def test_chains_of_unequal_length(lengths, kept):
 
 
 INVALID = [
-    ({"draws": 0}, "`draws` should be a whole number of 1 or more, got 0"),
-    ({"tune": 2.5}, "`tune` should be"),
-    ({"chains": True}, "`chains` should be"),
-    ({"cores": -1}, "`cores` should be"),
-    ({"seed": -1}, "the seed should be"),
-    ({"seed": "1"}, "the seed should be"),
-    ({"target_accept": 1.0}, "`target_accept` should be between 0 and 1"),
+    ({"draws": 0}, ArgumentError, "`draws` should be a whole number of 1 or more, got 0"),
+    ({"tune": 2.5}, ArgumentError, "`tune` should be"),
+    ({"chains": True}, ArgumentTypeError, "`chains` should be"),
+    ({"cores": -1}, ArgumentError, "`cores` should be"),
+    ({"seed": -1}, ArgumentError, "`random_seed` should be"),
+    ({"seed": "1"}, ArgumentTypeError, "`random_seed` should be"),
+    ({"target_accept": 1.0}, ArgumentError, "`target_accept` should be between 0 and 1"),
+    ({"target_accept": "0.8"}, ArgumentTypeError, "`target_accept` should be between 0 and 1"),
+    ({"progress": "yes"}, ArgumentTypeError, "`progress` should be True or False"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), INVALID)
-def test_settings_are_checked(arguments, message):
-    with pytest.raises(ArgumentError, match=message):
+@pytest.mark.parametrize(("arguments", "error", "message"), INVALID)
+def test_settings_are_checked(arguments, error, message):
+    with pytest.raises(error, match=message):
         Settings(**arguments)
+
+
+def test_numbers_of_numpy_are_numbers():
+    given = Settings(draws=np.int32(5), seed=np.uint8(1), target_accept=np.float32(0.5))
+    assert given == Settings(draws=5, seed=1, target_accept=0.5)
 
 
 def test_without_a_seed_two_runs_differ():

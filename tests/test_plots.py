@@ -298,17 +298,32 @@ def test_too_many_draws_to_see_are_cut_and_said():
 REFUSED = [
     ("sleepstudy", "forest", {}, "a fit by REML is a point estimate and has no draws"),
     ("sleepstudy", "trace", {}, "a fit by REML is a point estimate and has no draws"),
-    ("sleepstudy", "trellis", {"group": "subject"}, "unknown group 'subject'; valid: 'Subject'"),
+    (
+        "sleepstudy",
+        "trellis",
+        {"group": "subject"},
+        "unknown grouping factor 'subject'; valid: 'S",
+    ),
     ("sleepstudy", "trellis", {"x": "Day"}, "unknown column for x 'Day'; valid: 'Days'"),
     ("sleepstudy", "trellis", {"levels": [1]}, "unknown level of Subject '1'; valid: '308'"),
     ("sleepstudy", "trellis", {"levels": 0}, "`levels` is how many levels to show, 1 or more"),
     ("sleepstudy", "trellis", {"levels": []}, "`levels` is empty; name at least one level"),
     ("sleepstudy", "trellis", {"levels": "308"}, "`levels` is a number of levels to show, or a"),
     ("sleepstudy", "trellis", {"lines": ["pooling"]}, "unknown line 'pooling'; valid: 'no pool"),
-    ("sleepstudy", "caterpillar", {"level": 95}, "`level` is the probability of the intervals"),
+    (
+        "sleepstudy",
+        "caterpillar",
+        {"level": 95},
+        "`level` should be the probability of the inter",
+    ),
     ("Penicillin", "trellis", {}, "`group` is needed where there are several: one of"),
     ("Penicillin", "shrinkage", {}, "`group` is needed where there are several: one of"),
-    ("Penicillin", "caterpillar", {"group": "plates"}, "unknown group 'plates'; valid: 'plate'"),
+    (
+        "Penicillin",
+        "caterpillar",
+        {"group": "plates"},
+        "unknown grouping factor 'plates'; valid: 'p",
+    ),
 ]
 
 
@@ -326,7 +341,7 @@ def test_unknown_variable():
 @pytest.mark.parametrize("plot", ["trellis", "caterpillar", "shrinkage"])
 def test_no_groups(plot):
     plain = bl.Model("Reaction ~ Days", bl.load_dataset("sleepstudy")).fit("reml")
-    with pytest.raises(bl.ArgumentError, match="has no groups to draw; add a term such as"):
+    with pytest.raises(bl.ArgumentError, match="has no grouping factors; add a term such as"):
         getattr(plain.plot, plot)()
 
 

@@ -16,9 +16,9 @@ from bayeslmm.priors import LKJ, NormalAtMeans
 # prior, the same in SciPy, points inside the support
 SCALAR = [
     (bl.Normal(1.5, 2), stats.norm(1.5, 2), (-3.0, 0.0, 4.0)),
-    (bl.StudentT(4, 1, 2), stats.t(4, 1, 2), (-3.0, 0.0, 40.0)),
-    (bl.Cauchy(-1, 0.5), stats.cauchy(-1, 0.5), (-3.0, 0.0, 40.0)),
-    (bl.Laplace(1, 3), stats.laplace(1, 3), (-3.0, 0.0, 4.0)),
+    (families.StudentT(4, 1, 2), stats.t(4, 1, 2), (-3.0, 0.0, 40.0)),
+    (families.Cauchy(-1, 0.5), stats.cauchy(-1, 0.5), (-3.0, 0.0, 40.0)),
+    (families.Laplace(1, 3), stats.laplace(1, 3), (-3.0, 0.0, 4.0)),
     (bl.HalfNormal(2), stats.halfnorm(0, 2), (0.01, 1.0, 6.0)),
     (bl.HalfStudentT(3, 20), stats.foldnorm(0), (0.01, 1.0, 600.0)),
     (bl.HalfCauchy(5), stats.halfcauchy(0, 5), (0.01, 1.0, 600.0)),
@@ -85,7 +85,7 @@ INVALID = [
     (lambda: bl.HalfNormal(True), ArgumentTypeError, "`sigma` should be a number"),
     (lambda: bl.Uniform(2, 2), PriorError, "`lower` should be below `upper`"),
     (lambda: bl.LKJ(0), PriorError, "`eta` should be positive"),
-    (lambda: bl.StudentT(0, 0, 1), PriorError, "`nu` should be positive"),
+    (lambda: families.StudentT(0, 0, 1), PriorError, "`nu` should be positive"),
 ]
 
 
@@ -115,7 +115,7 @@ def test_defaults_are_scaled_to_the_data():
     expected = {
         "beta[Intercept]": NormalAtMeans(mean_y, 2.5 * sd_y),
         "beta[Days]": bl.Normal(0, 2.5 * sd_y / sd_x),
-        "sd_Subject[Intercept]": bl.HalfStudentT(3, sd_y),
+        "sd_Subject[Intercept]": bl.HalfStudentTAtMeans(3, sd_y),
         "sd_Subject[Days]": bl.HalfStudentT(3, sd_y / sd_x),
         "corr_Subject": LKJ(1),
         "sigma": bl.HalfStudentT(3, sd_y),
@@ -163,7 +163,7 @@ REFUSED = [
     ({"sigma": bl.Normal(0, 1)}, PriorError, "does not fit 'sigma': a standard deviation is"),
     ({"sigma": bl.Uniform(-1, 1)}, PriorError, "does not fit 'sigma'"),
     ({"beta[Days]": bl.HalfNormal(1)}, PriorError, "a coefficient can be any number"),
-    ({"beta[Days]": bl.StudentT(3, 0, 1)}, PriorError, "needs a Gaussian prior"),
+    ({"beta[Days]": families.StudentT(3, 0, 1)}, PriorError, "needs a Gaussian prior"),
     ({"beta[Days]": NormalAtMeans(0, 1)}, PriorError, "is for an intercept"),
     ({"corr_Subject": bl.Uniform(0, 1)}, PriorError, "it is a correlation matrix. Use LKJ"),
     ({"sd_Subject": bl.LKJ(1)}, PriorError, "does not fit"),
@@ -274,3 +274,45 @@ def test_html_is_escaped():
     design = compile_design("Reaction ~ `<b>` + (1 | Subject)", data)
     html = resolve(None, Parameters.of(design.factors), design)._repr_html_()
     assert "<b>" not in html
+
+
+@pytest.mark.parametrize(
+    ("priors", "at_means"),
+    [
+        ({}, True),
+        ({"sd_Subject[Days]": bl.HalfNormal(5)}, True),
+        ({"sd_Subject[Intercept]": bl.HalfNormal(5)}, False),
+        ({"sd_Subject": bl.HalfNormal(5)}, False),
+        ({"corr_Subject": bl.LKJ(2)}, False),
+        ({"corr": bl.LKJ(2), "sd_Subject[Intercept]": bl.HalfStudentTAtMeans(3, 9)}, True),
+    ],
+)
+def test_whether_priors_of_a_bar_are_about_the_intercept_at_the_means(priors, at_means):
+    found = table(priors)
+    mean = bl.load_dataset("sleepstudy").Days.mean()
+    expected = np.array([[1.0, -mean if at_means else 0.0], [0.0, 1.0]])
+    np.testing.assert_allclose(found.basis("Subject", 0, 2), expected)
+    again = table(found.frame())
+    assert [(row.parameter, row.prior) for row in again.rows] == [
+        (row.parameter, row.prior) for row in found.rows
+    ]
+
+
+def test_only_an_intercept_with_slopes_has_a_prior_at_the_means():
+    prior = bl.HalfStudentTAtMeans(3, 9)
+    with pytest.raises(PriorError, match="which 'sd_Subject\\[Days\\]' is not; use HalfStudentT"):
+        table({"sd_Subject[Days]": prior})
+    with pytest.raises(PriorError, match="use HalfStudentT"):
+        table({"sd_Subject": prior}, "Reaction ~ Days + (1 | Subject)")
+
+
+@pytest.mark.parametrize("shift", [0, 1000, 2006, 1e6])
+def test_cells_keep_their_default_wherever_a_covariate_has_its_zero(shift):
+    data = bl.load_dataset("sleepstudy")
+    data["f"] = np.random.default_rng(1).choice(list("abc"), len(data))
+    data["x"] = data.Days + shift
+    design = compile_design("Reaction ~ 0 + f + x + (1 | Subject)", data)
+    found = resolve(None, Parameters.of(design.factors), design)
+    kinds = {type(found[f"beta[f[{level}]]"]) for level in "abc"}
+    assert kinds == {NormalAtMeans}
+    np.testing.assert_allclose(found["beta[x]"].sigma, 2.5 * data.Reaction.std() / data.x.std())

@@ -14,17 +14,12 @@ _MODULE_OF = {
     "load": "storage",
     "load_dataset": "example_data",
     "datasets": "example_data",
-    "ID": "structures",
-    "Diag": "structures",
-    "UN": "structures",
     "Normal": "priors",
     "NormalAtMeans": "priors",
-    "StudentT": "priors",
-    "Cauchy": "priors",
-    "Laplace": "priors",
     "Flat": "priors",
     "HalfNormal": "priors",
     "HalfStudentT": "priors",
+    "HalfStudentTAtMeans": "priors",
     "HalfCauchy": "priors",
     "Exponential": "priors",
     "Gamma": "priors",
@@ -67,24 +62,19 @@ if TYPE_CHECKING:
     from bayeslmm.model import Model as Model
     from bayeslmm.posterior_fit import PosteriorFit as PosteriorFit
     from bayeslmm.priors import LKJ as LKJ
-    from bayeslmm.priors import Cauchy as Cauchy
     from bayeslmm.priors import Exponential as Exponential
     from bayeslmm.priors import Flat as Flat
     from bayeslmm.priors import Gamma as Gamma
     from bayeslmm.priors import HalfCauchy as HalfCauchy
     from bayeslmm.priors import HalfNormal as HalfNormal
     from bayeslmm.priors import HalfStudentT as HalfStudentT
+    from bayeslmm.priors import HalfStudentTAtMeans as HalfStudentTAtMeans
     from bayeslmm.priors import InverseGamma as InverseGamma
-    from bayeslmm.priors import Laplace as Laplace
     from bayeslmm.priors import LogNormal as LogNormal
     from bayeslmm.priors import Normal as Normal
     from bayeslmm.priors import NormalAtMeans as NormalAtMeans
-    from bayeslmm.priors import StudentT as StudentT
     from bayeslmm.priors import Uniform as Uniform
     from bayeslmm.storage import load as load
-    from bayeslmm.structures import ID as ID
-    from bayeslmm.structures import UN as UN
-    from bayeslmm.structures import Diag as Diag
 
 
 def __getattr__(name: str) -> object:

@@ -31,6 +31,7 @@ _FORMULA_HELP = (
     "the model, in lme4's language, in quotes: \"y ~ x + (x | g)\". It can call the library's "
     "transforms and NumPy's elementwise functions, nothing else"
 )
+_PICTURE = "bayeslmm-demo.png"
 _FAILED, _INTERRUPTED = 2, 130
 _BAR_WIDTH = 115
 """Columns that the sampler's table of chains needs; in a narrower terminal its lines break."""
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--out",
         metavar="PICTURE",
-        default="bayeslmm-demo.png",
+        default=_PICTURE,
         help="its file (%(default)s)",
     )
     demo.set_defaults(run=_demo)
@@ -111,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(given: argparse.Namespace) -> None:
     from bayeslmm.demo import run
 
-    run(str(_writable(given.out)))
+    run(str(_writable(given.out, _PICTURE)))
 
 
 def _fit(given: argparse.Namespace) -> None:
@@ -128,7 +129,7 @@ def _fit(given: argparse.Namespace) -> None:
             f"{flags} would do nothing with --method {given.method}, which draws no samples; leave "
             "that out, or use --method nuts."
         )
-    target = None if given.out is None else _writable(given.out)
+    target = None if given.out is None else _writable(given.out, "fit.nc")
 
     from bayeslmm.formula import parse
     from bayeslmm.tabular_file import read_file
@@ -167,15 +168,15 @@ def _fitted(model: Model, method: str, options: dict[str, Any]) -> Fit:
         return model.fit("nuts", **options, progress=False)
 
 
-def _writable(path: str) -> Path:
+def _writable(path: str, example: str) -> Path:
     """Refuse a place that cannot be written before minutes are spent on a fit."""
     from pathlib import Path
 
+    from bayeslmm.arguments import refuse_folder
     from bayeslmm.errors import FileError
 
     target = Path(path)
-    if target.is_dir():
-        raise FileError(f"{path!r} is a folder; name a file in it, such as 'fit.nc'.")
+    refuse_folder(target, example)
     if not os.access(target.parent, os.W_OK):
         there = "cannot be written to" if target.parent.is_dir() else "does not exist"
         raise FileError(f"the folder of {path!r} {there}; choose another place for --out.")

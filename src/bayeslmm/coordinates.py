@@ -19,6 +19,10 @@ Multivariate Analysis 100, 1989-2001), which gives the Jacobian of the correlati
 (sd, corr) in G is 2^q ∏ sd^q, and G is linear in G̃, so that
 |d(sd, corr)/d(s̃d, c̃orr)| = ∏ (s̃d/sd)^q. A negative w changes the signs of a row and a column of
 G̃, which leaves uniform correlations uniform.
+
+The prior of a bar may be about the standard deviations and correlations of its effects as they are
+reported, or of others, those with the intercept at the predictors' means (`PriorTable.basis`); the
+Jacobian is that of what it is about.
 """
 
 from __future__ import annotations
@@ -30,11 +34,12 @@ import numpy as np
 from numba import njit
 
 from bayeslmm.correlations import TOEP, coordinates_pullback, to_natural, to_unconstrained
-from bayeslmm.priors import Gamma, Prior, Uniform
+from bayeslmm.priors import Gamma, Uniform
 from bayeslmm.structures import UN, correlation_factor, factor
 
 if TYPE_CHECKING:
     from bayeslmm.equations import Equations
+    from bayeslmm.prior_table import PriorTable
 
 __all__ = ["Coordinates", "constrain", "pullback"]
 
@@ -46,7 +51,7 @@ _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _signed(kind: int, x: float, a: float, b: float) -> float:
     """A parameter, a standard deviation with the sign of its side."""
     if kind == _REAL:
@@ -56,7 +61,7 @@ def _signed(kind: int, x: float, a: float, b: float) -> float:
     return a * np.sinh(x) if a > 0.0 else np.exp(x)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, float]:
     """d w/dx, log |dw/dx| and its derivative."""
     if kind == _REAL:
@@ -71,7 +76,7 @@ def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, floa
     return np.exp(x), x, 1.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _partial_factor(x: Array, q: int, L: Array) -> None:
     """Cholesky factor of the correlation matrix whose partial correlations are tanh(x)."""
     L[:, :] = 0.0
@@ -86,7 +91,7 @@ def _partial_factor(x: Array, q: int, L: Array) -> None:
         L[i, i] = left
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _correlation_pullback(x: Array, q: int, L: Array, dL: Array, dx: Array) -> float:
     """Write into ``dx`` the adjoint of `_partial_factor`, and add the gradient of the Jacobian
     of the correlations, whose logarithm is returned.
@@ -109,63 +114,121 @@ def _correlation_pullback(x: Array, q: int, L: Array, dL: Array, dx: Array) -> f
     return log_jacobian
 
 
-@njit(nogil=True, cache=True)
-def _bar_factor(
-    x: Array, kinds: Array, ab: Array, bar: Array, T: Array, w: Array, L: Array
-) -> Array:
-    """A factor F of G = FF', for a `UN` bar: F = T diag(w) L."""
-    sds, corrs, q, t = bar
-    w[:] = 1.0
-    for i in range(q if sds >= 0 else 0):
-        w[i] = _signed(kinds[sds + i], x[sds + i], ab[sds + i, 0], ab[sds + i, 1])
+@njit(nogil=True, cache=True, error_model="numpy")
+def _bar_factor(x: Array, kinds: Array, ab: Array, bar: Array, w: Array, L: Array) -> Array:
+    """The factor K = diag(w) L of G̃ = KK', for a `UN` bar; of R's correlations with w = 1."""
+    sds, corrs, q = bar[0], bar[1], bar[2]
     _partial_factor(x[corrs:], q, L)
+    K = np.empty((q, q))
+    for i in range(q):
+        w[i] = 1.0
+        if sds >= 0:
+            w[i] = _signed(kinds[sds + i], x[sds + i], ab[sds + i, 0], ab[sds + i, 1])
+        for j in range(q):
+            K[i, j] = w[i] * L[i, j]
+    return K
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _transformed(T: Array, at: int, K: Array) -> Array:
+    """The product of the matrix at ``at`` of the flat T and the lower triangular K."""
+    q = len(K)
     F = np.zeros((q, q))
     for i in range(q):
         for h in range(q):
             for j in range(h + 1):
-                F[i, j] += T[t + i * q + h] * w[h] * L[h, j]
+                F[i, j] += T[at + i * q + h] * K[h, j]
     return F
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
+def _split(F: Array, sd: Array, corr: Array) -> None:
+    """Standard deviations and correlations of FF'; the rows of F are brought to unit length."""
+    q = len(F)
+    for i in range(q):
+        length = 0.0
+        for k in range(q):
+            length += F[i, k] * F[i, k]
+        sd[i] = np.sqrt(length)
+        for k in range(q):
+            F[i, k] /= sd[i]
+    at = 0
+    for i in range(q):
+        for j in range(i):
+            corr[at] = 0.0
+            for k in range(q):
+                corr[at] += F[i, k] * F[j, k]
+            at += 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _split_pullback(F: Array, sd: Array, dsd: Array, dcorr: Array) -> Array:
+    """The adjoint of `_split`, which has brought the rows of F to unit length."""
+    q = len(F)
+    dF = np.zeros((q, q))
+    at = 0
+    for i in range(q):
+        for j in range(i):
+            for k in range(q):
+                dF[i, k] += dcorr[at] * F[j, k]
+                dF[j, k] += dcorr[at] * F[i, k]
+            at += 1
+    for i in range(q):
+        along = 0.0
+        for k in range(q):
+            along += dF[i, k] * F[i, k]
+        for k in range(q):
+            dF[i, k] = (dF[i, k] - along * F[i, k]) / sd[i] + dsd[i] * F[i, k]
+    return dF
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def constrain(
-    x: Array, kinds: Array, ab: Array, bars: Array, T: Array, lags: Array, theta: Array
+    x: Array,
+    kinds: Array,
+    ab: Array,
+    bars: Array,
+    T: Array,
+    lags: Array,
+    theta: Array,
+    about: Array,
 ) -> None:
-    """Write theta at ``x`` into ``theta``.
+    """Write theta at ``x`` into ``theta``, and what its priors are about into ``about``.
 
     The arrays between them are those of `Coordinates`.
     """
     for i in range(len(x)):
-        if kinds[i] == _SINH:
-            theta[i] = abs(_signed(kinds[i], x[i], ab[i, 0], ab[i, 1]))
-        elif kinds[i] == _LOGIT or kinds[i] == _REAL:
+        if kinds[i] != _PARTIAL and kinds[i] != _LAGS:
             theta[i] = _signed(kinds[i], x[i], ab[i, 0], ab[i, 1])
+            if kinds[i] == _SINH:
+                theta[i] = abs(theta[i])
+            about[i] = theta[i]
     for b in range(len(lags)):
         first, last, points = lags[b]
         to_natural(_TOEP, False, points, x[first:last], theta[first:last])
+        about[first:last] = theta[first:last]
     for b in range(len(bars)):
-        sds, corrs, q, _ = bars[b]
-        lengths = np.empty(q)
-        F = _bar_factor(x, kinds, ab, bars[b], T, lengths, np.empty((q, q)))
-        at = corrs
-        for i in range(q):
-            length = 0.0
-            for k in range(q):
-                length += F[i, k] * F[i, k]
-            lengths[i] = np.sqrt(length)
-            if sds >= 0:
-                theta[sds + i] = lengths[i]
-            for j in range(i):
-                value = 0.0
-                for k in range(q):
-                    value += F[i, k] * F[j, k]
-                theta[at] = value / (lengths[i] * lengths[j])
-                at += 1
+        sds, corrs, q, natural, prior = bars[b]
+        K = _bar_factor(x, kinds, ab, bars[b], np.empty(q), np.empty((q, q)))
+        if sds < 0:
+            _split(K, np.empty(q), theta[corrs:])
+            about[corrs : corrs + q * (q - 1) // 2] = theta[corrs : corrs + q * (q - 1) // 2]
+            continue
+        _split(_transformed(T, natural, K), theta[sds:], theta[corrs:])
+        _split(_transformed(T, prior, K), about[sds:], about[corrs:])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def pullback(
-    x: Array, kinds: Array, ab: Array, bars: Array, T: Array, lags: Array, dtheta: Array, dx: Array
+    x: Array,
+    kinds: Array,
+    ab: Array,
+    bars: Array,
+    T: Array,
+    lags: Array,
+    dtheta: Array,
+    dabout: Array,
+    dx: Array,
 ) -> float:
     """Write the gradient in x of a log density into ``dx``, and return the log Jacobian.
 
@@ -174,63 +237,58 @@ def pullback(
     x : (k,) array
     kinds, ab, bars, T, lags : arrays of `Coordinates`
     dtheta : (k,) array
-        Its gradient in theta, without the Jacobian; overwritten.
+        The gradient of the log-likelihood in theta; overwritten.
+    dabout : (k,) array
+        The gradient of the log prior density in what it is about; overwritten.
     dx : (k,) array
-        On return, the gradient with the Jacobian.
+        On return, the gradient of both with the Jacobian of what the prior is about.
     """
     log_jacobian = 0.0
     for b in range(len(bars)):
-        sds, corrs, q, t = bars[b]
+        sds, corrs, q, natural, prior = bars[b]
         w, L = np.empty(q), np.empty((q, q))
-        F = _bar_factor(x, kinds, ab, bars[b], T, w, L)
-        dF = np.zeros((q, q))
-        sd = np.empty(q)
+        K = _bar_factor(x, kinds, ab, bars[b], w, L)
+        sd, corr = np.empty(q), np.empty(q * (q - 1) // 2)
+        if sds < 0:
+            _split(K, sd, corr)
+            for i in range(len(corr)):
+                dtheta[corrs + i] += dabout[corrs + i]
+            dL = _split_pullback(K, sd, np.zeros(q), dtheta[corrs:])
+            log_jacobian += _correlation_pullback(x[corrs:], q, L, dL, dx[corrs:])
+            continue
+        F = _transformed(T, natural, K)
+        _split(F, sd, corr)
+        dF = _split_pullback(F, sd, dtheta[sds:], dtheta[corrs:])
+        F = _transformed(T, prior, K)
+        _split(F, sd, corr)
         for i in range(q):
-            length = 0.0
-            for k in range(q):
-                length += F[i, k] * F[i, k]
-            sd[i] = np.sqrt(length)
-            for k in range(q):
-                F[i, k] /= sd[i]
-        at = corrs
-        for i in range(q):  # of the rows' directions
-            for j in range(i):
-                for k in range(q):
-                    dF[i, k] += dtheta[at] * F[j, k]
-                    dF[j, k] += dtheta[at] * F[i, k]
-                at += 1
-        for i in range(q):  # of the rows
-            along = 0.0
-            for k in range(q):
-                along += dF[i, k] * F[i, k]
-            dlength = 0.0  # R's correlations are as they are, of unit length
-            if sds >= 0:
-                dlength = dtheta[sds + i] - q / sd[i]
-                log_jacobian += q * (np.log(abs(w[i])) - np.log(sd[i]))
-            for k in range(q):
-                dF[i, k] = (dF[i, k] - along * F[i, k]) / sd[i] + dlength * F[i, k]
+            dabout[sds + i] -= q / sd[i]
+            log_jacobian += q * (np.log(abs(w[i])) - np.log(sd[i]))
+        dP = _split_pullback(F, sd, dabout[sds:], dabout[corrs:])
         dL = np.zeros((q, q))
         for h in range(q):
             dw = q / w[h]
             for j in range(h + 1):
                 value = 0.0
                 for i in range(q):
-                    value += T[t + i * q + h] * dF[i, j]
+                    value += T[natural + i * q + h] * dF[i, j] + T[prior + i * q + h] * dP[i, j]
                 dw += value * L[h, j]
                 dL[h, j] = value * w[h]
-            if sds >= 0:  # the sign goes in again below
-                dtheta[sds + h] = dw if w[h] >= 0.0 else -dw
+            # the sign goes in again below
+            dtheta[sds + h] = dw if w[h] >= 0.0 else -dw
+            dabout[sds + h] = 0.0
         log_jacobian += _correlation_pullback(x[corrs:], q, L, dL, dx[corrs:])
     for b in range(len(lags)):
         first, last, points = lags[b]
+        slopes = dtheta[first:last] + dabout[first:last]
         log_jacobian += coordinates_pullback(
-            _TOEP, False, points, x[first:last], dtheta[first:last], dx[first:last]
+            _TOEP, False, points, x[first:last], slopes, dx[first:last]
         )
     for i in range(len(x)):
         if kinds[i] != _PARTIAL and kinds[i] != _LAGS:
             slope, log_slope, change = _slopes(kinds[i], x[i], ab[i, 0], ab[i, 1])
             sign = -1.0 if kinds[i] == _SINH and ab[i, 0] > 0.0 and x[i] < 0.0 else 1.0
-            dx[i] = sign * slope * dtheta[i] + change
+            dx[i] = sign * slope * (dtheta[i] + dabout[i]) + change
             log_jacobian += log_slope
     return log_jacobian
 
@@ -245,13 +303,15 @@ class Coordinates:
         Of which kind each coordinate is.
     ab : (k, 2) array
         The scale s and nothing, or the bounds of an interval.
-    bars : (m, 4) int array
+    bars : (m, 5) int array
         For each `UN` bar, where its standard deviations and correlations stand in theta, its number
-        of effects, and where its T stands. Correlations of R have -1 for the first.
+        of effects, and where its two matrices stand. Correlations of R have -1 for the first.
     T : array
-        The matrices T, flat.
+        Matrices (q, q), flat: those that take effects of these coordinates to the effects of the
+        bar, and those that take them to the effects that the prior is about.
     lags : (m, 3) int array
-        For each set of correlations by lag, the first and the last, and the number of occasions.
+        For each set of R's correlations by lag, the first and the last in theta, and the number of
+        occasions.
     """
 
     kinds: Array
@@ -264,25 +324,29 @@ class Coordinates:
     def of(
         cls,
         equations: Equations,
-        priors: tuple[Prior, ...] | None = None,
+        priors: PriorTable | None = None,
         scales: Array | None = None,
+        *,
+        of_data: bool = True,
     ) -> Coordinates:
         """Coordinates that suit a model and the priors of theta.
 
         Parameters
         ----------
         equations : Equations
-        priors : tuple of Prior, optional
-            One for each element of theta.
+        priors : PriorTable, optional
         scales : (k,) array, optional
             The scales s; none unless given.
+        of_data : bool
+            Whether the effects of a `UN` bar are those of orthonormal columns; otherwise those that
+            the prior is about.
         """
         parameters = equations.parameters
         kinds = np.full(len(parameters), _SINH)
         ab = np.zeros((len(parameters), 2))
-        bars, T = [(0, 0, 0, 0)][:0], [np.empty(0)]
+        bars, T = [(0, 0, 0, 0, 0)][:0], [np.empty(0)]
         for i, (lower, upper) in enumerate(parameters.bounds):
-            prior = None if priors is None else priors[i]
+            prior = None if priors is None else priors.theta[i]
             if isinstance(prior, Uniform):
                 lower, upper = max(lower, prior.lower), min(upper, prior.upper)
             if np.isfinite(upper - lower):
@@ -299,11 +363,15 @@ class Coordinates:
                     continue
                 own = slice(bar.start, bar.stop)
                 kinds[corr.start : corr.stop], ab[corr.start : corr.stop] = _PARTIAL, 0.0
-                # the bounds of an interval are those of the effects as they are
-                as_it_is = np.any(kinds[sds.start : sds.stop] == _LOGIT)
-                basis = np.eye(corr.size) if as_it_is else UN.working_transform(cross[own, own])
-                bars.append((sds.start, corr.start, corr.size, sum(map(len, T))))
-                T.append(basis.ravel())
+                about = np.eye(corr.size)
+                if priors is not None:
+                    about = priors.basis(group.name, number, corr.size)
+                # the bounds of an interval are those of the effects that the prior is about
+                bounded = np.any(kinds[sds.start : sds.stop] == _LOGIT)
+                basis = UN.working_transform(cross[own, own]) if of_data and not bounded else about
+                at = sum(map(len, T))
+                bars.append((sds.start, corr.start, corr.size, at, at + corr.size**2))
+                T += [basis.ravel(), np.linalg.solve(about, basis).ravel()]
         lags = [(0, 0, 0)][:0]
         for block in parameters.blocks:
             if block.kind == "lag":
@@ -311,12 +379,11 @@ class Coordinates:
                 lags.append((block.start, block.stop, block.size))
             elif block.kind == "corr" and block.factor is None:
                 kinds[block.start : block.stop], ab[block.start : block.stop] = _PARTIAL, 0.0
-                bars.append((-1, block.start, block.size, sum(map(len, T))))
-                T.append(np.eye(block.size).ravel())
+                bars.append((-1, block.start, block.size, 0, 0))
         return cls(
             kinds,
             ab,
-            np.array(bars, dtype=np.int64).reshape(-1, 4),
+            np.array(bars, dtype=np.int64).reshape(-1, 5),
             np.concatenate(T),
             np.array(lags, dtype=np.int64).reshape(-1, 3),
         )
@@ -329,18 +396,20 @@ class Coordinates:
     def natural(self, x: Array) -> Array:
         """Theta at x."""
         theta = np.empty(len(x))
-        constrain(x, *self.arrays, theta)
+        constrain(x, *self.arrays, theta, np.empty(len(x)))
         return theta
 
     def gradient(self, x: Array, dtheta: Array) -> Array:
         """The gradient in x of a function that has the gradient ``dtheta`` in theta."""
         whole, jacobian = np.empty(len(x)), np.empty(len(x))
-        pullback(x, *self.arrays, dtheta.copy(), whole)
-        pullback(x, *self.arrays, np.zeros(len(x)), jacobian)
+        pullback(x, *self.arrays, dtheta.copy(), np.zeros(len(x)), whole)
+        pullback(x, *self.arrays, np.zeros(len(x)), np.zeros(len(x)), jacobian)
         return whole - jacobian
 
     def basis(self, bar: Array) -> Array:
-        """The matrix T (q, q) of a row of ``bars``."""
+        """The matrix (q, q) that takes effects of these coordinates to those of a row of
+        ``bars``.
+        """
         q = bar[2]
         return self.T[bar[3] : bar[3] + q * q].reshape(q, q)
 
@@ -356,12 +425,11 @@ class Coordinates:
         sd = np.maximum(theta, floor)
         x = np.empty(len(theta))
         for bar in self.bars:
-            sds, corrs, q, _ = bar
-            pairs = slice(corrs, corrs + q * (q - 1) // 2)
+            sds, corrs, q = bar[:3]
+            own, pairs = slice(sds, sds + q), slice(corrs, corrs + q * (q - 1) // 2)
             if sds < 0:
                 x[pairs] = _partial_z(theta[pairs], q)
                 continue
-            own = slice(sds, sds + q)
             inverse = np.linalg.inv(self.basis(bar))
             F = np.zeros((q, q))
             factor(UN.code, q, theta[own], theta[pairs], F)
@@ -370,7 +438,7 @@ class Coordinates:
             sd[own] = np.maximum(sd[own], lowest)
             x[pairs] = _partial_z(corr, q)
         for first, last, points in self.lags:
-            x[first:last] = to_unconstrained(TOEP.code, False, points, theta[first:last])
+            x[first:last] = to_unconstrained(_TOEP, False, points, theta[first:last])
         for i in np.flatnonzero((self.kinds != _PARTIAL) & (self.kinds != _LAGS)):
             a, b = self.ab[i]
             if self.kinds[i] == _REAL:

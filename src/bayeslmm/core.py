@@ -122,7 +122,7 @@ def compile_core() -> object:
         "bayeslmm: compiling the equations, once for all models on this machine; this takes about "
         "a minute."
     ):
-        compiled = cfunc(_SIGNATURE, cache=True)(_core)
+        compiled = cfunc(_SIGNATURE, cache=True, error_model="numpy")(_core)
     llvm.add_symbol(_SYMBOL, compiled.address)
     return compiled  # kept alive by the cache of this function
 
@@ -130,7 +130,7 @@ def compile_core() -> object:
 _external = types.ExternalFunction(_SYMBOL, _SIGNATURE)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def run(
     what,
     kind,

@@ -186,7 +186,7 @@ CORRELATIONS = {
 }
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def correlation(code: int, nugget: bool, params: Array, points: Array, D: Array, C: Array) -> bool:
     """Write the correlation matrix of q rows into ``C``, unless the parameters have none.
 
@@ -236,7 +236,7 @@ def correlation(code: int, nugget: bool, params: Array, points: Array, D: Array,
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def correlation_pullback(
     code: int, nugget: bool, params: Array, points: Array, D: Array, dC: Array, dparams: Array
 ) -> None:
@@ -277,7 +277,7 @@ def correlation_pullback(
         _antedependence_pullback(params, dK, dparams)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _interval_of(code: int, T: int) -> tuple[float, float]:
     """The bounds of each parameter but a nugget."""
     if code > _CAR1:
@@ -287,7 +287,7 @@ def _interval_of(code: int, T: int) -> tuple[float, float]:
     return -1.0 / max(T - 1, 1) if code == _CS else -1.0, 1.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _inside(code: int, nugget: bool, params: Array, q: int) -> bool:
     """Whether parameters are those of a correlation matrix."""
     n = len(params)
@@ -307,13 +307,13 @@ def _inside(code: int, nugget: bool, params: Array, q: int) -> bool:
     return inside
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _pair(i: int, j: int) -> int:
     """Where the correlation of two occasions stands in the strict lower triangle by rows."""
     return max(i, j) * (max(i, j) - 1) // 2 + min(i, j)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _arma_first(rho: float, ma: float) -> tuple[float, float, float]:
     """The correlation at lag 1 of an ARMA(1,1) process and its derivatives in rho and ma."""
     both, more = rho + ma, 1.0 + rho * ma
@@ -324,7 +324,7 @@ def _arma_first(rho: float, ma: float) -> tuple[float, float, float]:
     return first, drho, dma
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _at_lag(code: int, params: Array, lag: int) -> float:
     """The correlation at a lag of at least 1."""
     if code == _AR1:
@@ -334,7 +334,7 @@ def _at_lag(code: int, params: Array, lag: int) -> float:
     return params[lag - 1]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _add_lag_slopes(code: int, params: Array, lag: int, dvalue: float, dparams: Array) -> None:
     """Add to ``dparams`` the adjoint of `_at_lag`."""
     if code == _AR1:
@@ -351,7 +351,7 @@ def _add_lag_slopes(code: int, params: Array, lag: int, dvalue: float, dparams: 
         dparams[lag - 1] += dvalue
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _at_distance(code: int, param: float, d: float) -> tuple[float, float]:
     """The correlation at a distance, without a nugget, and its derivative in the parameter."""
     if d == 0.0:
@@ -376,7 +376,7 @@ def _at_distance(code: int, param: float, d: float) -> tuple[float, float]:
     return (1.0 + s + s * s / 3.0) * decay, s * s * (1.0 + s) / 3.0 * decay / param
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _antedependence(rho: Array) -> Array:
     """The correlation matrix of all occasions: products of the neighbours' correlations."""
     T = len(rho) + 1
@@ -387,7 +387,7 @@ def _antedependence(rho: Array) -> Array:
     return K
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _antedependence_pullback(rho: Array, dK: Array, drho: Array) -> None:
     """Add to ``drho`` the adjoint of `_antedependence`, given that of the lower triangle."""
     K = _antedependence(rho)
@@ -399,7 +399,7 @@ def _antedependence_pullback(rho: Array, dK: Array, drho: Array) -> None:
             dvalue *= rho[i - 1]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def markov_weights(code: int, params: Array, points: Array, a: Array, c: Array) -> bool:
     """Weights that whiten rows of a Markov structure: z_t = (y_t − a_t y_{t−1}) / c_t.
 
@@ -442,7 +442,7 @@ def markov_weights(code: int, params: Array, points: Array, a: Array, c: Array) 
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def markov_pullback(
     code: int,
     params: Array,
@@ -472,7 +472,7 @@ def markov_pullback(
                 dvalue *= params[first + k]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _partials(rho: Array, z: Array) -> bool:
     """Write the partial autocorrelations of ``rho`` into ``z``; False if there are none."""
     phi, turned = np.zeros(len(rho)), np.zeros(len(rho))
@@ -493,7 +493,7 @@ def _partials(rho: Array, z: Array) -> bool:
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _autocorrelations(x: Array, rho: Array, phi: Array, left: Array) -> None:
     """Write the autocorrelations whose partial autocorrelations are tanh(x) into ``rho``.
 
@@ -510,7 +510,7 @@ def _autocorrelations(x: Array, rho: Array, phi: Array, left: Array) -> None:
         phi[k, k] = z
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _autocorrelations_pullback(x: Array, drho: Array, dx: Array) -> float:
     """Write the adjoint of `_autocorrelations` and of its log Jacobian, which is returned."""
     m = len(x)
@@ -535,7 +535,7 @@ def _autocorrelations_pullback(x: Array, drho: Array, dx: Array) -> float:
     return log_jacobian
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _logistic(x: float, a: float, b: float) -> tuple[float, float, float, float]:
     """A value whose share of an interval has logit x, its derivative, the logarithm of that, and
     the derivative of the logarithm.
@@ -546,7 +546,7 @@ def _logistic(x: float, a: float, b: float) -> tuple[float, float, float, float]
     return a + (b - a) * share, (b - a) * e / (1.0 + e) ** 2, log_slope, 1.0 - 2.0 * share
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _parameter(code: int, T: int, x: float) -> tuple[float, float, float, float]:
     """A parameter that has a coordinate of its own, and its derivatives as in `_logistic`."""
     if code > _CAR1:
@@ -559,7 +559,7 @@ def _parameter(code: int, T: int, x: float) -> tuple[float, float, float, float]
     return value, 2.0 * slope, log_slope + np.log(2.0), 2.0 * change
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def to_natural(code: int, nugget: bool, T: int, x: Array, params: Array) -> None:
     """Write the parameters at unconstrained coordinates into ``params``.
 
@@ -584,7 +584,7 @@ def to_natural(code: int, nugget: bool, T: int, x: Array, params: Array) -> None
             params[i] = _parameter(code, T, x[i])[0]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def coordinates_pullback(
     code: int, nugget: bool, T: int, x: Array, dparams: Array, dx: Array
 ) -> float:

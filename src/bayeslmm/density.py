@@ -45,7 +45,7 @@ Array = np.ndarray
 _HALF_NORMAL, _HALF_T, _EXPONENTIAL, _GAMMA, _INVERSE_GAMMA, _LOG_NORMAL, _UNIFORM, _LKJ, _NORMAL = range(9)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _log_prior(code: int, value: float, a: float, b: float) -> tuple[float, float]:
     """Log density of a scalar prior without its constant, and its derivative."""
     if code == _HALF_NORMAL:
@@ -67,7 +67,7 @@ def _log_prior(code: int, value: float, a: float, b: float) -> tuple[float, floa
     return 0.0, 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _lkj(eta: float, corr: Array, q: int, dcorr: Array) -> float:
     """Log density of LKJ without its constant; adds its gradient to ``dcorr``."""
     if eta == 1.0:
@@ -91,7 +91,7 @@ def _lkj(eta: float, corr: Array, q: int, dcorr: Array) -> float:
     return value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def log_density(
     x: Array,
     table: Array,
@@ -108,19 +108,20 @@ def log_density(
     gradient: Array,
 ) -> float:
     """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one."""
-    theta = np.empty(len(x))
-    constrain(x, kinds, ab, bars, T, lags, theta)
+    theta, about = np.empty(len(x)), np.empty(len(x))
+    constrain(x, kinds, ab, bars, T, lags, theta, about)
     value, dtheta = kernels.collapsed(theta, beta_mean, beta_precision, ints, floats)
+    dabout = np.zeros(len(x))
     for block in range(len(table)):
         code, start, stop, q = table[block]
         if code == _LKJ:
-            value += _lkj(hyper[block, 0], theta[start:stop], q, dtheta[start:stop])
+            value += _lkj(hyper[block, 0], about[start:stop], q, dabout[start:stop])
         else:
             for i in range(start, stop):
-                log_prior, slope = _log_prior(code, theta[i], hyper[block, 0], hyper[block, 1])
+                log_prior, slope = _log_prior(code, about[i], hyper[block, 0], hyper[block, 1])
                 value += log_prior
-                dtheta[i] += slope
-    return value + pullback(x, kinds, ab, bars, T, lags, dtheta, gradient)
+                dabout[i] += slope
+    return value + pullback(x, kinds, ab, bars, T, lags, dtheta, dabout, gradient)
 
 
 @intrinsic
@@ -137,29 +138,29 @@ _ARRAYS = 13
 """How many arrays the compiled functions read."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _integers(header: Array, number: int) -> Array:
     return carray(_pointer(header[2 * number]), (header[2 * number + 1],), np.int64)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _floats(header: Array, number: int) -> Array:
     return carray(_pointer(header[2 * number]), (header[2 * number + 1],), np.float64)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array, Array]:
     bars, lags = _integers(header, 4), _integers(header, 6)
     return (
         _integers(header, 2),
         _floats(header, 3).reshape(k, 2),
-        bars.reshape(len(bars) // 4, 4),
+        bars.reshape(len(bars) // 5, 5),
         _floats(header, 5),
         lags.reshape(len(lags) // 3, 3),
     )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _place(z: Array, header: Array, x: Array) -> Array:
     """Write x = location + scale z, and return the array of scale (k, k)."""
     k = len(z)
@@ -215,7 +216,7 @@ def _expand(dim: int, expanded: int, z_: Any, theta_: Any, data_: Any) -> int:
     kinds, ab, bars, T, lags = _coordinates(header, k)
     x = np.empty(k)
     _place(carray(z_, (k,)), header, x)
-    constrain(x, kinds, ab, bars, T, lags, carray(theta_, (k,)))
+    constrain(x, kinds, ab, bars, T, lags, carray(theta_, (k,)), np.empty(k))
     return 0
 
 
@@ -238,8 +239,12 @@ def callbacks() -> tuple[Any, Any]:
         "this can take a minute."
     ):
         compile_core()  # the symbol that the compiled code refers to
-        evaluate = cfunc(status(size, _DOUBLES, _DOUBLES, _DOUBLES, data), cache=True)(_evaluate)
-        expand = cfunc(status(size, size, _DOUBLES, _DOUBLES, data), cache=True)(_expand)
+        evaluate = cfunc(
+            status(size, _DOUBLES, _DOUBLES, _DOUBLES, data), cache=True, error_model="numpy"
+        )(_evaluate)
+        expand = cfunc(
+            status(size, size, _DOUBLES, _DOUBLES, data), cache=True, error_model="numpy"
+        )(_expand)
     return evaluate, expand
 
 
@@ -270,7 +275,7 @@ def _row(prior: Prior) -> tuple[int, float, float]:
 
 
 def _typical(prior: Prior) -> float:
-    """The natural value at which the prior density of the unconstrained parameter is highest."""
+    """The value at which the prior density of the logarithm is highest, or the middle."""
     match prior:
         case HalfNormal(sigma) | HalfStudentT(_, sigma) | HalfCauchy(sigma):
             return sigma
@@ -316,15 +321,22 @@ class Density:
     scale: Array
 
     @classmethod
-    def of(cls, equations: Equations, priors: PriorTable, scales: Array | None = None) -> Density:
+    def of(
+        cls,
+        equations: Equations,
+        priors: PriorTable,
+        scales: Array | None = None,
+        *,
+        of_data: bool = True,
+    ) -> Density:
         """The density of a model under its priors, at positions z = x.
 
         Parameters
         ----------
         equations : Equations
         priors : PriorTable
-        scales : (k,) array, optional
-            Those of `Coordinates`.
+        scales, of_data
+            As in `Coordinates.of`.
         """
         table: list[tuple[int, int, int, int]] = []
         hyper: list[tuple[float, float]] = []
@@ -339,7 +351,7 @@ class Density:
         return cls(
             np.array([_typical(prior) for prior in priors.theta]),
             (np.array(table, dtype=np.int64), np.array(hyper, dtype=np.float64)),
-            Coordinates.of(equations, priors.theta, scales),
+            Coordinates.of(equations, priors, scales, of_data=of_data),
             (
                 priors.beta_mean,
                 np.ascontiguousarray(priors.beta_precision),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from bayeslmm.errors import DataError, DesignError
+from bayeslmm.errors import ArgumentError, DataError, DesignError, unknown_name
 from bayeslmm.formula import Bar, Formula, parse, quoted_name
 from bayeslmm.frames import Array, Table, read
 from bayeslmm.identifiability import check_factors, full_rank_columns
@@ -73,6 +73,10 @@ class GroupingFactor:
     effects: tuple[str, ...]
     bars: tuple[BarBlock, ...]
 
+    def __post_init__(self) -> None:
+        # Z goes into compiled code, of which read-only arrays would need a second version
+        object.__setattr__(self, "codes", _read_only(self.codes))
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Design:
@@ -125,6 +129,66 @@ class Design:
     missing: dict[str, int]
     learned: Learned
 
+    def __post_init__(self) -> None:
+        # weights go into compiled code, as Z does
+        for name in ("y", "X"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
+        if self.offset is not None:
+            object.__setattr__(self, "offset", _read_only(self.offset))
+
+    @property
+    def y_less_offset(self) -> Array:
+        """The response less its offset, which coefficients and effects have to explain; (n,)."""
+        return self.y if self.offset is None else self.y - self.offset
+
+    def factor(self, name: object) -> GroupingFactor:
+        """A grouping factor by its name.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        GroupingFactor
+
+        Raises
+        ------
+        ArgumentError
+            If there is none of that name.
+        """
+        for factor in self.factors:
+            if factor.name == name:
+                return factor
+        names = [factor.name for factor in self.factors]
+        raise ArgumentError(unknown_name("grouping factor", name, names))
+
+    def factor_or_only(self, group: str | None) -> GroupingFactor:
+        """A grouping factor by its name, which can be left out where there is one only.
+
+        Parameters
+        ----------
+        group : str or None
+
+        Returns
+        -------
+        GroupingFactor
+
+        Raises
+        ------
+        ArgumentError
+            If there is none of that name; without a name, if there are several or none.
+        """
+        if not self.factors:
+            raise ArgumentError(
+                f"the model {self.formula.text!r} has no grouping factors; add a term such as "
+                "(1 | g)."
+            )
+        if group is not None or len(self.factors) == 1:
+            return self.factors[0] if group is None else self.factor(group)
+        names = [factor.name for factor in self.factors]
+        raise ArgumentError(f"`group` is needed where there are several: one of {names}.")
+
     def new(self, data: object, factors: Collection[str] | None = None) -> NewDesign:
         """Evaluate the right side of the formula on new data, with what was learned in fitting.
 
@@ -161,6 +225,13 @@ class Design:
         if self.dropped:
             lines.append(f"  dropped from X: {', '.join(self.dropped)}")
         return "\n".join(lines)
+
+
+def _read_only(array: Array) -> Array:
+    """A view that cannot be written to: what has been derived from a design stays true."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def compile_design(

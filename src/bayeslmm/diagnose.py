@@ -111,7 +111,7 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
     if fit.status is Status.SINGULAR:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
-    return _sorted(findings)
+    return _diagnosis(findings)
 
 
 def of_posterior(fit: PosteriorFit) -> Diagnosis:
@@ -141,14 +141,14 @@ def of_posterior(fit: PosteriorFit) -> Diagnosis:
         )
     divergent = int(fit.draws.stats["diverging"].sum())
     if divergent:
+        where = _suspect(fit)
         findings.append(
             Finding(
                 "error",
                 f"{divergent} of {chains * draws} draws diverged, so parts of the posterior may "
                 "be missing",
-                _suspect(fit),
-                f"Raise target_accept, which was {settings.target_accept}, or give the parameter "
-                "named a more informative prior",
+                where,
+                _against_divergences(settings.target_accept, named=bool(where)),
             )
         )
     mixed = table[table["r_hat"] > _R_HAT]
@@ -186,7 +186,7 @@ def of_posterior(fit: PosteriorFit) -> Diagnosis:
                 "Rescale predictors that differ by orders of magnitude, or raise tune",
             )
         )
-    return _sorted(findings)
+    return _diagnosis(findings)
 
 
 def _of_design(design: Design) -> list[Finding]:
@@ -265,14 +265,27 @@ def _combination(weights: np.ndarray, effects: list[str]) -> str:
 
 
 def _suspect(fit: PosteriorFit) -> str:
-    """The covariance parameter whose divergent draws stand out most from the others."""
+    """The covariance parameter whose divergent draws stand out most from the others; none where
+    there are no others.
+    """
     diverging = fit.draws.stats["diverging"].astype(bool)
     theta = fit.draws.theta
-    if diverging.all() or theta.shape[-1] == 1:
-        return fit.model.parameters.names[0]
+    if diverging.all():
+        return ""
     ranks = pd.DataFrame(theta.reshape(-1, theta.shape[-1])).rank(pct=True).to_numpy()
     distance = np.abs(ranks[diverging.ravel()].mean(axis=0) - 0.5)
     return f"mostly at extreme values of {fit.model.parameters.names[int(distance.argmax())]}"
+
+
+def _against_divergences(target: float | None, *, named: bool) -> str:
+    """What to do about divergences that were left with a target_accept."""
+    from bayeslmm.nuts import TARGETS
+
+    which = "the parameter named" if named else "standard deviations and correlations"
+    prior = f"give {which} a more informative prior, or simplify the model"
+    if target is not None and target < TARGETS[-1]:
+        return f"Raise target_accept, which was {target}; or {prior}"
+    return prior.capitalize()
 
 
 def _listed(names: pd.Index) -> str:
@@ -284,6 +297,6 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" + ("" if n == 1 else "s")
 
 
-def _sorted(findings: list[Finding]) -> Diagnosis:
+def _diagnosis(findings: list[Finding]) -> Diagnosis:
     order = ("error", "warning", "note")
     return Diagnosis(tuple(sorted(findings, key=lambda finding: order.index(finding.severity))))

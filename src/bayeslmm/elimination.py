@@ -91,7 +91,7 @@ class Packed(NamedTuple):
     floats: np.ndarray
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def unpack(ints: np.ndarray, floats: np.ndarray) -> System:
     """Name the parts of the packed vectors."""
     h = ints
@@ -520,7 +520,7 @@ def _bar_table(factors: Sequence[GroupingFactor], parameters: Parameters) -> np.
     return np.array(rows, dtype=np.int64)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _accumulate(out, at, A, B, w):
     """Add w_i a_i b_i' to the block of ``out`` that starts at ``at[i]``, for every row i of
     data.

@@ -126,11 +126,13 @@ class Equations:
         }
 
     def split_M(self, M: np.ndarray) -> list[np.ndarray]:
-        """The relative factor of each grouping factor as a matrix."""
+        """The relative factor of each grouping factor: views of M with its last axis opened to
+        (q, q).
+        """
         out, at = [], 0
         for f in self.factors:
             q = len(f.effects)
-            out.append(M[at : at + q * q].reshape(q, q))
+            out.append(M[..., at : at + q * q].reshape(*M.shape[:-1], q, q))
             at += q * q
         return out
 

@@ -35,7 +35,7 @@ def _effects(size):
     return lambda size: size
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def stage_rows(s, system):
     """Panel rows of a stage that belong to the chain: its own effects and those of the later
     stages.
@@ -46,7 +46,7 @@ def stage_rows(s, system):
     return rows
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def root_rows(node, system, index):
     """Write the root position of each panel row below the chain's, y last; return their number."""
     p, nr = system.meta[2], system.meta[4]
@@ -62,7 +62,7 @@ def root_rows(node, system, index):
     return count
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _between(out, at, raw, start, left, lo, size, M, mo):
     """Add M_left' raw M to the (left, q) block of ``out`` at ``at``."""
     q = effects(size)
@@ -77,7 +77,7 @@ def _between(out, at, raw, start, left, lo, size, M, mo):
                     out[at + i * q + j] += weight * part
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _assemble_root(M, ridge, ridge_rhs, ridge_square, ints, floats, root):
     system = unpack(ints, floats)
     p, n_root, nr = system.meta[2], system.meta[3], system.meta[4]
@@ -122,7 +122,7 @@ def _assemble_root(M, ridge, ridge_rhs, ridge_square, ints, floats, root):
     root[nr + p, nr + p] += ridge_square
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _assemble_node(size, s, node, M, system, panel):
     """Add a node's own entries of A to what its descendants have left in its panel."""
     q = effects(size)
@@ -156,7 +156,7 @@ def _assemble_node(size, s, node, M, system, panel):
             panel[row + i * q + j] += value
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _outer(panel, a, b, size):
     """Return the inner product of panel rows a and b: an element of what the node leaves to
     others.
@@ -167,7 +167,7 @@ def _outer(panel, a, b, size):
     return value
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _leave_to_ancestors(size, s, node, base, count, system, panel):
     """Subtract a node's outer product from the panels of its ancestors in the chain."""
     q = effects(size)
@@ -205,7 +205,7 @@ def _leave_to_ancestors(size, s, node, base, count, system, panel):
         row += qg
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _factorise_stage(size, s, M, ints, floats, panel, root, index):
     """Eliminate the nodes of a stage. Returns log of the determinant of its pivots, -inf where one
     is not positive.
@@ -251,7 +251,7 @@ def _factorise_stage(size, s, M, ints, floats, panel, root, index):
     return logdet
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def factorise(M, ridge, ridge_rhs, ridge_square, ints, floats, panel, root):
     """Cholesky factor of A bordered by y, into ``panel`` and ``root``.
 
@@ -286,7 +286,7 @@ def factorise(M, ridge, ridge_rhs, ridge_square, ints, floats, panel, root):
     return logdet, logdet_x, root[nd - 1, nd - 1] ** 2, True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _back_stage(size, s, ints, floats, panel, noise, w, b, index):
     system = unpack(ints, floats)
     q = effects(size)
@@ -324,7 +324,7 @@ def _back_stage(size, s, ints, floats, panel, noise, w, b, index):
         u += q
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def back_substitute(ints, floats, panel, root, noise, b, gamma):
     """Solve L'w = L⁻¹(right-hand side) + noise into ``b`` (ordered as u) and ``gamma``.
 

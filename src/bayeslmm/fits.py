@@ -16,22 +16,24 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm import printing
+from bayeslmm.arguments import GREATEST_SEED, real_number, whole_number
 from bayeslmm.errors import ArgumentError, unknown_name
-from bayeslmm.frames import level_label
+from bayeslmm.frames import Array, level_label
 from bayeslmm.linear import Estimates, Functions
-from bayeslmm.prediction import functions_of_data, functions_of_rows
+from bayeslmm.prediction import NEW_LEVELS, functions_of_data, functions_of_rows
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from xarray import DataTree
 
     from bayeslmm.design import GroupingFactor
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.model import Model
     from bayeslmm.plots import Plots
 
-type Array = np.ndarray
-
 _INTERVALS = (None, "mean", "new")
+_LEVEL = 0.95
 _RESIDUALS = ("response", "pearson", "standardized")
 
 
@@ -41,7 +43,11 @@ class Fit(ABC):
     An estimate with its uncertainty is always four columns: ``estimate``, ``std_error``, ``lower``
     and ``upper``. From REML or ML they are the estimate, its standard error and a confidence
     interval; from NUTS the posterior mean, the posterior standard deviation and an equal-tailed
-    interval. Numbers in frames are unrounded.
+    interval. Numbers in frames are unrounded. Frames are copies: changing one does not change the
+    fit.
+
+    The argument `level` of tables and predictions is the probability of their intervals. That of
+    `R` and `V` is something else, a level of a grouping factor.
 
     Attributes
     ----------
@@ -92,6 +98,15 @@ class Fit(ABC):
         """Values of beta (n, p), M (n, q, q) by factor and sigma (n,) to simulate from."""
 
     @abstractmethod
+    def _page(self) -> printing.Page:
+        """What the fit looks like."""
+
+    @property
+    @abstractmethod
+    def posterior(self) -> DataTree:
+        """The draws, of a fit that has some."""
+
+    @abstractmethod
     def diagnose(self) -> Diagnosis:
         """Say what is wrong with the fit, in plain words, and what to try.
 
@@ -103,23 +118,33 @@ class Fit(ABC):
 
     # -- estimates ------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def beta(self) -> pd.Series:
         """Estimates of the coefficients, by name, in units of the response per unit of X."""
-        return pd.Series(self._beta, index=pd.Index(self.model.design.coef, name="coef"))
+        index = pd.Index(self.model.design.coef, name="coef")
+        return pd.Series(self._beta, index=index, copy=True)
 
     @cached_property
+    def _theta(self) -> Array:
+        return self._parameters(_LEVEL).estimate
+
+    @property
     def theta(self) -> pd.Series:
         """Estimates of the covariance parameters, by the names of `summary`."""
-        names = pd.Index(self.model.parameters.names, name="parameter")
-        return pd.Series(self._parameters(0.95).estimate, index=names)
+        index = pd.Index(self.model.parameters.names, name="parameter")
+        return pd.Series(self._theta, index=index, copy=True)
 
     @property
     def sigma(self) -> float:
         """Estimate of the residual standard deviation, for a weight of one."""
-        return float(self.theta["sigma"])
+        return float(self._theta[-1])
 
-    @cached_property
+    @property
+    def residual_variance(self) -> float:
+        """Estimate of σ², for a weight of one; from NUTS the posterior mean of the variance."""
+        return self._moments[1]
+
+    @property
     def u(self) -> dict[str, pd.DataFrame]:
         """Estimates of the random effects: by factor, a frame of levels × effects."""
         return {
@@ -127,19 +152,20 @@ class Fit(ABC):
                 u,
                 index=pd.Index(factor.levels, name=factor.name),
                 columns=pd.Index(factor.effects, name="effect"),
+                copy=True,
             )
             for factor, u in zip(self.model.design.factors, self._u, strict=True)
         }
 
     # -- tables ---------------------------------------------------------------------------------
 
-    def summary(self, level: float = 0.95) -> pd.DataFrame:
+    def summary(self, level: float = _LEVEL) -> pd.DataFrame:
         """Coefficients and covariance parameters.
 
         Parameters
         ----------
         level : float
-            Of the intervals, between 0 and 1.
+            Probability of the intervals, between 0 and 1.
 
         Returns
         -------
@@ -166,7 +192,7 @@ class Fit(ABC):
         sd_Subject[Intercept]     37.12       6.81
         sigma                     30.99       1.73
         """
-        _check_level(level)
+        level = _probability(level)
         fixed, random = self._fixed(level), self._parameters(level)
         names = [f"beta[{name}]" for name in self.model.design.coef]
         columns = {
@@ -176,13 +202,13 @@ class Fit(ABC):
         index = pd.Index([*names, *self.model.parameters.names], name="parameter")
         return pd.DataFrame(columns | self._statistics(fixed), index=index)
 
-    def fixef(self, level: float = 0.95) -> pd.DataFrame:
+    def fixef(self, level: float = _LEVEL) -> pd.DataFrame:
         """The coefficients beta.
 
         Parameters
         ----------
         level : float
-            Of the intervals.
+            Probability of the intervals, between 0 and 1.
 
         Returns
         -------
@@ -190,17 +216,17 @@ class Fit(ABC):
             Indexed by coefficient: ``estimate``, ``std_error``, ``lower``, ``upper``. Standard
             errors of the likelihood fits are those of generalised least squares at theta.
         """
-        _check_level(level)
+        level = _probability(level)
         index = pd.Index(self.model.design.coef, name="coef")
         return pd.DataFrame(self._fixed(level).columns(), index=index)
 
-    def varcorr(self, level: float = 0.95) -> pd.DataFrame:
+    def varcorr(self, level: float = _LEVEL) -> pd.DataFrame:
         """Standard deviations and correlations of the random effects, and of the residual.
 
         Parameters
         ----------
         level : float
-            Of the intervals.
+            Probability of the intervals, between 0 and 1.
 
         Returns
         -------
@@ -221,7 +247,7 @@ class Fit(ABC):
         2   Subject  corr  Intercept     Days      0.07       0.33
         3  Residual    sd       None     None     25.59       1.51
         """
-        _check_level(level)
+        level = _probability(level)
         rows: list[tuple[str, str, str | None, str | None]] = []
         for block in self.model.parameters.blocks:
             for label in block.labels:
@@ -234,7 +260,7 @@ class Fit(ABC):
         labels = pd.DataFrame(rows, columns=["group", "kind", "effect_1", "effect_2"], dtype=object)
         return labels.assign(**self._parameters(level).columns())
 
-    def ranef(self, group: str | None = None, level: float = 0.95) -> pd.DataFrame:
+    def ranef(self, group: str | None = None, level: float = _LEVEL) -> pd.DataFrame:
         """The random effects u.
 
         Parameters
@@ -242,7 +268,7 @@ class Fit(ABC):
         group : str, optional
             A grouping factor; all of them by default.
         level : float
-            Of the intervals.
+            Probability of the intervals, between 0 and 1.
 
         Returns
         -------
@@ -265,7 +291,7 @@ class Fit(ABC):
         0  Subject   308  Intercept      2.26      12.07 -21.40  25.92
         1  Subject   308       Days      9.20       2.30   4.68  13.72
         """
-        _check_level(level)
+        level = _probability(level)
         parts = []
         for position, factor in self._positions(group):
             q = len(factor.effects)
@@ -273,7 +299,7 @@ class Fit(ABC):
             parts.append(labels.assign(**self._effects(position, level).columns()))
         return _stacked(parts)
 
-    def coef(self, group: str | None = None, level: float = 0.95) -> pd.DataFrame:
+    def coef(self, group: str | None = None, level: float = _LEVEL) -> pd.DataFrame:
         """The coefficients of each level: beta plus the level's random effects of the same name.
 
         Parameters
@@ -281,7 +307,7 @@ class Fit(ABC):
         group : str, optional
             A grouping factor; all of them by default.
         level : float
-            Of the intervals.
+            Probability of the intervals, between 0 and 1.
 
         Returns
         -------
@@ -304,7 +330,7 @@ class Fit(ABC):
         0  Subject   308  Intercept    253.66      12.25  229.64  277.68
         1  Subject   308       Days     19.67       2.34   15.09   24.25
         """
-        _check_level(level)
+        level = _probability(level)
         design = self.model.design
         parts = []
         for _, factor in self._positions(group):
@@ -351,8 +377,9 @@ class Fit(ABC):
         Intercept     612.09   9.60
         Days            9.60  35.07
         """
-        factor = self._factor(group)
-        return pd.DataFrame(self._moments[0][factor.name], factor.effects, factor.effects)
+        factor = self.model.design.factor_or_only(group)
+        G = self._moments[0][factor.name]
+        return pd.DataFrame(G, factor.effects, factor.effects, copy=True)
 
     def R(self, level: object, group: str | None = None) -> pd.DataFrame:
         """Covariance matrix of the residuals of the rows of one level.
@@ -360,7 +387,7 @@ class Fit(ABC):
         Parameters
         ----------
         level : str
-            A level of a grouping factor.
+            A level of a grouping factor, such as ``"308"``: a group, not a probability.
         group : str, optional
             The grouping factor; needed when several have such a level.
 
@@ -377,7 +404,7 @@ class Fit(ABC):
         rows = self._rows(level, group)
         weights = self.model.design.weights
         variances = np.ones(len(rows)) if weights is None else 1 / weights[rows]
-        return self._square(np.diag(self._moments[1] * variances), rows)
+        return self._square(np.diag(self.residual_variance * variances), rows)
 
     def V(self, level: object, group: str | None = None) -> pd.DataFrame:
         """Covariance matrix ZGZ' + R of the responses of the rows of one level.
@@ -385,7 +412,7 @@ class Fit(ABC):
         Parameters
         ----------
         level : str
-            A level of a grouping factor.
+            A level of a grouping factor, such as ``"308"``: a group, not a probability.
         group : str, optional
             The grouping factor; needed when several have such a level.
 
@@ -425,7 +452,7 @@ class Fit(ABC):
         groups: str | Sequence[str] = "all",
         new_levels: Literal["error", "zero", "sample"] = "error",
         interval: Literal["mean", "new"] | None = None,
-        level: float = 0.95,
+        level: float = _LEVEL,
         weights: object | None = None,
     ) -> pd.DataFrame:
         """Predict the response.
@@ -437,12 +464,12 @@ class Fit(ABC):
         groups : "all", "none" or list of str
             The grouping factors whose random effects count.
         new_levels : {"error", "zero", "sample"}
-            What to do with levels that were not fitted: refuse them, take their effects as zero,
-            or as drawn from N(0, G), which leaves the estimate and adds their variance.
+            What to do with levels of `data` that were not fitted: refuse them, take their effects
+            as zero, or as drawn from N(0, G), which leaves the estimate and adds their variance.
         interval : {"mean", "new"}, optional
             For the mean of such rows, or for a new observation, which adds the residual variance.
         level : float
-            Of the interval.
+            Probability of the interval, between 0 and 1.
         weights : str or array_like, optional
             Weights of new rows, for ``interval="new"`` of a model with weights; by default the
             column that the model's weights came from.
@@ -458,7 +485,9 @@ class Fit(ABC):
         Raises
         ------
         ArgumentError
-            For an unknown option or grouping factor.
+            For an unknown option or grouping factor, and for an option that nothing would use:
+            `level` without an interval, `new_levels` without new data, `weights` without new data
+            or without ``interval="new"``.
         DataError
             For missing columns or values, and levels that were not fitted.
 
@@ -473,13 +502,30 @@ class Fit(ABC):
         0     450.3       15.9  419.3  481.4
         1     356.1       67.6  223.6  488.5
         """
-        _check_level(level)
+        level = _probability(level)
         if interval not in _INTERVALS:
             raise ArgumentError(unknown_name("interval", interval, ["mean", "new"]))
+        if new_levels not in NEW_LEVELS:
+            raise ArgumentError(unknown_name("new_levels", new_levels, NEW_LEVELS))
         noise = interval == "new"
+        if interval is None and level != _LEVEL:
+            raise ArgumentError(
+                f"`level` is the probability of an interval, and none is asked for: give "
+                f"interval='mean' or 'new' too, or leave out level={level:g}."
+            )
+        if data is None and new_levels != "error":
+            raise ArgumentError(
+                "`new_levels` is for new `data`; the rows fitted have no new levels. Give `data`, "
+                f"or leave out new_levels={new_levels!r}."
+            )
+        if weights is not None and data is None:
+            raise ArgumentError("`weights` are for new `data`; the rows fitted have theirs.")
+        if weights is not None and not noise:
+            raise ArgumentError(
+                "`weights` are for the residual variance of new observations: give "
+                "interval='new' too, or leave them out."
+            )
         if data is None:
-            if weights is not None:
-                raise ArgumentError("`weights` are for new `data`; the rows fitted have theirs.")
             functions = functions_of_rows(self.model, groups, noise=noise)
             index = self.model.design.index
         else:
@@ -550,7 +596,9 @@ class Fit(ABC):
         Raises
         ------
         ArgumentError
-            If `n` is not a positive whole number.
+            If `n` is not a positive whole number, or `random_seed` not one from 0 to 2**64 - 1.
+        ArgumentTypeError
+            If they are no numbers.
 
         Examples
         --------
@@ -559,11 +607,12 @@ class Fit(ABC):
         >>> model.fit("reml").simulate(100, random_seed=1).shape
         (100, 180)
         """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ArgumentError(f"`n` should be a whole number of 1 or more, got {n!r}.")
+        n = whole_number("n", n)
+        if random_seed is not None:
+            random_seed = whole_number("random_seed", random_seed, 0, GREATEST_SEED)
         design = self.model.design
         rng = np.random.default_rng(random_seed)
-        beta, M, sigma = self._truths(int(n), rng)
+        beta, M, sigma = self._truths(n, rng)
         u = tuple(
             sigma[:, None, None]
             * np.einsum(
@@ -608,10 +657,10 @@ class Fit(ABC):
         storage.save(self, path)
 
     def __repr__(self) -> str:
-        return printing.as_text(printing.of_fit(self))
+        return printing.as_text(self._page())
 
     def _repr_html_(self) -> str:
-        return printing.as_html(printing.of_fit(self))
+        return printing.as_html(self._page())
 
     # -- what the above share -------------------------------------------------------------------
 
@@ -619,22 +668,11 @@ class Fit(ABC):
         design = self.model.design
         return self._linear(Functions.of(design.factors, np.eye(len(design.coef))), level)
 
-    def _factor(self, group: str | None) -> GroupingFactor:
-        factors = self.model.design.factors
-        if group is None and len(factors) == 1:
-            return factors[0]
-        names = [factor.name for factor in factors]
-        if group is None and names:
-            raise ArgumentError(f"`group` is needed where there are several: one of {names}.")
-        if group not in names:
-            raise ArgumentError(unknown_name("group", group, names))
-        return factors[names.index(group)]
-
     def _positions(self, group: str | None) -> list[tuple[int, GroupingFactor]]:
         factors = self.model.design.factors
         if group is None:
             return list(enumerate(factors))
-        factor = self._factor(group)
+        factor = self.model.design.factor(group)
         return [(factors.index(factor), factor)]
 
     def _rows(self, level: object, group: str | None) -> Array:
@@ -642,7 +680,7 @@ class Fit(ABC):
         label = level_label(level)
         factors = self.model.design.factors
         if group is not None or len(factors) == 1:
-            among = [self._factor(group)]
+            among = [self.model.design.factor_or_only(group)]
         else:
             among = [factor for factor in factors if label in factor.levels]
         if len(among) > 1:
@@ -658,11 +696,8 @@ class Fit(ABC):
         return pd.DataFrame(matrix, index=index, columns=index)
 
 
-def _check_level(level: float) -> None:
-    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
-        raise ArgumentError(
-            f"`level` is the probability of the intervals, between 0 and 1, got {level!r}."
-        )
+def _probability(level: float) -> float:
+    return real_number("level", level, 0, 1, "the probability of the intervals, ")
 
 
 def _labels(factor: GroupingFactor, levels: Array, effects: Sequence[str]) -> pd.DataFrame:

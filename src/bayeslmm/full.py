@@ -56,11 +56,11 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
                 sd = parameters.find(factor.name, i, "sd")
                 if sd is None:
                     raise AssertionError(f"{bar.text} has no standard deviation")
-                scale = variables.theta[sd.start : sd.stop]
                 own = z[:, bar.start : bar.stop]
-                if (factor.name, i) in variables.cholesky:
-                    own = own @ variables.cholesky[factor.name, i].T
-                parts.append(own * scale)
+                if (factor.name, i) in variables.factors:
+                    parts.append(own @ variables.factors[factor.name, i].T)
+                else:
+                    parts.append(own * variables.theta[sd.start : sd.stop])
             u = pm.Deterministic(f"u_{factor.name}", pt.concatenate(parts, axis=1), dims=dims)
             mean += (factor.Z * u[factor.codes]).sum(axis=1)
         sigma = model["sigma"]

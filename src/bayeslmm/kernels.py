@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _workspace(system, products):
     """Arrays that :func:`run` writes: panel, inverse, root, b, gamma, dM, draw, out; the gradient in
     the cross-products, draw, has the length ``products``.
@@ -50,7 +50,7 @@ def _workspace(system, products):
     )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def profiled(M, relative, kind, ints, floats):
     """-2 log-likelihood with sigma (and beta) at their best for the relative factors ``M``.
 
@@ -109,7 +109,7 @@ def profiled(M, relative, kind, ints, floats):
     return value, -2.0 * dM, sigma2, b, gamma, slopes
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def relative_factors(theta, system, M):
     """Write M_f = L_f/σ of every factor into ``M``; False where theta is not that of covariance
     matrices.
@@ -131,7 +131,7 @@ def relative_factors(theta, system, M):
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _pull_theta(theta, system, M, dM, dtheta):
     """Add the adjoint of :func:`relative_factors` to ``dtheta``."""
     sigma = theta[-1]
@@ -148,7 +148,7 @@ def _pull_theta(theta, system, M, dM, dtheta):
         factor_pullback(code, q, theta[sd:], theta[corr:], dL, dtheta[sd:], dtheta[corr:])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _rotate_prior(mean, precision, system, center, rotated):
     """The prior of beta as one of gamma = r(beta - beta_ols). Returns log of the precision's
     (pseudo-)determinant and its rank.
@@ -187,7 +187,7 @@ def _rotate_prior(mean, precision, system, center, rotated):
     return logdet, rank
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _scaled_prior(center, rotated, sigma2, ridge, rhs):
     """The prior of gamma in the equations' units; returns its square, g0'Pg0 σ²."""
     square = 0.0
@@ -200,7 +200,7 @@ def _scaled_prior(center, rotated, sigma2, ridge, rhs):
     return square
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def collapsed(theta, beta_mean, beta_precision, ints, floats):
     """Log density of y given theta, with beta and u integrated out, and its gradient in theta.
 
@@ -211,7 +211,7 @@ def collapsed(theta, beta_mean, beta_precision, ints, floats):
     return loglik(theta, REML, beta_mean, beta_precision, ints, floats)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
     """:func:`collapsed` for REML; for ML beta is at its maximum instead, and its prior must be
     flat.
@@ -288,7 +288,7 @@ def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
     return value, dtheta
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def draw_coefficients(thetas, beta_mean, beta_precision, z, ints, floats):
     """Exact draws of (beta, u) given theta and y, one for each row of ``thetas``.
 
@@ -349,7 +349,7 @@ def draw_coefficients(thetas, beta_mean, beta_precision, z, ints, floats):
     return beta, u
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _to_user(system, M, b, gamma, beta, u):
     """beta = beta_ols + r⁻¹ gamma and u = M b."""
     p = system.meta[2]
@@ -368,7 +368,7 @@ def _to_user(system, M, b, gamma, beta, u):
                 u[at + i] = value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _at(M, what, kind, ints, floats):
     """Run the equations at ``M`` with beta's prior flat; returns the workspace."""
     system = unpack(ints, floats)
@@ -399,7 +399,7 @@ def _at(M, what, kind, ints, floats):
     return panel, inverse, root, b, gamma, out[3] == 1.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def solve(M, ints, floats):
     """BLUE and BLUP at the relative factors ``M``."""
     system = unpack(ints, floats)
@@ -410,14 +410,14 @@ def solve(M, ints, floats):
     return beta, u
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def factor_at(M, ints, floats):
     """Cholesky factor of the equations at ``M``: the chain's panels and the root."""
     panel, _, root, _, _, _ = _at(M, 0, REML, ints, floats)
     return panel, root
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def conditional_variances(M, kind, ints, floats):
     """Blocks of the inverse at ``M``, in units of σ²: Var(gamma) and, for each level, the block of
     Var(u - û).
@@ -469,7 +469,7 @@ def conditional_variances(M, kind, ints, floats):
     return var_gamma, blocks
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def half_solve_chain(M, ints, floats, panel, codes, values, basis, rest):
     """Forward substitution L⁻¹ through the chain for sparse linear functions of (u, gamma), one a
     row.

@@ -39,7 +39,7 @@ _dpotrf = _external("dpotrf")
 _dpotri = _external("dpotri")
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def cholesky_lower(a, n):
     """Overwrite the lower triangle of the leading n×n block of C-contiguous ``a`` by its factor.
 
@@ -64,7 +64,7 @@ def cholesky_lower(a, n):
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def inverse_from_cholesky(a, n):
     """Overwrite the lower triangle of the leading block, a factor L, by that of (LL')⁻¹."""
     if n > _SMALL:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from bayeslmm import printing
 from bayeslmm.errors import ArgumentError
-from bayeslmm.fits import Array, Fit
+from bayeslmm.fits import Fit
+from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates
 
 if TYPE_CHECKING:
@@ -90,6 +92,9 @@ class LikelihoodFit(Fit):
             f"a fit by {self.method.upper()} is a point estimate and has no draws; fit the model "
             "with `model.fit('nuts')` for a posterior, or use `simulate()` for new responses."
         )
+
+    def _page(self) -> printing.Page:
+        return printing.of_likelihood_fit(self)
 
     def diagnose(self) -> Diagnosis:
         """Say what is wrong with the fit: status, singular directions, dropped columns and rows.

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy.special import ndtri
 
+from bayeslmm.frames import Array
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bayeslmm.design import GroupingFactor
-
-type Array = np.ndarray
 
 _ELEMENTS = 4_000_000
 """Draws × rows that are held at once: 32 MB."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["standardise"]
 
 _STEP = 1e-4
+_FAR = 50.0
 _WIDEST = 3.0
 """Largest standard deviation believed; on a log scale 3 is a factor of 20 either way."""
 
@@ -38,13 +39,22 @@ def standardise(
     -------
     Density
         With its mode at zero and, where the curvature there is that of a maximum, the inverse of
-        the Hessian (central differences of the gradient) as its scale.
+        the Hessian (central differences of the gradient) as its scale. Of the two bases that
+        `Coordinates` offers for the effects of a bar, the one in which it is closer to normal.
     """
-    rough = Density.of(equations, priors)
+    candidates = [_standardised(equations, priors, start, of_data=True)]
+    if _bases_differ(candidates[0]):
+        candidates.append(_standardised(equations, priors, start, of_data=False))
+    return min(candidates, key=_departure)
+
+
+def _standardised(
+    equations: Equations, priors: PriorTable, start: np.ndarray | None, *, of_data: bool
+) -> Density:
+    rough = Density.of(equations, priors, of_data=of_data)
     theta = rough.theta(_mode(rough, rough.typical if start is None else start, 1e-1))
-    density = Density.of(
-        equations, priors, _hard_to_tell_from_zero(equations, rough.coordinates, theta)
-    )
+    scales = _hard_to_tell_from_zero(equations, rough.coordinates, theta)
+    density = Density.of(equations, priors, scales, of_data=of_data)
     mode = _mode(density, theta, 1e-3)
     k = len(mode)
     steps = _STEP * np.eye(k)
@@ -55,6 +65,28 @@ def standardise(
     sd = 1 / np.sqrt(np.maximum(curvature, _WIDEST**-2))
     # The symmetric root keeps each coordinate close to its parameter, unlike a triangular one.
     return density.at(mode, (directions * sd) @ directions.T)
+
+
+def _bases_differ(density: Density) -> bool:
+    """Whether the data's effects of a bar are not those that its prior is about, but for units."""
+    coordinates = density.coordinates
+    for _, _, q, _, prior in coordinates.bars:
+        matrix = coordinates.T[prior : prior + q * q].reshape(q, q)
+        size = np.abs(matrix).max(axis=0)
+        if np.abs(matrix - np.diag(np.diag(matrix))).max() > 1e-6 * size.max():
+            return True
+    return False
+
+
+def _departure(density: Density) -> float:
+    """How far a standardised density is from normal: the mean error of its logarithm two standard
+    deviations out.
+    """
+    k = len(density.location)
+    middle = density(np.zeros(k))[0]
+    points = 2.0 * np.vstack([np.eye(k), -np.eye(k)])
+    errors = [abs(density(z)[0] - middle + 2.0) for z in points]
+    return float(np.mean(np.minimum(errors, _FAR)))
 
 
 def _mode(density: Density, theta: np.ndarray, tolerance: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 import numpy as np
 
 from bayeslmm import printing
+from bayeslmm.arguments import truth_value
 from bayeslmm.design import compile_design
 from bayeslmm.equations import Equations
 from bayeslmm.errors import (
@@ -88,10 +89,8 @@ class Model:
 
     design: Design
     """Response, X, grouping factors, weights and offset of the rows that are used."""
-    data: pd.DataFrame
-    """The columns that the model uses, all rows; `design` has the rows without missing values."""
     weights: str | np.ndarray | None
-    """Weights as given."""
+    """Weights as given; an array cannot be written to."""
 
     def __init__(
         self,
@@ -111,8 +110,10 @@ class Model:
         names += R.columns if R is not None else ()
         state = self.__dict__
         state["design"] = design
-        state["data"] = _used_columns(data, list(dict.fromkeys(names)))
+        state["_data"] = _used_columns(data, list(dict.fromkeys(names)))
         state["weights"] = weights if weights is None or column else np.array(weights)
+        if isinstance(state["weights"], np.ndarray):
+            state["weights"].flags.writeable = False
         state["_given"] = priors
         if priors is not None:
             self.priors  # noqa: B018  checked here rather than when it is used
@@ -135,6 +136,16 @@ class Model:
         for name in names:
             other.__dict__.pop(name, None)
         return other
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """The columns that the model uses, all rows, as a copy that can be changed.
+
+        `design` has the rows without missing values.
+        """
+        # values are copied when somebody writes to them
+        frame: pd.DataFrame = self.__dict__["_data"].copy(deep=False)
+        return frame
 
     @property
     def formula(self) -> str:
@@ -318,6 +329,8 @@ class Model:
         ------
         ArgumentError
             For an unknown method or option, or one that the method has no use for.
+        ArgumentTypeError
+            For an option of another type, such as ``collapse="no"``.
 
         Warns
         -----
@@ -339,7 +352,7 @@ class Model:
         if not isinstance(method, str) or method not in _METHODS:
             raise ArgumentError(unknown_name("method", method, _METHODS))
         settings = {
-            "seed": random_seed,
+            "random_seed": random_seed,
             "draws": draws,
             "tune": tune,
             "chains": chains,
@@ -347,13 +360,19 @@ class Model:
             "target_accept": target_accept,
             "progress": progress,
         }
-        settings = {name: value for name, value in settings.items() if value is not None}
+        options = settings | {"sampler": sampler, "collapse": collapse}
+        given = [name for name, value in options.items() if value is not None]
         fit: LikelihoodFit | PosteriorFit
         if method == "nuts":
-            fit = self._sample(settings, sampler or "nutpie", collapse is not False)
+            own = {name: settings[name] for name in given if name in settings}
+            if "random_seed" in own:
+                own["seed"] = own.pop("random_seed")
+            fit = self._sample(
+                own,
+                "nutpie" if sampler is None else sampler,
+                collapse is None or truth_value("collapse", collapse),
+            )
         else:
-            given = ["random_seed" if name == "seed" else name for name in settings]
-            given += [name for name in ("sampler", "collapse") if locals()[name] is not None]
             if given:
                 raise ArgumentError(
                     f"{method.upper()} draws no samples and has no use for {', '.join(given)}; "
@@ -369,7 +388,7 @@ class Model:
         return fit
 
     def _sample(self, settings: dict[str, Any], sampler: str, collapse: bool) -> PosteriorFit:
-        if sampler not in _SAMPLERS:
+        if not isinstance(sampler, str) or sampler not in _SAMPLERS:
             raise ArgumentError(unknown_name("sampler", sampler, _SAMPLERS))
         from bayeslmm.nuts import Settings
         from bayeslmm.posterior_fit import PosteriorFit, sample

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayeslmm.errors import ArgumentError, DataError, unknown_name
+from bayeslmm.errors import DataError
 from bayeslmm.formula import columns_of
 from bayeslmm.frames import Array, Column, Table, level_label, read, where
 from bayeslmm.grammar import check_expression
@@ -90,11 +90,8 @@ class NewDesign:
 
 def evaluate_new(design: "Design", data: object, factors: Collection[str] | None) -> NewDesign:
     """Evaluate `Design.new`; see there."""
-    valid = [factor.name for factor in design.factors]
-    for name in factors or ():
-        if name not in valid:
-            raise ArgumentError(unknown_name("grouping factor", name, valid))
-    wanted = [factor for factor in design.factors if factors is None or factor.name in factors]
+    names = None if factors is None else {design.factor(name).name for name in factors}
+    wanted = [factor for factor in design.factors if names is None or factor.name in names]
     formula, learned = design.formula, design.learned
     bars = [
         (bar, terms)

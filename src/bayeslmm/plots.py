@@ -17,7 +17,6 @@ from bayeslmm.pooling import common_coefficients, own_effects, pooled_effects
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bayeslmm.design import GroupingFactor
     from bayeslmm.fits import Fit
 
 __all__ = ["Plots"]
@@ -87,7 +86,7 @@ class Plots:
         most frequent value. Where a group's rows do not determine a line of their own, none is
         drawn.
         """
-        factor = self._factor(group)
+        factor = self._fit.model.design.factor_or_only(group)
         names = {f"partial pooling ({self._fit.method.upper()})": self._fit}
         trellis = trellis_of(names, factor, x, levels, lines)
         return draw_trellis(trellis, title=f"{trellis.y_label} by {factor.name}")
@@ -111,7 +110,9 @@ class Plots:
         ArgumentError
             For an unknown group or level, and a model without groups.
         """
-        self._factors()
+        design = self._fit.model.design
+        if len(design.factors) < 2:
+            group = design.factor_or_only(group).name
         table = self._fit.ranef(group, level=level)
         pairs = table[["group", "effect"]].drop_duplicates().itertuples(index=False)
         tables = [
@@ -151,8 +152,8 @@ class Plots:
         No pooling: least squares on the rows of the level, everything else in the model held at the
         fit's estimates. Complete pooling: the coefficients of one regression for all rows.
         """
-        factor = self._factor(group)
         design = self._fit.model.design
+        factor = design.factor_or_only(group)
         common = dict(zip(design.coef, common_coefficients(design), strict=True))
         shrinkage = Shrinkage(
             levels=factor.levels,
@@ -213,29 +214,11 @@ class Plots:
         """
         return draw_trace(*self._draws(var_names, one_scale=False))
 
-    def _factors(self) -> tuple[GroupingFactor, ...]:
-        factors = self._fit.model.design.factors
-        if not factors:
-            raise ArgumentError(
-                f"the model {self._fit.model.formula!r} has no groups to draw; add a term such as "
-                "(1 | g)."
-            )
-        return factors
-
-    def _factor(self, group: str | None) -> GroupingFactor:
-        factors = self._factors()
-        names = [factor.name for factor in factors]
-        if group is None and len(names) > 1:
-            raise ArgumentError(f"`group` is needed where there are several: one of {names}.")
-        if group is not None and group not in names:
-            raise ArgumentError(unknown_name("group", group, names))
-        return factors[0 if group is None else names.index(group)]
-
     def _draws(
         self, var_names: str | Sequence[str] | None, *, one_scale: bool
     ) -> tuple[dict[str, np.ndarray], str]:
         """Draws (chain, draw) by the names of `summary`, and what is left out of them."""
-        posterior = self._fit.posterior["posterior"].dataset  # type: ignore[attr-defined]
+        posterior = self._fit.posterior["posterior"].dataset
         valid = [str(name) for name in posterior.data_vars]
         if var_names is None:
             effects = {f"u_{factor.name}" for factor in self._fit.model.design.factors}

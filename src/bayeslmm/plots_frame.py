@@ -19,7 +19,7 @@ __all__ = [
     "FAINT",
     "INK",
     "LABELLED",
-    "LINES",
+    "LINE_STYLES",
     "ORANGE",
     "axis_height",
     "finish",
@@ -35,7 +35,7 @@ __all__ = [
 BLUE, ORANGE, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _CYCLE = (BLUE, ORANGE, _GREEN, _PURPLE, "#56B4E9", "#E69F00", "#000000", "#F0E442")
 INK, FAINT = "#333333", "#BBBBBB"
-LINES: dict[str, dict[str, Any]] = {
+LINE_STYLES: dict[str, dict[str, Any]] = {
     "no pooling": {"color": ORANGE, "linestyle": (0, (4, 2)), "linewidth": 1.3},
     "complete pooling": {"color": INK, "linestyle": (0, (1, 1.5)), "linewidth": 1.3},
 }

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayeslmm.frames import Array
 from bayeslmm.plots_frame import (
     BLUE,
     INK,
     LABELLED,
-    LINES,
+    LINE_STYLES,
     axis_height,
     finish,
     framed,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Panel", "Trellis", "draw_caterpillar", "draw_trellis"]
-
-type Array = np.ndarray[Any, Any]
 
 _FIT = {"color": BLUE, "linewidth": 1.8}
 # Two fits of one model can hardly be told apart by eye: one lies broad and pale below the other.
@@ -147,9 +146,9 @@ def draw_caterpillar(
 
 
 def _line_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    fits = [name for name in names if name not in LINES]
+    fits = [name for name in names if name not in LINE_STYLES]
     styles = (_FIT,) if len(fits) == 1 else _TWO_FITS
-    return LINES | dict(zip(fits, styles, strict=True))
+    return LINE_STYLES | dict(zip(fits, styles, strict=True))
 
 
 def _draw_panel(

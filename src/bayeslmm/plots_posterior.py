@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.frames import Array
 from bayeslmm.plots_frame import finish, styled
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["by_row", "draw_forest", "draw_trace", "on_other_scales"]
-
-type Array = np.ndarray[Any, Any]
 
 _ROWS = 60
 _PANELS = 24

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.frames import Array
 from bayeslmm.plots_frame import (
     BLUE,
     FAINT,
     INK,
     LABELLED,
-    LINES,
+    LINE_STYLES,
     ORANGE,
     axis_height,
     finish,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Shrinkage", "draw_shrinkage_arrows", "draw_shrinkage_dots"]
-
-type Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ def draw_shrinkage_dots(shrinkage: Shrinkage, *, fit: str, title: str, note: str
             )
             _own_points(axis, own[order], places, many=many)
             _pooled_points(axis, pooled[order], places, many=many)
-            axis.axvline(shrinkage.complete_pooling[j], **LINES["complete pooling"], zorder=2)
+            axis.axvline(shrinkage.complete_pooling[j], **LINE_STYLES["complete pooling"], zorder=2)
             axis.set_xlabel(effect)
             name_levels(axis, [levels[i] for i in order])
         for axis in axes.flat[len(effects) :]:

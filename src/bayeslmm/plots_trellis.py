@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 from bayeslmm.formula import columns_of
-from bayeslmm.frames import Table, level_label, read
+from bayeslmm.frames import Array, Table, level_label, read
 from bayeslmm.plots_groups import Panel, Trellis
 from bayeslmm.pooling import common_coefficients, own_line
 from bayeslmm.weights import read_weights
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from bayeslmm.model import Model
 
 __all__ = ["LINES", "trellis_of"]
-
-type Array = np.ndarray[Any, Any]
 
 LINES = ("no pooling", "complete pooling")
 _GRID = 50

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from bayeslmm.frames import Array
 
 if TYPE_CHECKING:
     from bayeslmm.design import Design, GroupingFactor
     from bayeslmm.fits import Fit
 
 __all__ = ["common_coefficients", "own_effects", "own_line", "pooled_effects"]
-
-type Array = np.ndarray[Any, Any]
 
 _RANK = 1e-9
 """Singular values below this fraction of the largest count as zero, of columns of unit length."""
@@ -30,8 +30,7 @@ def common_coefficients(design: Design) -> Array:
     (p,) array
         In the order of ``design.coef``.
     """
-    y = design.y if design.offset is None else design.y - design.offset
-    return _least_squares(design.X, y, design.weights)[0]
+    return _least_squares(design.X, design.y_less_offset, design.weights)[0]
 
 
 def own_effects(fit: Fit, factor: GroupingFactor) -> Array:
@@ -87,9 +86,8 @@ def own_line(design: Design, rows: Array, X: Array) -> Array:
     (m,) array
         NaN where these rows do not determine the value (it is not estimable).
     """
-    y = design.y if design.offset is None else design.y - design.offset
     weights = None if design.weights is None else design.weights[rows]
-    coefficients, basis = _least_squares(design.X[rows], y[rows], weights)
+    coefficients, basis = _least_squares(design.X[rows], design.y_less_offset[rows], weights)
     outside = X - X @ basis.T @ basis
     estimable = np.linalg.norm(outside, axis=1) <= 1e-7 * np.linalg.norm(X, axis=1)
     return np.where(estimable, X @ coefficients, np.nan)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayeslmm.fits import Array, Fit
+from bayeslmm import printing
+from bayeslmm.fits import Fit
+from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates, Functions, over_draws
+from bayeslmm.variables import variables_of
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -47,16 +50,17 @@ def sample(
     """
     from bayeslmm import nuts
 
+    began = time.perf_counter()
     if collapse and sampler == "nutpie":
         from bayeslmm.likelihood import optimise
 
         reml = optimise(model.equations, "reml")
         start = reml.theta if reml.status.ok else None
-        return nuts.sample_collapsed(model.equations, model.priors, settings, start)
+        draws = nuts.sample_collapsed(model.equations, model.priors, settings, start)
+        return replace(draws, seconds=time.perf_counter() - began)
 
     from bayeslmm.pymc_parameters import theta_draws
 
-    began = time.perf_counter()
     settings = replace(settings, target_accept=settings.target_accept or nuts.PYMC_TARGET)
     compiled = model.pymc if collapse else model.full_pymc()
     variables, stats, name = nuts.sample_model(compiled, settings, sampler)
@@ -143,7 +147,7 @@ class PosteriorFit(Fit):
 
     def _labelled(self) -> tuple[dict[str, Array], dict[str, list[str]], dict[str, Any]]:
         """Variables of the posterior, their dimensions, and the coordinates of those."""
-        design, parameters = self.model.design, self.model.parameters
+        design = self.model.design
         variables = {"beta": self.draws.beta}
         dims = {"beta": ["coef"]}
         coords: dict[str, Any] = {"coef": list(design.coef)}
@@ -153,27 +157,21 @@ class PosteriorFit(Fit):
             coords[level] = list(factor.levels)
             coords[f"{label}_effect"] = list(factor.effects)
             dims[f"u_{label}"] = [level, f"{label}_effect"]
-        names = dict.fromkeys(block.name for block in parameters.blocks)
-        for own_name in names:
-            blocks = [block for block in parameters.blocks if block.name == own_name]
-            name = _in_tree(own_name)
-            draws = self.draws.theta[..., blocks[0].start : blocks[-1].stop]
-            if blocks[0].factor is None:
+        for variable in variables_of(self.model.parameters):
+            name = _in_tree(variable.name)
+            draws = self.draws.theta[..., variable.start : variable.stop]
+            if variable.dim is None:
                 variables[name] = draws[..., 0]
                 continue
-            labels = [
-                label if isinstance(label, str) else ", ".join(label)
-                for block in blocks
-                for label in block.labels
-            ]
-            dim = f"{_in_tree(blocks[0].factor)}_{'effect' if blocks[0].kind == 'sd' else 'pair'}"
-            if coords.get(dim, labels) != labels:
-                dim += "_sd"  # one standard deviation for several effects
-            coords[dim] = labels
+            dim = _in_tree(variable.dim)
+            coords[dim] = list(variable.labels)
             variables[name], dims[name] = draws, [dim]
         for name, u in self.model.equations.split_u(self.draws.u).items():
             variables[f"u_{_in_tree(name)}"] = u
         return variables, dims, coords
+
+    def _page(self) -> printing.Page:
+        return printing.of_posterior_fit(self)
 
     def diagnose(self) -> Diagnosis:
         """Say what is wrong with the draws: too few, not mixed, divergences; dropped columns, rows.
@@ -205,13 +203,7 @@ class PosteriorFit(Fit):
     def _relative_factors(self, theta: Array) -> tuple[Array, ...]:
         """M of each factor at each draw of theta; (draws, q, q)."""
         equations = self.model.equations
-        flat = np.stack([equations.relative_factors(row) for row in theta])
-        parts, at = [], 0
-        for factor in equations.factors:
-            q = len(factor.effects)
-            parts.append(flat[:, at : at + q * q].reshape(-1, q, q))
-            at += q * q
-        return tuple(parts)
+        return tuple(equations.split_M(np.stack([equations.relative_factors(t) for t in theta])))
 
     @cached_property
     def _M(self) -> tuple[Array, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, unknown_name
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError
 from bayeslmm.frames import Table, where
 from bayeslmm.linear import Functions
 from bayeslmm.weights import read_weights
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from bayeslmm.model import Model
     from bayeslmm.new_data import NewDesign
 
-__all__ = ["functions_of_data", "functions_of_rows"]
+__all__ = ["NEW_LEVELS", "functions_of_data", "functions_of_rows"]
 
-_NEW_LEVELS = ("error", "zero", "sample")
+NEW_LEVELS = ("error", "zero", "sample")
 
 
 def functions_of_rows(
@@ -50,13 +51,10 @@ def functions_of_rows(
         {factor.name: factor.Z for factor in chosen},
     )
     weights = np.ones(m) if design.weights is None else design.weights
-    return Functions(
-        functions.X,
-        functions.codes,
-        functions.Z,
-        functions.offset if design.offset is None else design.offset,
-        functions.new,
-        1 / weights if noise else functions.noise,
+    return replace(
+        functions,
+        offset=functions.offset if design.offset is None else design.offset,
+        noise=1 / weights if noise else functions.noise,
     )
 
 
@@ -86,8 +84,6 @@ def functions_of_data(
     pandas.Index
         The labels of the rows.
     """
-    if new_levels not in _NEW_LEVELS:
-        raise ArgumentError(unknown_name("new_levels", new_levels, _NEW_LEVELS))
     design = model.design
     new = design.new(data, _groups(model, groups))
     found = {factor.name: factor for factor in new.factors}
@@ -105,14 +101,13 @@ def functions_of_data(
         {name: factor.Z for name, factor in found.items()},
     )
     sample = new_levels == "sample"
-    return Functions(
-        functions.X,
-        functions.codes,
-        functions.Z,
-        functions.offset if new.offset is None else new.offset,
-        tuple(unseen.get(f.name, nowhere) if sample else nowhere for f in design.factors),
-        _noise(model, data, weights, new) if noise else functions.noise,
-    ), new.index
+    complete = replace(
+        functions,
+        offset=functions.offset if new.offset is None else new.offset,
+        new=tuple(unseen.get(f.name, nowhere) if sample else nowhere for f in design.factors),
+        noise=_noise(model, data, weights, new) if noise else functions.noise,
+    )
+    return complete, new.index
 
 
 def _groups(model: Model, groups: str | Sequence[str]) -> tuple[str, ...]:
@@ -130,10 +125,8 @@ def _groups(model: Model, groups: str | Sequence[str]) -> tuple[str, ...]:
             "`groups` should be 'all', 'none' or a list of grouping factors, got "
             f"{type(groups).__name__}."
         )
-    for name in groups:
-        if name not in names:
-            raise ArgumentError(unknown_name("grouping factor", name, names))
-    return tuple(name for name in names if name in groups)
+    wanted = {model.design.factor(name).name for name in groups}
+    return tuple(name for name in names if name in wanted)
 
 
 def _unseen(name: str, labels: np.ndarray, rows: np.ndarray, index: pd.Index) -> str:

@@ -14,9 +14,21 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.fits import Fit
+    from bayeslmm.likelihood_fit import LikelihoodFit
     from bayeslmm.model import Model
+    from bayeslmm.posterior_fit import PosteriorFit
 
-__all__ = ["Lines", "Table", "as_html", "as_text", "of_diagnosis", "of_fit", "of_model"]
+__all__ = [
+    "Lines",
+    "Page",
+    "Table",
+    "as_html",
+    "as_text",
+    "of_diagnosis",
+    "of_likelihood_fit",
+    "of_model",
+    "of_posterior_fit",
+]
 
 _DIGITS = 4
 _BOUNDARY = "not available: on the boundary"
@@ -99,16 +111,38 @@ def of_model(model: Model) -> Page:
     return (*head, Table("Groups:", ("group", "levels", "term", "effects"), rows, 4))
 
 
-def of_fit(fit: Fit) -> Page:
-    """What a fit looks like: what lme4 shows, with the path's diagnostics."""
+def of_likelihood_fit(fit: LikelihoodFit) -> Page:
+    """What a fit by REML or ML looks like: what lme4 shows, with status and findings."""
+    reml = fit.method == "reml"
+    values = f"{-2 * fit.loglik:.1f}   AIC: {fit.aic:.1f}   BIC: {fit.bic:.1f}"
+    criteria = (
+        ("REML criterion" if reml else "Deviance", values),
+        ("Status", fit.status.value.split(":")[0].split(". ")[0]),
+    )
+    title = f"Linear mixed model fit by {'REML' if reml else 'maximum likelihood'}"
+    return _of_fit(fit, title, criteria, _BOUNDARY if fit.status.ok else _UNKNOWN)
+
+
+def of_posterior_fit(fit: PosteriorFit) -> Page:
+    """What a fit by NUTS looks like: the same, with the sampler and findings."""
+    draws = fit.draws
+    chains, length = draws.theta.shape[:2]
+    criteria = (
+        ("Draws", f"{chains} chains of {length} after {draws.settings.tune} of warm-up"),
+        ("Sampler", f"{draws.sampler}, seed {draws.settings.seed}, {draws.seconds:.1f} s"),
+    )
+    return _of_fit(fit, "Linear mixed model fit by NUTS", criteria, _UNKNOWN)
+
+
+def _of_fit(fit: Fit, title: str, criteria: tuple[tuple[str, str], ...], missing: str) -> Page:
     design = fit.model.design
     groups = "; ".join(f"{factor.name}, {len(factor.levels)}" for factor in design.factors)
     size = f"{len(design.y)}{_dropped_rows(design)}"
     sizes = [("Number of obs", size), ("Groups", groups or "none: an ordinary linear model")]
     return (
-        Lines((*_method(fit), ("Formula", fit.model.formula), *_criteria(fit))),
+        Lines(((title, ""), ("Formula", fit.model.formula), *criteria)),
         _residuals(fit),
-        _random_effects(fit),
+        _random_effects(fit, missing),
         Lines(tuple(sizes)),
         _fixed_effects(fit),
         Lines(_findings(fit.diagnose())),
@@ -126,41 +160,25 @@ def _findings(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
     return tuple((finding.severity, str(finding)) for finding in diagnosis.findings)
 
 
-def _method(fit: Fit) -> list[tuple[str, str]]:
-    names = {"reml": "REML", "ml": "maximum likelihood", "nuts": "NUTS"}
-    return [(f"Linear mixed model fit by {names[fit.method]}", "")]
-
-
-def _criteria(fit: Fit) -> list[tuple[str, str]]:
-    from bayeslmm.likelihood_fit import LikelihoodFit
-
-    if isinstance(fit, LikelihoodFit):
-        name = "REML criterion" if fit.method == "reml" else "Deviance"
-        aic, bic = f"{fit.aic:.1f}", f"{fit.bic:.1f}"
-        status = fit.status.value.split(":")[0].split(". ")[0]
-        return [
-            (name, f"{-2 * fit.loglik:.1f}   AIC: {aic}   BIC: {bic}"),
-            ("Status", status),
-        ]
-    draws = fit.draws  # type: ignore[attr-defined]
-    chains, length = draws.theta.shape[:2]
-    return [
-        ("Draws", f"{chains} chains of {length} after {draws.settings.tune} of warm-up"),
-        ("Sampler", f"{draws.sampler}, seed {draws.settings.seed}, {draws.seconds:.1f} s"),
-    ]
-
-
 def _residuals(fit: Fit) -> Table:
     quantiles = np.quantile(fit.residuals("standardized"), [0, 0.25, 0.5, 0.75, 1])
     cells = tuple(f"{value:.4f}" for value in quantiles)
     return Table("Scaled residuals:", ("Min", "1Q", "Median", "3Q", "Max"), (cells,), 0)
 
 
-def _random_effects(fit: Fit) -> Table:
-    """Variances, standard deviations and correlations, a row per effect as lme4 has it."""
-    parameters, estimates = fit.model.parameters, fit._parameters(0.95)
-    G, residual = fit._moments
+def _random_effects(fit: Fit, missing: str) -> Table:
+    """Variances, standard deviations and correlations, a row per effect as lme4 has it.
+
+    Parameters
+    ----------
+    fit : Fit
+    missing : str
+        What stands for a standard error that there is none of.
+    """
+    parameters, table = fit.model.parameters, fit.varcorr()
+    estimate, std_error = table["estimate"].to_numpy(), table["std_error"].to_numpy()
     factors = {factor.name: factor for factor in fit.model.design.factors}
+    G = {name: fit.G(name).to_numpy() for name in factors}
     labels: list[tuple[str, str]] = []
     variances: list[float] = []
     places: list[int] = []
@@ -171,11 +189,11 @@ def _random_effects(fit: Fit) -> Table:
         places += range(block.start, block.stop)
         if block.factor is None:
             labels.append(("Residual", ""))
-            variances.append(residual)
+            variances.append(fit.residual_variance)
             correlations.append([])
             continue
         pairs = parameters.find(block.factor, block.bar, "corr")
-        corr = [] if pairs is None else list(estimates.estimate[pairs.start : pairs.stop])
+        corr = [] if pairs is None else list(estimate[pairs.start : pairs.stop])
         first = factors[block.factor].bars[block.bar].start
         for i, label in enumerate(block.labels):
             repeated = any(group == block.factor for group, _ in labels)
@@ -185,8 +203,8 @@ def _random_effects(fit: Fit) -> Table:
             correlations.append(["--" if np.isnan(r) else f"{r:.2f}" for r in row])
     columns = [
         _numbers(variances),
-        _numbers(estimates.estimate[places]),
-        _numbers(estimates.std_error[places], _BOUNDARY if _on_boundary(fit) else _UNKNOWN),
+        _numbers(estimate[places]),
+        _numbers(std_error[places], missing),
     ]
     width = max(map(len, correlations))
     header = ["Groups", "Name", "Variance", "Std.Dev.", "Std. Error"]
@@ -198,12 +216,6 @@ def _random_effects(fit: Fit) -> Table:
         )
     )
     return Table("Random effects:", tuple(header), rows, 2)
-
-
-def _on_boundary(fit: Fit) -> bool:
-    from bayeslmm.likelihood_fit import LikelihoodFit
-
-    return isinstance(fit, LikelihoodFit) and fit.status.ok
 
 
 def _fixed_effects(fit: Fit) -> Table:

@@ -8,14 +8,15 @@ column of X or Z:
 - any other coefficient: normal around 0 with sd 2.5 sd(y)/sd(x);
 - the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale
   sd(y)/sd(z), of a random intercept and of the residuals the same with scale sd(y). Most of its
-  mass lies below a few sd(y), where a component of var(y) can be; its heavy tail gives way where an
-  effect is reported far outside the data (an intercept at year 0), which a half-normal would not;
-- correlations: LKJ(1).
+  mass lies below a few sd(y), where a component of var(y) can be;
+- correlations: LKJ(1);
+- both of a random intercept that is correlated with slopes are about the intercept at the means of
+  the slopes' columns, so that again it does not matter where a predictor has its zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +24,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
-from bayeslmm.priors import LKJ, Flat, HalfStudentT, Normal, NormalAtMeans, Prior, Uniform, as_prior
+from bayeslmm.priors import (
+    LKJ,
+    Flat,
+    HalfStudentT,
+    HalfStudentTAtMeans,
+    Normal,
+    NormalAtMeans,
+    Prior,
+    Uniform,
+    as_prior,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +47,7 @@ __all__ = ["PriorRow", "PriorTable", "resolve"]
 _INTERCEPT = "Intercept"
 _COEFFICIENT_SCALE = 2.5
 _SD_DF = 3
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,10 @@ class PriorTable:
         Coefficients in the order of X, then theta in its order.
     theta : tuple of Prior
         The prior of each element of theta; elements of one correlation matrix share theirs.
+    bases : dict of (q, q) arrays
+        By factor and number of the bar, the matrix that takes the effects that the prior is about,
+        with the intercept at the means, to those that are reported. Only for bars in which they
+        differ.
     beta_mean : (p,) array
     beta_precision : (p, p) array
         Inverse covariance matrix of the Gaussian prior of beta, in inverse squared units of the
@@ -78,6 +94,7 @@ class PriorTable:
 
     rows: tuple[PriorRow, ...]
     theta: tuple[Prior, ...]
+    bases: Mapping[tuple[str, int], np.ndarray]
     beta_mean: np.ndarray
     beta_precision: np.ndarray
 
@@ -87,6 +104,12 @@ class PriorTable:
             return self._priors[parameter]
         except KeyError:
             raise PriorError(unknown_name("parameter", parameter, self._priors)) from None
+
+    def basis(self, factor: str, bar: int, q: int) -> np.ndarray:
+        """The matrix (q, q) that takes the effects of a bar that the prior is about to those that
+        are reported.
+        """
+        return self.bases.get((factor, bar), np.eye(q))
 
     @cached_property
     def _priors(self) -> dict[str, Prior]:
@@ -144,8 +167,11 @@ def resolve(
     ArgumentTypeError
         For a value that is no prior.
     """
-    slots = [*_coefficient_slots(design), *_theta_slots(parameters, design)]
+    coefficients = _coefficient_slots(design)
+    slots = [*coefficients, *_theta_slots(parameters, design)]
     given = _given(priors, {slot.parameter: slot.default for slot in slots})
+    # a prior of the user's for correlations is about those that are reported
+    slots = [*coefficients, *_theta_slots(parameters, design, given)]
     valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
     for key in given:
         if key not in valid:
@@ -179,7 +205,27 @@ def resolve(
         for block in parameters.blocks
         for name in block.names
     )
-    return PriorTable(tuple(rows), theta, mean, precision)
+    return PriorTable(tuple(rows), theta, _bases(theta, parameters, design), mean, precision)
+
+
+def _bases(
+    theta: tuple[Prior, ...], parameters: Parameters, design: Design
+) -> dict[tuple[str, int], np.ndarray]:
+    """The effects that priors are about, of bars whose intercept has its prior at the means."""
+    bases = {}
+    for factor in design.factors:
+        for number, bar in enumerate(factor.bars):
+            sds = parameters.find(factor.name, number, "sd")
+            own = [] if sds is None else theta[sds.start : sds.stop]
+            at_means = [isinstance(prior, HalfStudentTAtMeans) for prior in own]
+            if any(at_means):
+                intercept = at_means.index(True)
+                basis = np.eye(len(own))
+                basis[intercept] = -factor.Z[:, bar.start : bar.stop].mean(axis=0)
+                basis[intercept, intercept] = 1.0
+                basis.flags.writeable = False
+                bases[factor.name, number] = basis
+    return bases
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +273,7 @@ def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
 
 
 def _coefficient_slots(design: Design) -> list[_Slot]:
-    y, level = _response(design), _level_coefficients(design)
+    y, level = design.y_less_offset, _level_coefficients(design)
     centred = bool(level.any())
     spread_y = _spread(y, centred)
     what = "sd" if centred else "rms"
@@ -246,8 +292,10 @@ def _coefficient_slots(design: Design) -> list[_Slot]:
     return slots
 
 
-def _theta_slots(parameters: Parameters, design: Design) -> list[_Slot]:
-    spread_y = _spread(_response(design), centred=True)
+def _theta_slots(
+    parameters: Parameters, design: Design, given: Collection[str] = ()
+) -> list[_Slot]:
+    spread_y = _spread(design.y_less_offset, centred=True)
     factors = {factor.name: factor for factor in design.factors}
     slots: dict[str, _Slot] = {}
     for block in parameters.blocks:
@@ -262,20 +310,21 @@ def _theta_slots(parameters: Parameters, design: Design) -> list[_Slot]:
             bar = factor.bars[block.bar]
             spreads = [_spread_z(z) for z in factor.Z[:, bar.start : bar.stop].T]
             if len(spreads) > len(block.names):  # one sd for all effects of the bar
-                spreads = [min(spreads, key=lambda spread: spread or 1.0)]
-            for name, spread_z in zip(block.names, spreads, strict=True):
-                prior = HalfStudentT(_SD_DF, spread_y / (spread_z or 1.0))
-                text = (
-                    f"sd(y)/sd(z) = {spread_y:.4g}/{spread_z:.4g}"
-                    if spread_z
-                    else f"sd(y) = {spread_y:.4g}"
-                )
-                slots[name] = _Slot(name, (name, block.name, "sd"), prior, text)
+                spreads = [min(spreads)]
+            correlated = parameters.find(block.factor, block.bar, "corr")
+            for name, label, spread in zip(block.names, block.labels, spreads, strict=True):
+                scale = spread_y / spread
+                text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread:.4g}"
+                prior = HalfStudentT(_SD_DF, scale)
+                if label == _INTERCEPT:
+                    text = f"sd(y) = {spread_y:.4g}"
+                movable = label == _INTERCEPT and correlated is not None
+                if movable and not {f"corr_{factor.name}", "corr"}.intersection(given):
+                    text = f"at the means of the bar's other columns: {text}"
+                    prior = HalfStudentTAtMeans(_SD_DF, scale)
+                keys = (name, block.name, "sd")
+                slots[name] = _Slot(name, keys, prior, text, at_means=movable)
     return list(slots.values())
-
-
-def _response(design: Design) -> np.ndarray:
-    return design.y if design.offset is None else design.y - design.offset
 
 
 def _spread(values: np.ndarray, centred: bool) -> float:
@@ -283,9 +332,9 @@ def _spread(values: np.ndarray, centred: bool) -> float:
     return float(np.std(values, ddof=1) if centred else np.sqrt(np.mean(values**2)))
 
 
-def _spread_z(values: np.ndarray) -> float | None:
-    """Standard deviation of a column of Z; None for a random intercept's constant column."""
-    return float(np.std(values, ddof=1)) if np.ptp(values) > 0 else None
+def _spread_z(values: np.ndarray) -> float:
+    """Standard deviation of a column of Z; of a constant one its size, 1 for an intercept."""
+    return float(np.std(values, ddof=1) if np.ptp(values) > 0 else abs(values[0]))
 
 
 def _level_coefficients(design: Design) -> np.ndarray:
@@ -300,9 +349,10 @@ def _level_coefficients(design: Design) -> np.ndarray:
     if _INTERCEPT in design.coef:
         return np.array([name == _INTERCEPT for name in design.coef])
     X = design.X
-    weights = np.linalg.lstsq(X.T @ X, X.sum(axis=0))[0]
-    cells: np.ndarray = np.abs(weights - 1.0) < 1e-8
-    if np.all(cells | (np.abs(weights) < 1e-8)) and np.allclose(X @ weights, 1.0):
+    size = np.abs(X).max(axis=0)
+    weights = np.linalg.lstsq(X / size, np.ones(len(X)))[0] / size
+    cells: np.ndarray = np.abs(weights - 1.0) < _ROUNDING
+    if np.all(cells | (np.abs(weights) * size < _ROUNDING)) and np.allclose(X @ weights, 1.0):
         return cells
     return np.zeros_like(cells)
 
@@ -327,6 +377,11 @@ def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:
     elif parameter.startswith("corr_"):
         if not isinstance(prior, LKJ):
             raise PriorError(_misfit(parameter, prior, "it is a correlation matrix", "LKJ"))
+    elif isinstance(prior, HalfStudentTAtMeans) and not at_means:
+        raise PriorError(
+            f"{prior!r} is for a random intercept that is correlated with slopes, which "
+            f"{parameter!r} is not; use HalfStudentT."
+        )
     elif prior.support != "positive" and not (isinstance(prior, Uniform) and prior.lower >= 0):
         raise PriorError(
             _misfit(

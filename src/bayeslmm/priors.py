@@ -29,6 +29,7 @@ __all__ = [
     "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
+    "HalfStudentTAtMeans",
     "InverseGamma",
     "Laplace",
     "LogNormal",
@@ -123,7 +124,14 @@ class Prior:
 
 @dataclass(frozen=True, repr=False)
 class Normal(Prior):
-    """Normal distribution with mean `mu` and standard deviation `sigma`, in the parameter's units.
+    """Normal distribution, for coefficients.
+
+    Parameters
+    ----------
+    mu : float
+        Mean, in the parameter's units.
+    sigma : float
+        Standard deviation (not the variance), in the parameter's units.
 
     Examples
     --------
@@ -143,16 +151,50 @@ class Normal(Prior):
 class NormalAtMeans(Normal):
     """Normal prior for the value that the linear predictor has at the predictors' means.
 
-    `mu` is its mean and `sigma` its standard deviation, in units of the response. The reported
-    coefficient stays where the predictors are zero; only its prior is set elsewhere.
+    The reported coefficient stays where the predictors are zero; only its prior is set elsewhere.
     ``"beta[Intercept]"`` takes it, and the coefficients of the cells in a model such as ``y ~ 0 + f
     + x``, which are intercepts too.
+
+    Parameters
+    ----------
+    mu : float
+        Mean, in units of the response.
+    sigma : float
+        Standard deviation (not the variance), in units of the response.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> data = bl.load_dataset("sleepstudy")
+    >>> prior = bl.NormalAtMeans(300, sigma=100)
+    >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", data, {"beta[Intercept]": prior})
+    >>> model.priors["beta[Intercept]"]
+    NormalAtMeans(300, 100)
     """
 
 
 @dataclass(frozen=True, repr=False)
 class StudentT(Prior):
-    """Student's t with `nu` degrees of freedom, location `mu` and scale `sigma` (not its sd)."""
+    """Student's t distribution.
+
+    Coefficients are integrated out exactly, which needs Gaussian priors, so that no parameter takes
+    it; it is known so that the refusal can say this.
+
+    Parameters
+    ----------
+    nu : float
+        Degrees of freedom.
+    mu : float
+        Location.
+    sigma : float
+        Scale; the standard deviation is larger, sigma √(nu/(nu - 2)).
+
+    Examples
+    --------
+    >>> from bayeslmm.priors import StudentT
+    >>> StudentT(3, mu=0, sigma=10)
+    StudentT(3, 0, 10)
+    """
 
     nu: float
     mu: float
@@ -164,7 +206,21 @@ class StudentT(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Cauchy(Prior):
-    """Cauchy distribution with median `mu` and scale `sigma`, half the interquartile range."""
+    """Cauchy distribution; no parameter takes it, see `StudentT`.
+
+    Parameters
+    ----------
+    mu : float
+        Median; there is no mean.
+    sigma : float
+        Scale, half the interquartile range; there is no standard deviation.
+
+    Examples
+    --------
+    >>> from bayeslmm.priors import Cauchy
+    >>> Cauchy(0, sigma=2.5)
+    Cauchy(0, 2.5)
+    """
 
     mu: float
     sigma: float
@@ -175,7 +231,21 @@ class Cauchy(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Laplace(Prior):
-    """Laplace distribution with mean `mu` and scale `b`; its standard deviation is √2 b."""
+    """Laplace distribution; no parameter takes it, see `StudentT`.
+
+    Parameters
+    ----------
+    mu : float
+        Mean.
+    b : float
+        Scale; the standard deviation is √2 b.
+
+    Examples
+    --------
+    >>> from bayeslmm.priors import Laplace
+    >>> Laplace(0, b=1)
+    Laplace(0, 1)
+    """
 
     mu: float
     b: float
@@ -186,7 +256,14 @@ class Laplace(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Flat(Prior):
-    """Improper constant density on the whole line."""
+    """Improper constant density on the whole line, for coefficients; it has no parameters.
+
+    Examples
+    --------
+    >>> from bayeslmm import Flat
+    >>> Flat()
+    Flat()
+    """
 
     support = "real"
     pymc_name = "Flat"
@@ -195,7 +272,20 @@ class Flat(Prior):
 
 @dataclass(frozen=True, repr=False)
 class HalfNormal(Prior):
-    """Absolute value of a normal variable with mean 0 and standard deviation `sigma`."""
+    """Absolute value of a normal variable with mean 0, for standard deviations.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of the normal variable (not its variance), in the parameter's units; the
+        mean is 0.80 sigma.
+
+    Examples
+    --------
+    >>> from bayeslmm import HalfNormal
+    >>> HalfNormal(sigma=25)
+    HalfNormal(25)
+    """
 
     sigma: float
     support = "positive"
@@ -205,7 +295,21 @@ class HalfNormal(Prior):
 
 @dataclass(frozen=True, repr=False)
 class HalfStudentT(Prior):
-    """Absolute value of a Student's t with `nu` degrees of freedom, location 0, scale `sigma`."""
+    """Absolute value of a Student's t variable with location 0, for standard deviations.
+
+    Parameters
+    ----------
+    nu : float
+        Degrees of freedom; fewer make a heavier tail.
+    sigma : float
+        Scale of the t variable (not its standard deviation), in the parameter's units.
+
+    Examples
+    --------
+    >>> from bayeslmm import HalfStudentT
+    >>> HalfStudentT(3, sigma=25)
+    HalfStudentT(3, 25)
+    """
 
     nu: float
     sigma: float
@@ -215,8 +319,33 @@ class HalfStudentT(Prior):
 
 
 @dataclass(frozen=True, repr=False)
+class HalfStudentTAtMeans(HalfStudentT):
+    """Half Student's t prior for the standard deviation that a random intercept has where the other
+    columns of its bar are at their means.
+
+    `nu` are its degrees of freedom and `sigma` its scale, in units of the response. The reported
+    standard deviation and correlations stay where the predictors are zero; their prior is set
+    elsewhere, so that it does not depend on where a predictor has its zero. The LKJ prior of the
+    bar is then for the correlations of that intercept too. ``"sd_Subject[Intercept]"`` takes it
+    in a bar with correlations, ``(Days | Subject)``.
+    """
+
+
+@dataclass(frozen=True, repr=False)
 class HalfCauchy(Prior):
-    """Absolute value of a Cauchy variable with median 0; its own median is the scale `sigma`."""
+    """Absolute value of a Cauchy variable with median 0, for standard deviations.
+
+    Parameters
+    ----------
+    sigma : float
+        Scale, which is the median, in the parameter's units.
+
+    Examples
+    --------
+    >>> from bayeslmm import HalfCauchy
+    >>> HalfCauchy(sigma=25)
+    HalfCauchy(25)
+    """
 
     sigma: float
     support = "positive"
@@ -226,7 +355,19 @@ class HalfCauchy(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Exponential(Prior):
-    """Exponential distribution with `rate`, so that its mean is 1/rate."""
+    """Exponential distribution, for standard deviations.
+
+    Parameters
+    ----------
+    rate : float
+        Rate (not the scale): the mean is 1/rate, so it is in inverse units of the parameter.
+
+    Examples
+    --------
+    >>> from bayeslmm import Exponential
+    >>> Exponential(rate=1 / 25)
+    Exponential(0.04)
+    """
 
     rate: float
     support = "positive"
@@ -236,7 +377,21 @@ class Exponential(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Gamma(Prior):
-    """Gamma distribution with shape `alpha` and rate `beta`; its mean is alpha/beta."""
+    """Gamma distribution, for standard deviations (not for their squares, or inverse squares).
+
+    Parameters
+    ----------
+    alpha : float
+        Shape.
+    beta : float
+        Rate (not the scale), in inverse units of the parameter: the mean is alpha/beta.
+
+    Examples
+    --------
+    >>> from bayeslmm import Gamma
+    >>> Gamma(2, beta=0.1)
+    Gamma(2, 0.1)
+    """
 
     alpha: float
     beta: float
@@ -247,9 +402,23 @@ class Gamma(Prior):
 
 @dataclass(frozen=True, repr=False)
 class InverseGamma(Prior):
-    """Distribution of 1/g for g gamma with shape `alpha` and rate `beta`: `beta` is the scale.
+    """Distribution of 1/g for g gamma, for standard deviations.
 
-    It is a prior for the parameter itself (a standard deviation), not for its square.
+    It is a prior for the standard deviation itself, not for its square as in some other programs.
+
+    Parameters
+    ----------
+    alpha : float
+        Shape.
+    beta : float
+        Scale, in the parameter's units, which is the rate of g: the mean is beta/(alpha - 1) for
+        alpha above 1.
+
+    Examples
+    --------
+    >>> from bayeslmm import InverseGamma
+    >>> InverseGamma(3, beta=50)
+    InverseGamma(3, 50)
     """
 
     alpha: float
@@ -261,7 +430,21 @@ class InverseGamma(Prior):
 
 @dataclass(frozen=True, repr=False)
 class LogNormal(Prior):
-    """Distribution of exp(x) for x normal with mean `mu` and standard deviation `sigma`."""
+    """Distribution of exp(x) for x normal, for standard deviations.
+
+    Parameters
+    ----------
+    mu : float
+        Mean of the logarithm x: the median is exp(mu).
+    sigma : float
+        Standard deviation (not the variance) of the logarithm x.
+
+    Examples
+    --------
+    >>> from bayeslmm import LogNormal
+    >>> LogNormal(3, sigma=0.5)
+    LogNormal(3, 0.5)
+    """
 
     mu: float
     sigma: float
@@ -272,7 +455,19 @@ class LogNormal(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Uniform(Prior):
-    """Uniform distribution between `lower` and `upper`."""
+    """Uniform distribution, for standard deviations (not for their squares).
+
+    Parameters
+    ----------
+    lower, upper : float
+        The bounds, in the parameter's units; `lower` is 0 or more for a standard deviation.
+
+    Examples
+    --------
+    >>> from bayeslmm import Uniform
+    >>> Uniform(0, upper=100)
+    Uniform(0, 100)
+    """
 
     lower: float
     upper: float
@@ -296,6 +491,17 @@ class LKJ(Prior):
 
     1 is uniform over correlation matrices; larger values favour small correlations. Source:
     Lewandowski, Kurowicka and Joe (2009), Journal of Multivariate Analysis 100, 1989-2001.
+
+    Parameters
+    ----------
+    eta : float
+        The exponent plus one; it has no unit.
+
+    Examples
+    --------
+    >>> from bayeslmm import LKJ
+    >>> LKJ(eta=2)
+    LKJ(2)
     """
 
     eta: float
@@ -315,6 +521,7 @@ FAMILIES: dict[str, type[Prior]] = {
         Flat,
         HalfNormal,
         HalfStudentT,
+        HalfStudentTAtMeans,
         HalfCauchy,
         Exponential,
         Gamma,
@@ -352,7 +559,7 @@ def as_prior(value: object, key: str) -> Prior:
             f"of type {name}."
         )
     family = FAMILIES.get(name)
-    if family is None or family is LKJ or family is NormalAtMeans:
+    if family is None or family in (LKJ, NormalAtMeans, HalfStudentTAtMeans):
         raise PriorError(
             f"the prior for {key!r} is of the family {name}, which this library does not have; "
             f"it has {', '.join(FAMILIES)}."

@@ -9,6 +9,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from bayeslmm.variables import Variable, variables_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,13 +31,12 @@ class CovarianceVariables:
     ----------
     theta : vector
         In the order of `Parameters`.
-    cholesky : dict
-        By factor and bar, the Cholesky factor (q, q) of the bar's correlation matrix, where it has
-        one.
+    factors : dict
+        By grouping factor and bar, a factor (q, q) of the bar's G, of bars with correlations.
     """
 
     theta: TensorVariable
-    cholesky: dict[tuple[str, int], TensorVariable]
+    factors: dict[tuple[str, int], TensorVariable]
 
 
 def covariance_variables(parameters: Parameters, priors: PriorTable) -> CovarianceVariables:
@@ -43,54 +44,63 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
 
     Elements of sd_<factor> whose priors are of one family are one variable; otherwise each is a
     variable of its own and sd_<factor> is what they make up. The variable of a correlation matrix
-    is its Cholesky factor, as PyMC's ``LKJCorr`` has it.
+    is its Cholesky factor, as PyMC's ``LKJCorr`` has it. Where priors are about a random intercept
+    at the means, the variable is sd_<factor>_at_means, of which the reported ones are made.
     """
     model = pm.modelcontext(None)
-    names = list(dict.fromkeys(block.name for block in parameters.blocks))
     pieces: list[TensorVariable] = []
-    cholesky: dict[tuple[str, int], TensorVariable] = {}
-    for name in names:
-        blocks = [block for block in parameters.blocks if block.name == name]
-        labels = [
-            label if isinstance(label, str) else ", ".join(label)
-            for block in blocks
-            for label in block.labels
-        ]
-        own = [priors.theta[i] for block in blocks for i in range(block.start, block.stop)]
-        if blocks[0].kind == "sigma":
-            pieces.append(own[0].to_pymc(name)[None])
-        elif blocks[0].kind == "sd":
-            dim = _dim(model, f"{blocks[0].factor}_effect", labels)
-            pieces.append(_sd(name, labels, own, dim))
-        else:
-            lower = []
-            for block in blocks:
-                suffix = "" if len(blocks) == 1 else f"_{block.bar + 1}"
-                L = own[0].to_pymc(f"cholesky_{block.factor}{suffix}", n=block.size)
-                cholesky[str(block.factor), block.bar] = L
-                rows, columns = np.tril_indices(block.size, -1)
-                lower.append((L[rows] * L[columns]).sum(axis=1))
-            dim = _dim(model, f"{blocks[0].factor}_pair", labels)
-            pieces.append(pm.Deterministic(name, pt.concatenate(lower), dims=dim))
-    return CovarianceVariables(pt.concatenate(pieces), cholesky)
+    factors: dict[tuple[str, int], TensorVariable] = {}
+    for variable in variables_of(parameters):
+        own = priors.theta[variable.start : variable.stop]
+        if variable.dim is None:
+            pieces.append(own[0].to_pymc(variable.name)[None])
+            continue
+        model.add_coord(variable.dim, variable.labels)
+        if variable.kind == "corr":
+            lower = [_correlations(factors[str(b.factor), b.bar], b.size) for b in variable.blocks]
+            values = pt.concatenate(lower)
+            pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
+            continue
+        moved = any((factor, bar) in priors.bases for factor, bar in _bars(variable))
+        name = f"{variable.name}_at_means" if moved else variable.name
+        sds = _sd(name, variable.labels, own, variable.dim)
+        reported = []
+        for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
+            part = sds[block.start - variable.start : block.stop - variable.start]
+            corr = parameters.find(factor, bar, "corr")
+            if corr:
+                suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
+                K = priors.theta[corr.start].to_pymc(f"cholesky_{factor}{suffix}", n=block.size)
+                basis = priors.basis(factor, bar, block.size)
+                factors[factor, bar] = pt.dot(basis, part[:, None] * K)
+                part = pt.sqrt((factors[factor, bar] ** 2).sum(axis=1)) if moved else part
+            reported.append(part)
+        if moved:
+            values = pt.concatenate(reported)
+            sds = pm.Deterministic(variable.name, values, dims=variable.dim)
+        pieces.append(sds)
+    return CovarianceVariables(pt.concatenate(pieces), factors)
 
 
-def _dim(model: pm.Model, dim: str, labels: Sequence[str]) -> str:
-    """Register a dimension; under another name where this one has other labels already."""
-    if dim in model.coords and list(model.coords[dim]) != list(labels):
-        dim += "_sd"
-    model.add_coord(dim, list(labels))
-    return dim
+def _bars(variable: Variable) -> list[tuple[str, int]]:
+    return [(str(block.factor), block.bar) for block in variable.blocks]
+
+
+def _correlations(L: TensorVariable, q: int) -> TensorVariable:
+    """The strict lower triangle by rows of the correlation matrix of LL'."""
+    unit = L / pt.sqrt((L**2).sum(axis=1))[:, None]
+    rows, columns = np.tril_indices(q, -1)
+    return (unit[rows] * unit[columns]).sum(axis=1)
 
 
 def _sd(name: str, labels: Sequence[str], priors: Sequence[Prior], dim: str) -> TensorVariable:
-    family = type(priors[0])
-    if all(type(prior) is family for prior in priors):
+    family = priors[0].pymc_name
+    if all(prior.pymc_name == family for prior in priors):
         arguments = {
             key: np.array([prior.pymc_arguments()[key] for prior in priors])
             for key in priors[0].pymc_arguments()
         }
-        return getattr(pm, family.pymc_name)(name, **arguments, dims=dim)
+        return getattr(pm, family)(name, **arguments, dims=dim)
     each = [prior.to_pymc(f"{name}[{label}]") for label, prior in zip(labels, priors, strict=True)]
     return pm.Deterministic(name, pt.stack(each), dims=dim)
 
@@ -103,7 +113,5 @@ def theta_draws(variables: dict[str, np.ndarray], parameters: Parameters) -> np.
     variables : dict of (chain, draw, ...) arrays
     parameters : Parameters
     """
-    names = dict.fromkeys(block.name for block in parameters.blocks)
-    return np.concatenate(
-        [variables[name].reshape(*variables[name].shape[:2], -1) for name in names], axis=-1
-    )
+    arrays = [variables[variable.name] for variable in variables_of(parameters)]
+    return np.concatenate([array.reshape(*array.shape[:2], -1) for array in arrays], axis=-1)

@@ -98,13 +98,13 @@ class Residual(NamedTuple):
 N_INTEGERS = Residual._fields.index("distance")
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def has_structure(ints):
     """Whether the packed vectors have a part for R."""
     return len(ints) > ints[22]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _unpack(ints, floats):
     a = ints[ints[22] :]
     x = floats[ints[31] + 3 :]
@@ -128,7 +128,7 @@ def _unpack(ints, floats):
     )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _cholesky(C, K, at, t):
     """Factor of C (t, t) into the flat K at ``at``; whether C is positive definite."""
     for i in range(t):
@@ -145,7 +145,7 @@ def _cholesky(C, K, at, t):
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _factors(theta, res, K):
     """Cholesky factors of the patterns' correlation matrices, flat; whether all of them are."""
     code, nugget, n_corr, first = res.meta[0], res.meta[1] == 1, res.meta[2], res.meta[6]
@@ -168,7 +168,7 @@ def _factors(theta, res, K):
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _log_sds(theta, res, out):
     """Logarithms of the rows' standard deviations relative to sigma, the last parameter."""
     m, n_sigmas = res.meta[5], res.meta[4]
@@ -181,7 +181,7 @@ def _log_sds(theta, res, out):
         out[row] = value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _whiten(block, res, K, log_sd, Y):
     """Rows of a block, whitened, into ``Y`` (t, c)."""
     first, last = res.block_row[block], res.block_row[block + 1]
@@ -204,7 +204,7 @@ def _whiten(block, res, K, log_sd, Y):
     return t, c
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _work(res):
     n = res.block_row[res.meta[7]]
     return (
@@ -214,7 +214,7 @@ def _work(res):
     )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def assemble(theta, ints, floats):
     """The floats of `elimination` with the cross-products under R(theta).
 
@@ -285,7 +285,7 @@ def assemble(theta, ints, floats):
     return out, True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _pull_block(block, res, p, xy, Y, adjoint, dY):
     """Adjoint of a block's cross-products: that of its whitened rows, into ``dY``."""
     t = res.block_row[block + 1] - res.block_row[block]
@@ -338,7 +338,7 @@ def _pull_block(block, res, p, xy, Y, adjoint, dY):
     return t, c
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _pull_cholesky(K, at, t, dK, dC):
     """Adjoint of the Cholesky factorisation, as a symmetric one in both triangles; dK is
     overwritten. The unblocked reverse sweep of Murray (2016), arXiv:1602.07527.
@@ -362,7 +362,7 @@ def _pull_cholesky(K, at, t, dK, dC):
         dC[i, i] = dK[at + i * t + i]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def pull_assembled(theta, ints, floats, adjoint, dtheta):
     """Add to ``dtheta`` the gradient of a log-likelihood in R's parameters, -½ log|R/σ²| included.
 

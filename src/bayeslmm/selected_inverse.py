@@ -17,7 +17,7 @@ ML, REML = 0, 1
 """Whether beta is at its maximum, or integrated out (under a flat prior or another)."""
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _gather_ancestors(size, s, node, base, count, system, panel, inverse):
     """Add (A⁻¹)[below, ancestors] L[ancestors, own] and its mirror to inverse[below, own]."""
     q = effects(size)
@@ -56,7 +56,7 @@ def _gather_ancestors(size, s, node, base, count, system, panel, inverse):
         row += qg
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _inverse_stage(size, s, ints, floats, panel, root, inverse, index):
     system = unpack(ints, floats)
     q = effects(size)
@@ -104,7 +104,7 @@ def _inverse_stage(size, s, ints, floats, panel, root, inverse, index):
                 inverse[at + j * q + i] = value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def selected_inverse(ints, floats, panel, root, kind, inverse):
     """Blocks of A⁻¹ on the pattern of its factor: panels into ``inverse``, the root's in place in
     ``root``.
@@ -132,7 +132,7 @@ def selected_inverse(ints, floats, panel, root, kind, inverse):
             _inverse_stage(q, s, ints, floats, panel, root, inverse, index)
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _pull_between(dM, M, raw, start, qa, ma, size, mb, moment):
     """Adjoint of M_a' raw M_b, whose weight is ``moment`` (qa, q), for different a and b."""
     q = effects(size)
@@ -150,7 +150,7 @@ def _pull_between(dM, M, raw, start, qa, ma, size, mb, moment):
                 dM[ma + h * qa + i] -= value * total
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _pull_own(dM, M, raw, start, size, mo, moment):
     """Adjoint of M' raw M, half of it: raw M moment."""
     q = effects(size)
@@ -163,7 +163,7 @@ def _pull_own(dM, M, raw, start, size, mo, moment):
                 dM[mo + h * q + j] -= raw[start + h * q + k] * part
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
 def _pull_products(draw, start, M, qa, ma, size, mb, moment, share):
     """Adjoint of the cross-products themselves: -M_a moment M_b', times ``share``."""
     q = effects(size)
@@ -177,7 +177,7 @@ def _pull_products(draw, start, M, qa, ma, size, mb, moment, share):
                 draw[start + h * q + k] -= M[ma + h * qa + i] * value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _gradient_stage(size, s, M, ints, floats, inverse, b, signed, scale, moment, dM, draw):
     system = unpack(ints, floats)
     q = effects(size)
@@ -231,7 +231,7 @@ def _gradient_stage(size, s, M, ints, floats, inverse, b, signed, scale, moment,
         u += q
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM, draw):
     system = unpack(ints, floats)
     p, n_root, nr = system.meta[2], system.meta[3], system.meta[4]
@@ -280,7 +280,7 @@ def _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM, draw):
             _pull_products(draw, pairs + at, M, qa, ma, qc, mc, moment, 1.0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def gradient_factors(M, ints, floats, inverse, root, b, gamma, scale, dM, draw):
     """Gradient of -½(log|A| + r²/σ²) in the relative factors, into ``dM``, and in the
     cross-products, into ``draw`` unless that is empty.

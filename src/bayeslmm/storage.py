@@ -76,13 +76,14 @@ def save(fit: Fit, path: str | os.PathLike[str]) -> None:
     target = as_path(path)
     if isinstance(fit, LikelihoodFit):
         kind, tree = "likelihood", {FIT: _optimum_dataset(fit.optimum)}
+        tree[MODEL] = _model_dataset(fit)
     elif isinstance(fit, PosteriorFit):
         kind, tree = "posterior", _posterior_datasets(fit)
+        tree[MODEL] = _model_dataset(fit)
     else:
         raise ArgumentTypeError(
             f"what is saved is a fit, as model.fit(...) returns it, not {type(fit).__name__}."
         )
-    tree[MODEL] = _model_dataset(fit)
     tree[DATA] = frame_to_dataset(fit.model.data)
     attributes = {
         "bayeslmm_format": FORMAT,
@@ -168,7 +169,7 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
 # -- the model ------------------------------------------------------------------------------------
 
 
-def _model_dataset(fit: Fit) -> xr.Dataset:
+def _model_dataset(fit: LikelihoodFit | PosteriorFit) -> xr.Dataset:
     model = fit.model
     weights = model.weights
     specification = {
@@ -230,13 +231,13 @@ def _priors_from_json(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame.set_index(pd.Index([row["parameter"] for row in rows], name="parameter"))
 
 
-def _log_likelihood(fit: Fit) -> float:
+def _log_likelihood(fit: LikelihoodFit | PosteriorFit) -> float:
     """What restored fits are checked by: the maximum, or log p(y) at the first draw of theta."""
     equations = fit.model.equations
     if isinstance(fit, LikelihoodFit):
         return -0.5 * float(equations.profiled(fit.optimum.M, fit.optimum.method)[0])
     priors = fit.model.priors
-    theta = fit.draws.theta[0, 0]  # type: ignore[attr-defined]
+    theta = fit.draws.theta[0, 0]
     return float(equations.collapsed(theta, priors.beta_mean, priors.beta_precision)[0])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from bayeslmm import __version__
+from bayeslmm.arguments import refuse_folder
 from bayeslmm.errors import ArgumentTypeError, FileError
 
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ def quoted(path: Path) -> str:
 
 def write_tree(tree: xr.DataTree, target: Path) -> None:
     """Write to a file beside the target and move it there, so that there is never half a file."""
-    if target.is_dir():
-        raise FileError(f"{quoted(target)} is a folder; name a file in it, such as 'fit.nc'.")
+    refuse_folder(target, "fit.nc")
     if not target.parent.is_dir():
         raise FileError(
             f"there is no folder {quoted(target.parent)} to write {target.name!r} in; make it "

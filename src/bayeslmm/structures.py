@@ -140,7 +140,7 @@ UN = Structure("un", _UN)
 STRUCTURES = {s.name: s for s in (ID, Diag, UN)}
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def factor(code, q, sd, corr, L):
     """Write the lower factor of G into ``L`` (q×q) and say whether G is a covariance matrix.
 
@@ -164,7 +164,7 @@ def factor(code, q, sd, corr, L):
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def correlation_factor(q, corr, K):
     """Cholesky factor of a correlation matrix, row by row; one that is singular to rounding
     counts, an indefinite one does not.
@@ -191,7 +191,7 @@ def correlation_factor(q, corr, K):
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def factor_pullback(code, q, sd, corr, dL, dsd, dcorr):
     """Add to ``dsd`` and ``dcorr`` the adjoint of :func:`factor`, given that of L in ``dL``
     (overwritten).

@@ -1,0 +1,112 @@
+"""Checks of what users give as arguments: numbers, truth values, places for files."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, FileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["GREATEST_SEED", "real_number", "refuse_folder", "truth_value", "whole_number"]
+
+GREATEST_SEED = 2**64 - 1
+"""What nutpie takes."""
+
+
+def whole_number(name: str, value: object, least: int = 1, greatest: int | None = None) -> int:
+    """Take a whole number, of Python or of NumPy.
+
+    Parameters
+    ----------
+    name : str
+        What the argument is called.
+    value : object
+    least, greatest : int
+        The bounds, which are allowed; no upper one by default.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is no number.
+    ArgumentError
+        If it is not whole, or out of bounds.
+    """
+    bounds = f"of {least} or more" if greatest is None else f"from {least} to {greatest}"
+    message = f"`{name}` should be a whole number {bounds}, got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ArgumentTypeError(message)
+    if not isinstance(value, Integral):
+        raise ArgumentError(message)
+    number = int(value)
+    if number < least or (greatest is not None and number > greatest):
+        raise ArgumentError(message)
+    return number
+
+
+def real_number(name: str, value: object, above: float, below: float, what: str = "") -> float:
+    """Take a real number, of Python or of NumPy, between two others.
+
+    Parameters
+    ----------
+    name : str
+        What the argument is called.
+    value : object
+    above, below : float
+        The bounds, which are not allowed.
+    what : str
+        What the number is, for the message: "the probability of the intervals, ".
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is no number.
+    ArgumentError
+        If it is out of bounds, or not a number (NaN).
+    """
+    message = f"`{name}` should be {what}between {above:g} and {below:g}, got {value!r}."
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ArgumentTypeError(message)
+    number = float(value)
+    if not above < number < below:
+        raise ArgumentError(message)
+    return number
+
+
+def truth_value(name: str, value: object) -> bool:
+    """Take True or False, and nothing that only counts as such.
+
+    Parameters
+    ----------
+    name : str
+        What the argument is called.
+    value : object
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is anything else.
+    """
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"`{name}` should be True or False, got {value!r}.")
+    return value
+
+
+def refuse_folder(target: Path, example: str) -> None:
+    """Refuse to write a file where there is a folder.
+
+    Parameters
+    ----------
+    target : Path
+    example : str
+        A name that a file of this kind could have.
+
+    Raises
+    ------
+    FileError
+        If `target` is a folder.
+    """
+    if target.is_dir():
+        raise FileError(f"{str(target)!r} is a folder; name a file in it, such as {example!r}.")
