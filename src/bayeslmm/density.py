@@ -42,7 +42,17 @@ __all__ = ["Density", "callbacks"]
 
 Array = np.ndarray
 
-_HALF_NORMAL, _HALF_T, _EXPONENTIAL, _GAMMA, _INVERSE_GAMMA, _LOG_NORMAL, _UNIFORM, _LKJ, _NORMAL = range(9)
+(
+    _HALF_NORMAL,
+    _HALF_T,
+    _EXPONENTIAL,
+    _GAMMA,
+    _INVERSE_GAMMA,
+    _LOG_NORMAL,
+    _UNIFORM,
+    _LKJ,
+    _NORMAL,
+) = range(9)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

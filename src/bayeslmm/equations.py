@@ -136,9 +136,7 @@ class Equations:
             at += q * q
         return out
 
-    def theta(
-        self, M: np.ndarray, sigma: float, relative: np.ndarray | None = None
-    ) -> np.ndarray:
+    def theta(self, M: np.ndarray, sigma: float, relative: np.ndarray | None = None) -> np.ndarray:
         """The natural parameters of relative factors, σ, and R's parameters in ``relative``, which
         is theta with σ = 1.
         """

@@ -351,9 +351,7 @@ class Residuals:
                     kind = "lag"
                 own = full[start:stop]
                 values = tuple(float(value) for value in typical[start:stop])
-                yield Block(
-                    name, kind, None, own, at, at + len(own), -1, T, *bounds[start], values
-                )
+                yield Block(name, kind, None, own, at, at + len(own), -1, T, *bounds[start], values)
                 at += len(own)
                 start = stop
         for part in self.structure.variances:
@@ -570,4 +568,3 @@ def _covariates(structure: Covariance, column: dict[str, Column], n: int) -> Arr
             x = np.log(np.abs(x))
         found.append(x[:, None])
     return np.hstack(found)
-

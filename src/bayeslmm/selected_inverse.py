@@ -251,9 +251,7 @@ def _gradient_root(M, ints, floats, root, b, signed, scale, moment, dM, draw):
                 moment[i * q + j] = element + scale * b[u + i] * b[u + j]
         _pull_own(dM, M, system.diag, system.root_diag[r], q, mo, moment)
         if len(draw):
-            _pull_products(
-                draw, diagonals + system.root_diag[r], M, q, mo, q, mo, moment, 0.5
-            )
+            _pull_products(draw, diagonals + system.root_diag[r], M, q, mo, q, mo, moment, 0.5)
         for i in range(p + 1):
             for j in range(q):
                 value = root[nr + i, v + j] + scale * signed[i] * b[u + j]
