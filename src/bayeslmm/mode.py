@@ -70,7 +70,9 @@ def _standardised(
 def _bases_differ(density: Density) -> bool:
     """Whether the data's effects of a bar are not those that its prior is about, but for units."""
     coordinates = density.coordinates
-    for _, _, q, _, prior in coordinates.bars:
+    for sds, _, q, _, prior in coordinates.bars:
+        if sds < 0:
+            continue
         matrix = coordinates.T[prior : prior + q * q].reshape(q, q)
         size = np.abs(matrix).max(axis=0)
         if np.abs(matrix - np.diag(np.diag(matrix))).max() > 1e-6 * size.max():
@@ -125,9 +127,9 @@ def _hard_to_tell_from_zero(
     """
     scales = np.zeros(len(theta))
     M, sigma = equations.relative_factors(theta), theta[-1]
-    variances = equations.var_u(M, sigma, beta_known=False)
+    variances = equations.given_residuals(theta).var_u(M, sigma, beta_known=False)
     covariances = equations.covariances(M, sigma)
-    bases = {row[0]: coordinates.basis(row) for row in coordinates.bars}
+    bases = {row[0]: coordinates.basis(row) for row in coordinates.bars if row[0] >= 0}
     for factor in equations.factors:
         for number, bar in enumerate(factor.bars):
             block = equations.parameters.find(factor.name, number, "sd")

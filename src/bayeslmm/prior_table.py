@@ -29,6 +29,7 @@ from bayeslmm.priors import (
     Flat,
     HalfStudentT,
     HalfStudentTAtMeans,
+    LogNormal,
     Normal,
     NormalAtMeans,
     Prior,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayeslmm.design import Design
-    from bayeslmm.parameters import Parameters
+    from bayeslmm.parameters import Block, Parameters
 
 __all__ = ["PriorRow", "PriorTable", "resolve"]
 
@@ -301,7 +302,14 @@ def _theta_slots(
     for block in parameters.blocks:
         if block.kind == "sigma":
             prior = HalfStudentT(_SD_DF, spread_y)
-            slots[block.name] = _Slot(block.name, (block.name,), prior, f"sd(y) = {spread_y:.4g}")
+            for name in block.names:
+                keys = tuple(dict.fromkeys((name, block.name)))
+                slots[name] = _Slot(name, keys, prior, f"sd(y) = {spread_y:.4g}")
+        elif block.factor is None and block.kind != "corr":
+            for name in block.names:
+                keys = tuple(dict.fromkeys((name, block.name)))
+                prior, text = _residual_default(block)
+                slots[name] = _Slot(name, keys, prior, text)
         elif block.kind == "corr":
             # the bars of a factor share the key, and each has a matrix of its own
             slots[block.name] = _Slot(block.name, (block.name, "corr"), LKJ(1.0), "")
@@ -325,6 +333,16 @@ def _theta_slots(
                 keys = (name, block.name, "sd")
                 slots[name] = _Slot(name, keys, prior, text, at_means=movable)
     return list(slots.values())
+
+
+def _residual_default(block: Block) -> tuple[Prior, str]:
+    """The default of a parameter of R's correlation or variance, and how it comes about."""
+    if block.kind == "power":
+        return Normal(0.0, 1.0), ""
+    if block.kind == "range":
+        spacing = float(block.typical[0])
+        return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
+    return Uniform(block.lower, block.upper), "its bounds"
 
 
 def _spread(values: np.ndarray, centred: bool) -> float:
@@ -374,6 +392,14 @@ def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:
                 f"{parameter!r} got the prior {prior!r}, but coefficients are integrated out "
                 "exactly, which needs a Gaussian prior: use Normal or Flat."
             )
+    elif parameter.startswith(("rho", "ma", "nugget")):
+        if not isinstance(prior, Uniform):
+            raise PriorError(
+                _misfit(parameter, prior, "it lies in an interval", "Uniform within its bounds")
+            )
+    elif parameter.startswith("power"):
+        if not isinstance(prior, Normal) or isinstance(prior, NormalAtMeans):
+            raise PriorError(_misfit(parameter, prior, "it can be any number", "Normal"))
     elif parameter.startswith("corr_"):
         if not isinstance(prior, LKJ):
             raise PriorError(_misfit(parameter, prior, "it is a correlation matrix", "LKJ"))

@@ -56,6 +56,18 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             pieces.append(own[0].to_pymc(variable.name)[None])
             continue
         model.add_coord(variable.dim, variable.labels)
+        if variable.blocks[0].factor is None and variable.kind == "corr":
+            lower = []
+            for number, block in enumerate(variable.blocks):
+                suffix = "" if len(variable.blocks) == 1 else f"_{number + 1}"
+                K = own[0].to_pymc(f"cholesky_R{suffix}", n=block.size)
+                lower.append(_correlations(K, block.size))
+            values = pt.concatenate(lower)
+            pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
+            continue
+        if variable.kind not in ("sd", "corr"):
+            pieces.append(_sd(variable.name, variable.labels, own, variable.dim))
+            continue
         if variable.kind == "corr":
             lower = [_correlations(factors[str(b.factor), b.bar], b.size) for b in variable.blocks]
             values = pt.concatenate(lower)

@@ -74,5 +74,7 @@ def _variable(name: str, blocks: tuple[Block, ...]) -> Variable:
         shared = len(labels) < sum(block.size for block in blocks)
         dim = f"{blocks[0].factor}_effect" + ("_sd" if shared else "")
     elif blocks[0].kind == "corr":
-        dim = f"{blocks[0].factor}_pair"
+        dim = f"{blocks[0].factor or 'R'}_pair"
+    elif any(labels):
+        dim = f"{name}_level"
     return Variable(name, blocks, labels, dim)
