@@ -12,13 +12,16 @@ from scipy.linalg import solve_triangular
 from . import kernels
 from .core import compile_core
 from .elimination import Packed, pack, unpack
+from .correlations import correlation
 from .parameters import Parameters
+from .residuals import coloured, relative_sds
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .design import Design, GroupingFactor
+    from .residuals import ResidualRows
 
 __all__ = ["Equations"]
 
@@ -39,6 +42,8 @@ class Equations:
         What the kernels work on.
     n, p, n_random : int
         Rows; coefficients beta; elements of u.
+    residuals : ResidualRows or None
+        The structure of R.
     """
 
     parameters: Parameters
@@ -46,6 +51,7 @@ class Equations:
     packed: Packed
     n: int
     p: int
+    residuals: ResidualRows | None
 
     @classmethod
     def of(cls, design: Design) -> Equations:
@@ -55,7 +61,7 @@ class Equations:
         y = design.y if design.offset is None else design.y - design.offset
         rows = None if design.residuals is None else design.residuals.rows
         packed = pack(design.factors, parameters, design.X, y, design.weights, rows)
-        return cls(parameters, tuple(design.factors), packed, *design.X.shape)
+        return cls(parameters, tuple(design.factors), packed, *design.X.shape, rows)
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +83,41 @@ class Equations:
         if not ok:
             raise ValueError(f"theta = {theta} are not the parameters of covariance matrices")
         ints = self.packed.ints[: self.packed.ints[22]]
-        return replace(self, packed=Packed(ints, floats))
+        return replace(self, packed=Packed(ints, floats), residuals=None)
+
+    def residual_sds(self, theta: np.ndarray) -> np.ndarray:
+        """Standard deviations of the rows relative to σ, weights aside."""
+        out = np.ones(self.n)
+        if self.residuals is not None:
+            out[self.residuals.order] = relative_sds(theta, *self.packed)
+        return out
+
+    def residual_noise(self, theta: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Residuals relative to σ of independent standard normal z (n,), weights aside."""
+        if self.residuals is None:
+            return z
+        out = np.empty(self.n)
+        out[self.residuals.order] = coloured(theta, *self.packed, z)
+        return out
+
+    def residual_covariance(self, theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Covariance matrix of the residuals of some rows, relative to σ², weights aside."""
+        sds = self.residual_sds(theta)[rows]
+        own = self.residuals
+        if own is None:
+            return np.diag(sds**2)
+        C = np.zeros((len(rows), len(rows)))
+        for block in np.unique(own.block[rows]):
+            here = np.flatnonzero(own.block[rows] == block)
+            at = rows[here]
+            place = own.place[at]
+            D = np.sqrt(((place[:, None] - place[None]) ** 2).sum(axis=2))
+            part = np.empty((len(here), len(here)))
+            first = len(theta) - own.n_parameters + own.n_corr * own.stratum[at[0]]
+            parameters = theta[first : first + own.n_corr]
+            correlation(own.code, own.nugget, parameters, own.point[at], D, part)
+            C[np.ix_(here, here)] = part
+        return C * np.outer(sds, sds)
 
     @cached_property
     def n_random(self) -> int:

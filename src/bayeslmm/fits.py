@@ -95,7 +95,16 @@ class Fit(ABC):
 
     @abstractmethod
     def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
-        """Values of beta (n, p), M (n, q, q) by factor and sigma (n,) to simulate from."""
+        """Values of beta (n, p), M (n, q, q) by factor and theta (n, k) to simulate from."""
+
+    @property
+    @abstractmethod
+    def _residual_sds(self) -> Array | float:
+        """Standard deviations of the residuals of the rows, weights aside."""
+
+    @abstractmethod
+    def _residual_covariance(self, rows: Array) -> Array:
+        """Covariance matrix of the residuals of some rows, weights aside."""
 
     @abstractmethod
     def _page(self) -> printing.Page:
@@ -402,9 +411,11 @@ class Fit(ABC):
             If there is no such level or grouping factor, or several factors have such a level.
         """
         rows = self._rows(level, group)
+        R = self._residual_covariance(rows)
         weights = self.model.design.weights
-        variances = np.ones(len(rows)) if weights is None else 1 / weights[rows]
-        return self._square(np.diag(self.residual_variance * variances), rows)
+        if weights is not None:
+            R = R / np.sqrt(np.outer(weights[rows], weights[rows]))
+        return self._square(R, rows)
 
     def V(self, level: object, group: str | None = None) -> pd.DataFrame:
         """Covariance matrix ZGZ' + R of the responses of the rows of one level.
@@ -555,7 +566,8 @@ class Fit(ABC):
         Parameters
         ----------
         kind : {"response", "pearson", "standardized"}
-            As they are; times the square root of the weight; that divided by sigma.
+            As they are; times the square root of the weight; that divided by the row's residual
+            standard deviation. Correlations of R are left in.
 
         Returns
         -------
@@ -574,7 +586,7 @@ class Fit(ABC):
         if kind != "response" and design.weights is not None:
             values = values * np.sqrt(design.weights)
         if kind == "standardized":
-            values = values / self.sigma
+            values = values / self._residual_sds
         return pd.Series(values, index=design.index, name="residual")
 
     def simulate(self, n: int = 1, random_seed: int | None = None) -> pd.DataFrame:
@@ -612,7 +624,8 @@ class Fit(ABC):
             random_seed = whole_number("random_seed", random_seed, 0, GREATEST_SEED)
         design = self.model.design
         rng = np.random.default_rng(random_seed)
-        beta, M, sigma = self._truths(n, rng)
+        beta, M, theta = self._truths(n, rng)
+        sigma = theta[:, -1]
         u = tuple(
             sigma[:, None, None]
             * np.einsum(
@@ -622,9 +635,11 @@ class Fit(ABC):
             )
             for factor, m in zip(design.factors, M, strict=True)
         )
-        functions = functions_of_rows(self.model, noise=True)
-        y = functions.values(beta, u)
-        y += np.sqrt(functions.noise) * sigma[:, None] * rng.standard_normal(y.shape)
+        y = functions_of_rows(self.model).values(beta, u)
+        z = rng.standard_normal(y.shape)
+        noise = self.model.equations.residual_noise
+        e = np.stack([noise(t, own) for t, own in zip(theta, z, strict=True)]) * sigma[:, None]
+        y += e if design.weights is None else e / np.sqrt(design.weights)
         index = pd.RangeIndex(n, name="simulation")
         return pd.DataFrame(y, index=index, columns=design.index)
 

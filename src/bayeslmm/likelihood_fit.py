@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from bayeslmm import printing
+from bayeslmm import printing, scales
 from bayeslmm.errors import ArgumentError
 from bayeslmm.fits import Fit
 from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates
 
 if TYPE_CHECKING:
+    from bayeslmm.equations import Equations
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.likelihood import Optimum, Status, Step
     from bayeslmm.linear import Functions
@@ -108,8 +109,13 @@ class LikelihoodFit(Fit):
         return of_likelihood(self)
 
     @cached_property
+    def _equations(self) -> Equations:
+        """The equations with R at the estimate."""
+        return self.model.equations.given_residuals(self.optimum.theta)
+
+    @cached_property
     def _solution(self) -> tuple[Array, Array]:
-        return self.model.equations.solve(self.optimum.M)
+        return self._equations.solve(self.optimum.M)
 
     @property
     def _beta(self) -> Array:
@@ -130,7 +136,7 @@ class LikelihoodFit(Fit):
 
     def _linear(self, functions: Functions, level: float) -> Estimates:
         M, sigma = self.optimum.M, self.optimum.sigma
-        variance = self.model.equations.var_linear(
+        variance = self._equations.var_linear(
             M, sigma, functions.X, functions.codes, functions.Z
         )
         if not functions.certain:
@@ -140,7 +146,7 @@ class LikelihoodFit(Fit):
 
     @cached_property
     def _conditional_sd(self) -> tuple[Array, ...]:
-        variances = self.model.equations.var_u(self.optimum.M, self.optimum.sigma, beta_known=True)
+        variances = self._equations.var_u(self.optimum.M, self.optimum.sigma, beta_known=True)
         return tuple(
             np.sqrt(np.diagonal(blocks, axis1=1, axis2=2)).ravel() for blocks in variances.values()
         )
@@ -149,16 +155,15 @@ class LikelihoodFit(Fit):
         return Estimates.normal(self._u[position].ravel(), self._conditional_sd[position], level)
 
     def _parameters(self, level: float) -> Estimates:
-        theta = self.optimum.theta
-        corr = np.array([kind == "corr" for kind in self.model.parameters.kinds])
+        theta, bounds = self.optimum.theta, self.model.parameters.bounds
         vcov = np.diag(self.optimum.vcov)
         sd = np.sqrt(np.where(vcov >= 0, vcov, np.nan))
         half = float(ndtri((1 + level) / 2)) * sd
         with np.errstate(divide="ignore", invalid="ignore"):
-            working = np.where(corr, np.arctanh(np.where(corr, theta, 0.0)), np.log(theta))
-            lower = np.where(corr, np.tanh(working - half), np.exp(working - half))
-            upper = np.where(corr, np.tanh(working + half), np.exp(working + half))
-        std_error = np.where(corr, 1 - theta**2, theta) * sd
+            working = scales.working(theta, bounds)
+            lower = scales.natural(working - half, bounds)
+            upper = scales.natural(working + half, bounds)
+        std_error = scales.slopes(theta, bounds) * sd
         return Estimates(np.where(self._undefined, np.nan, theta), std_error, lower, upper)
 
     @cached_property
@@ -196,5 +201,14 @@ class LikelihoodFit(Fit):
         return (
             np.tile(self._beta, (n, 1)),
             tuple(np.tile(m, (n, 1, 1)) for m in self._M),
-            np.full(n, self.optimum.sigma),
+            np.tile(self.optimum.theta, (n, 1)),
         )
+
+    @property
+    def _residual_sds(self) -> Array | float:
+        sds = self.model.equations.residual_sds(self.optimum.theta)
+        return self.optimum.sigma * sds
+
+    def _residual_covariance(self, rows: Array) -> Array:
+        R = self.model.equations.residual_covariance(self.optimum.theta, rows)
+        return self.optimum.sigma**2 * R

@@ -271,4 +271,23 @@ class PosteriorFit(Fit):
     def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
         theta, beta, _ = self._flat
         chosen = rng.choice(len(theta), size=n, replace=n > len(theta))
-        return beta[chosen], self._relative_factors(theta[chosen]), theta[chosen, -1]
+        return beta[chosen], self._relative_factors(theta[chosen]), theta[chosen]
+
+    @cached_property
+    def _residual_sds(self) -> Array | float:
+        equations, theta = self.model.equations, self._flat[0]
+        if not equations.structured:
+            return self.sigma
+        variances = np.zeros(equations.n)
+        for row in theta:
+            variances += (row[-1] * equations.residual_sds(row)) ** 2
+        return np.sqrt(variances / len(theta))
+
+    def _residual_covariance(self, rows: Array) -> Array:
+        equations, theta = self.model.equations, self._flat[0]
+        if not equations.structured:
+            return np.diag(np.full(len(rows), self.residual_variance))
+        R = np.zeros((len(rows), len(rows)))
+        for row in theta:
+            R += row[-1] ** 2 * equations.residual_covariance(row, rows)
+        return R / len(theta)

@@ -20,7 +20,15 @@ from .correlations import correlation, correlation_pullback
 if TYPE_CHECKING:
     from .elimination import Layout
 
-__all__ = ["ResidualRows", "assemble", "has_structure", "pack_residuals", "pull_assembled"]
+__all__ = [
+    "ResidualRows",
+    "assemble",
+    "coloured",
+    "has_structure",
+    "pack_residuals",
+    "pull_assembled",
+    "relative_sds",
+]
 
 N_HEADER = 16
 
@@ -63,6 +71,11 @@ class ResidualRows:
     n_strata: int
     n_sigmas: int
     n_corr: int
+
+    @property
+    def order(self) -> np.ndarray:
+        """The rows by block, and within it by occasion or place."""
+        return np.lexsort((*self.place.T[::-1], self.point, self.block))
 
     @property
     def n_parameters(self) -> int:
@@ -436,6 +449,36 @@ def pull_assembled(theta, ints, floats, adjoint, dtheta):
         )
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def relative_sds(theta, ints, floats):
+    """Standard deviations of the rows relative to sigma, by block; weights do not count."""
+    res = _unpack(ints, floats)
+    out = np.empty(res.block_row[res.meta[7]])
+    _log_sds(theta, res, out)
+    return np.exp(out)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def coloured(theta, ints, floats, z):
+    """Residuals relative to sigma, by block, of independent standard normal ``z``; weights do not
+    count.
+    """
+    res = _unpack(ints, floats)
+    K, log_sd, _ = _work(res)
+    out = np.zeros(len(z))
+    _factors(theta, res, K)
+    _log_sds(theta, res, log_sd)
+    for block in range(res.meta[7]):
+        first = res.block_row[block]
+        t = res.block_row[block + 1] - first
+        at = res.pattern_matrix[res.block_pattern[block]]
+        for i in range(t):
+            for k in range(i + 1):
+                out[first + i] += K[at + i * t + k] * z[first + k]
+            out[first + i] *= np.exp(log_sd[first + i])
+    return out
+
+
 def pack_residuals(
     rows: ResidualRows, layout: Layout, border: np.ndarray, w: np.ndarray, first: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -455,7 +498,7 @@ def pack_residuals(
     """
     n, p1 = border.shape
     d = rows.place.shape[1]
-    sort = np.lexsort((*rows.place.T[::-1], rows.point, rows.block))
+    sort = rows.order
     block = rows.block[sort]
     starts = np.flatnonzero(np.r_[True, block[1:] != block[:-1]])
     block_row = np.r_[starts, n]
