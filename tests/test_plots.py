@@ -306,7 +306,7 @@ REFUSED = [
     ),
     ("sleepstudy", "trellis", {"x": "Day"}, "unknown column for x 'Day'; valid: 'Days'"),
     ("sleepstudy", "trellis", {"levels": [1]}, "unknown level of Subject '1'; valid: '308'"),
-    ("sleepstudy", "trellis", {"levels": 0}, "`levels` should be a whole number of 1 or more, got 0"),
+    ("sleepstudy", "trellis", {"levels": 0}, "`levels` should be a whole number of 1 or more"),
     ("sleepstudy", "trellis", {"levels": 2.5}, "`levels` should be a whole number of 1 or more"),
     ("sleepstudy", "trellis", {"levels": []}, "`levels` is empty; name at least one level"),
     ("sleepstudy", "trellis", {"levels": "308"}, "`levels` is a number of levels to show, or a"),
