@@ -8,16 +8,16 @@ covariance parameters theta.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
 from bayeslmm import printing
 from bayeslmm.arguments import GREATEST_SEED, real_number, whole_number
-from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
 from bayeslmm.frames import Array, level_label
 from bayeslmm.linear import Estimates, Functions
 from bayeslmm.prediction import NEW_LEVELS, functions_of_data, functions_of_rows
@@ -56,6 +56,18 @@ class Fit(ABC):
     """
 
     model: Model
+
+    _elsewhere: ClassVar[Mapping[str, str]]
+    """Attributes that only the other kind of fit has, and what to do instead."""
+
+    if not TYPE_CHECKING:  # where it would stand for every attribute
+
+        def __getattr__(self, name: str) -> object:
+            if name in self._elsewhere:
+                raise MissingAttributeError(
+                    f"a fit by {self.method.upper()} has no {name!r}: {self._elsewhere[name]}."
+                )
+            return self.__getattribute__(name)  # an error of its own, or that of a property
 
     @property
     @abstractmethod
@@ -504,7 +516,9 @@ class Fit(ABC):
         """
         level = _probability(level)
         if interval not in _INTERVALS:
-            raise ArgumentError(unknown_name("interval", interval, ["mean", "new"]))
+            raise ArgumentError(
+                unknown_name("interval", interval, ["mean", "new"], "None gives no interval.")
+            )
         if new_levels not in NEW_LEVELS:
             raise ArgumentError(unknown_name("new_levels", new_levels, NEW_LEVELS))
         noise = interval == "new"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from bayeslmm.linear import Estimates, Functions, over_draws
 from bayeslmm.variables import variables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xarray import DataTree
 
     from bayeslmm.diagnose import Diagnosis
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PosteriorFit", "sample"]
 
+_NO_MAXIMUM = (
+    "a posterior has no maximised likelihood. `model.fit('ml')` or 'reml' gives one, for the same "
+    "model"
+)
+_NO_OPTIMISER = (
+    "nothing was maximised. `diagnose()` says how sampling went, `convergence` and `draws.stats` "
+    "in numbers, `plot.trace()` in a picture"
+)
 _TAKEN = ("chain", "draw", "sample", "coef", "row")
 """Dimensions that ArviZ and `beta` have; a grouping factor of that name is told apart."""
 _TAILS = (0.05, 0.95)
@@ -105,6 +115,10 @@ class PosteriorFit(Fit):
 
     model: Model
     draws: Draws
+
+    _elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("loglik", "aic", "bic", "n_parameters"), _NO_MAXIMUM
+    ) | dict.fromkeys(("status", "trace", "optimum"), _NO_OPTIMISER)
 
     @property
     def method(self) -> Literal["nuts"]:
