@@ -450,7 +450,10 @@ EDITS = {
         specification(formula="Reaction ~ Days + (1 | Subject)"),
         "is damaged|does not reproduce",
     ),
-    "formula that calls": (specification(formula=HOSTILE), "is damaged: .*unexpected '.'"),
+    "formula that calls": (
+        specification(formula=HOSTILE),
+        "is damaged: .*'__import__' cannot be called",
+    ),
     "formula that is none": (specification(formula=3), "is damaged: .*a formula is a text"),
     "prior that is none": (
         specification(
