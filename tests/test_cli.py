@@ -1,5 +1,6 @@
 """The command line: what it prints, what it refuses, and with which exit status."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -164,7 +165,7 @@ BAD_FORMULAS = {
 BAD_OPTIONS = [
     (("--method", "reml", "--seed", "1"), "--seed would do nothing with --method reml"),
     (("--method", "ml", "--draws", "1", "--chains", "2"), "--draws, --chains would do nothing"),
-    (("--method", "rml"), "argument --method: invalid choice: 'rml'"),
+    (("--method", "rml"), "method 'rml'; valid: 'nuts', 'reml', 'ml'. Did you mean"),
     (("--draws", "0"), "`draws` should be a whole number of 1 or more, got 0"),
     (("--draws", "many"), "argument --draws: invalid int value: 'many'"),
     (("--seed", "-1"), "`random_seed` should be a whole number from 0"),
@@ -210,6 +211,7 @@ def test_demo(here, capsys):
     status, out, err = run(capsys, "demo", "--out", "picture.png")
     assert (status, err) == (0, "")
     assert max(map(len, out.splitlines()[:-1])) <= 80
+    assert re.search(r"REML \(\d+ ms once compiled\)", " ".join(out.split()))
     assert out.splitlines()[-1] == f"It is in {here / 'picture.png'}"
     assert (here / "picture.png").read_bytes().startswith(b"\x89PNG")
     [slope] = [line for line in out.splitlines() if line.startswith("beta[Days]")]
