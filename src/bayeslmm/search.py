@@ -1,0 +1,379 @@
+"""The search for the optimum of -2 log L over the relative factors M: BFGS with the analytic
+gradient, escapes from the boundary, and further starts where they are cheap.
+
+M moves in coordinates without bounds (see `Structure.working_basis`): a variance of zero and a
+correlation of ±1 are ordinary stationary points there.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.optimize import OptimizeWarning, minimize
+
+from .structures import ID, STRUCTURES, UN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .equations import Equations
+    from .structures import Structure
+
+__all__ = [
+    "BETTER",
+    "Bar",
+    "Place",
+    "Search",
+    "Step",
+    "best_place",
+    "descend",
+    "near_boundary",
+    "prepare",
+    "snap",
+]
+
+BETTER = 1e-6
+"""A difference of -2 log L that counts."""
+_SINGULAR = 1e-3
+"""A direction of G whose standard deviation is below this fraction of σ (columns standardised) is
+tried at zero."""
+_RESTARTS = 5
+_EM_STEPS = 2
+_MAX_ITERATIONS = 500
+_ELSEWHERE, _ROUGHLY = 1e-3, 1e-2
+"""How much better another place must be after a rough descent, and the gradient that ends one."""
+_FAR, _DECADES = 100.0, 12
+"""Standard deviations above σ from which larger ones are tried, and how often ten times larger."""
+_CHEAP = 1000
+"""Random effects times working coordinates up to which descents from several starts cost next to
+nothing."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration: criterion (-2 log L), largest element of the gradient, working coordinates,
+    seconds since the start.
+    """
+
+    iteration: int
+    criterion: float
+    gradient: float
+    working: np.ndarray
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Where a bar's block of M and its working coordinates stand."""
+
+    structure: Structure
+    factor: int
+    start: int
+    stop: int
+    transform: np.ndarray  # T (q, q) in M = T Λ
+    cross: np.ndarray  # (q, q), mean cross-product of its columns
+    coordinates: slice
+    scale: float  # root of the number of levels: the curvature in a coordinate is of order one
+    fine: float  # the least standard deviation, relative to σ, that the data can tell of
+
+    @property
+    def block(self) -> slice:
+        """Its rows and columns in the factor's M."""
+        return slice(self.start, self.stop)
+
+    def matrix(self, working: np.ndarray) -> np.ndarray:
+        """Λ at the coordinates of all bars."""
+        own = working[self.coordinates] / self.scale
+        return self.structure.working_matrix(own, self.stop - self.start)
+
+    def working(self, matrix: np.ndarray) -> np.ndarray:
+        """Its own coordinates of any matrix with the same product ΛΛ' as its factor."""
+        q = len(matrix)
+        if self.structure is UN:
+            return self.scale * np.linalg.qr(matrix.T, mode="r").T[np.tril_indices(q)]
+        size = self.coordinates.stop - self.coordinates.start
+        return self.scale * np.diag(matrix)[:size]
+
+
+@dataclass
+class Search:
+    """The criterion as the optimiser sees it, with what it has seen."""
+
+    equations: Equations
+    method: Literal["reml", "ml"]
+    bars: tuple[Bar, ...]
+    to_M: np.ndarray  # takes working coordinates to the flat M
+    began: float
+    trace: list[Step]
+    evaluations: int = 0
+    at: np.ndarray | None = None  # where the criterion was last asked for, and what it was
+    last: tuple[float, np.ndarray, float] = (np.inf, np.empty(0), np.nan)
+
+    def profiled(self, M: np.ndarray) -> tuple[float, np.ndarray, float]:
+        """-2 log L, its gradient in M, and σ²."""
+        self.evaluations += 1
+        value, slope, sigma2, *_ = self.equations.profiled(M, self.method)
+        return float(value), slope, float(sigma2)
+
+    def criterion(self, working: np.ndarray) -> tuple[float, np.ndarray]:
+        """-2 log L and its gradient in the working coordinates."""
+        value, slope, _ = self.profiled_at(working)
+        return value, slope @ self.to_M
+
+    def profiled_at(self, working: np.ndarray) -> tuple[float, np.ndarray, float]:
+        """What :meth:`profiled` says at working coordinates; where it was asked last is known."""
+        if self.at is None or not np.array_equal(working, self.at):
+            self.at, self.last = working.copy(), self.profiled(self.to_M @ working)
+        return self.last
+
+    def record(self, working: np.ndarray) -> None:
+        """Add an iteration to the trace."""
+        value, slope = self.criterion(working)
+        largest = float(np.abs(slope).max(initial=0.0))
+        seconds = time.perf_counter() - self.began
+        self.trace.append(Step(len(self.trace), value, largest, working.copy(), seconds))
+
+    def relative(self, matrices: Sequence[np.ndarray]) -> np.ndarray:
+        """The flat M of a Λ for each bar."""
+        M = np.zeros(len(self.to_M))
+        blocks = self.equations.split_M(M)
+        for bar, matrix in zip(self.bars, matrices, strict=True):
+            blocks[bar.factor][bar.block, bar.block] = bar.transform @ matrix
+        return M
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a descent ended: a Λ for each bar, exact at the boundary."""
+
+    working: np.ndarray
+    matrices: tuple[np.ndarray, ...]
+    singular: tuple[int, ...]  # the bars whose Λ is singular
+    value: float
+    slope: np.ndarray  # in M
+    sigma2: float
+
+
+def prepare(equations: Equations, method: Literal["reml", "ml"]) -> tuple[Search, np.ndarray]:
+    """The search, and where it starts."""
+    bars, columns, start, at = [], [], [], 0
+    sizes = [len(f.effects) for f in equations.factors]
+    for i, (f, cross) in enumerate(zip(equations.factors, equations.cross, strict=True)):
+        for bar in f.bars:
+            structure = STRUCTURES[bar.structure]
+            block = slice(bar.start, bar.stop)
+            own = cross[block, block]
+            basis = structure.working_basis(own)
+            levels = len(f.levels)
+            scale, fine = np.sqrt(levels), np.sqrt(levels / equations.n)
+            here = slice(at, at + len(basis))
+            transform = structure.working_transform(own)
+            bars.append(Bar(structure, i, bar.start, bar.stop, transform, own, here, scale, fine))
+            for direction in basis:
+                full = [np.zeros((q, q)) for q in sizes]
+                full[i][block, block] = direction
+                columns.append(np.concatenate([part.ravel() for part in full]) / scale)
+            start.append(scale * structure.working_start(bar.stop - bar.start))
+            at += len(basis)
+    to_M = np.column_stack(columns) if bars else np.zeros((0, 0))
+    search = Search(equations, method, tuple(bars), to_M, time.perf_counter(), [])
+    return search, np.concatenate([*start, np.empty(0)])
+
+
+def best_place(search: Search, start: np.ndarray) -> Place:
+    """The best of the places that descents from one start, or where that is cheap from several,
+    lead to.
+    """
+    if not len(start):
+        return Place(start, (), (), *search.profiled(np.zeros(0)))
+    working = start
+    for _ in range(_EM_STEPS):
+        search.record(working)
+        working = _em_step(search, working)
+    best, trace = descend(search, working), search.trace
+    if search.equations.n_random * len(start) <= _CHEAP:
+        for other in _other_starts(search, start):
+            promising = _lbfgs(search, other)
+            if search.criterion(promising)[0] < best.value - _ELSEWHERE:
+                search.trace = []
+                place = descend(search, promising)
+                if place.value < best.value - BETTER:
+                    best, trace = place, search.trace
+    search.trace = trace
+    return best
+
+
+def _other_starts(search: Search, start: np.ndarray) -> list[np.ndarray]:
+    """Random effects that vary much more than the residuals and much less, and from none at all
+    the way in which the criterion falls fastest.
+    """
+    sizes = (10.0, 0.1) if len(search.bars) == 1 else (30.0, 3.0, 0.3, 0.03)
+    others = [size * start for size in sizes]
+    away = _off_boundary(search, snap(search, np.zeros(len(start))))
+    return others if away is None else [*others, away]
+
+
+def _lbfgs(search: Search, start: np.ndarray) -> np.ndarray:
+    """About where a descent leads, at a fraction of the price of BFGS in Python."""
+    with np.errstate(all="ignore"):
+        options = {"gtol": _ROUGHLY, "ftol": 0.0, "maxiter": _MAX_ITERATIONS}
+        return minimize(search.criterion, start, jac=True, method="L-BFGS-B", options=options).x
+
+
+def _em_step(search: Search, working: np.ndarray) -> np.ndarray:
+    """One step of EM, which from far away covers most of the distance.
+
+    With D the gradient of the log-likelihood in M, the mean over levels of E[bb'|y]/σ² is I +
+    M'D/levels: what EM makes of G comes from the gradient alone. See docs/mathematics.md.
+    """
+    equations = search.equations
+    value, dM, _ = search.profiled_at(working)
+    if not np.isfinite(value):
+        return working
+    M, moved = search.to_M @ working, working.copy()
+    for bar in search.bars:
+        levels = len(equations.factors[bar.factor].levels)
+        relative = equations.split_M(M)[bar.factor][bar.block, bar.block]
+        slope = -0.5 * equations.split_M(dM)[bar.factor][bar.block, bar.block]
+        product = relative.T @ slope
+        moment = np.eye(len(relative)) + (product + product.T) / (2 * levels)
+        try:
+            coordinates = bar.structure.working_of(relative @ moment @ relative.T, bar.cross)
+        except np.linalg.LinAlgError:  # rounding at the boundary: leave it to the descent
+            continue
+        moved[bar.coordinates] = bar.scale * coordinates
+    return moved
+
+
+def descend(search: Search, working: np.ndarray, tolerance: float = 1e-3) -> Place:
+    """Where BFGS gets to, with escapes from the boundary where that is not the best."""
+    for _ in range(_RESTARTS):
+        working = _grown(search, _bfgs(search, working, tolerance))
+        place = snap(search, working)
+        better = _off_boundary(search, place)
+        if better is None:
+            return place
+        working = better
+    return place
+
+
+def _bfgs(search: Search, start: np.ndarray, tolerance: float) -> np.ndarray:
+    """Where BFGS gets to; whether that is an optimum is for `optimise` to judge."""
+    search.record(start)
+    if not np.isfinite(search.criterion(start)[0]):
+        return start
+    options = {"gtol": tolerance, "maxiter": _MAX_ITERATIONS}
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)
+        return minimize(
+            search.criterion,
+            start,
+            jac=True,
+            method="BFGS",
+            callback=search.record,
+            options=options,
+        ).x
+
+
+def _grown(search: Search, working: np.ndarray) -> np.ndarray:
+    """Better coordinates that are ten times as large, again and again, for bars whose G is far
+    above σ²: there the criterion is so flat that BFGS stops early.
+    """
+    value = search.criterion(working)[0]
+    for bar in search.bars:
+        for _ in range(_DECADES):
+            if not np.abs(working[bar.coordinates]).max() > _FAR * bar.scale:
+                break
+            moved = working.copy()
+            moved[bar.coordinates] *= 10
+            further = search.criterion(moved)[0]
+            if not further < value - BETTER:
+                break
+            working, value = moved, further
+    return working
+
+
+def near_boundary(
+    matrices: Sequence[np.ndarray],
+) -> tuple[tuple[np.ndarray, ...], tuple[int, ...]]:
+    """Each Λ with its near-zero directions at zero, and the bars that have any."""
+    exact, singular = list(matrices), []
+    for i, matrix in enumerate(matrices):
+        left, values, right = np.linalg.svd(matrix)
+        small = values < _SINGULAR
+        if small.any():
+            singular.append(i)
+            exact[i] = (left * np.where(small, 0.0, values)) @ right
+    return tuple(exact), tuple(singular)
+
+
+def snap(search: Search, working: np.ndarray) -> Place:
+    """The place of working coordinates, with near-zero directions of each bar's G at zero if that
+    is no worse.
+    """
+    found = search.profiled_at(working)
+    matrices = tuple(bar.matrix(working) for bar in search.bars)
+    exact, singular = near_boundary(matrices)
+    if singular:
+        snapped = search.profiled(search.relative(exact))
+        if snapped[0] <= found[0] + BETTER:
+            return Place(working, exact, singular, *snapped)
+    return Place(working, matrices, (), *found)
+
+
+def _off_boundary(search: Search, place: Place) -> np.ndarray | None:
+    """Better coordinates away from the boundary, if the criterion falls in a direction of G that
+    is at zero.
+
+    G may grow by any positive semidefinite matrix within the null space N of Λ', so what counts is
+    the least eigenvalue of N'SN, with S the gradient in G. In Λ the gradient is 2SΛ: with the
+    directions at zero moved to a small ε it gives SN, for all bars at once.
+    """
+    if not place.singular:
+        return None
+    eps = 1e-3
+    probe = list(place.matrices)
+    null = {}
+    for i in place.singular:
+        bar = search.bars[i]
+        if bar.structure is UN:
+            left, values, right = np.linalg.svd(place.matrices[i])
+            zero = values < 1e-9
+            null[i] = left[:, zero], right[zero]
+        else:
+            zero = np.diag(place.matrices[i]) == 0
+            null[i] = np.eye(len(zero))[:, zero], np.eye(len(zero))[zero]
+        probe[i] = probe[i] + eps * bar.fine * null[i][0] @ null[i][1]
+    _, slope, _ = search.profiled(search.relative(probe))
+    slopes = search.equations.split_M(slope)
+    found = []
+    for i in place.singular:
+        bar = search.bars[i]
+        left, right = null[i]
+        own = bar.transform.T @ slopes[bar.factor][bar.block, bar.block]
+        inner = left.T @ own @ right.T / (2 * eps * bar.fine)
+        if bar.structure is UN:
+            values, vectors = np.linalg.eigh((inner + inner.T) / 2)
+            found.append((values[0], i, np.outer(left @ vectors[:, 0], vectors[:, 0] @ right)))
+        elif bar.structure is ID:
+            found.append((np.trace(inner), i, np.eye(len(own))))
+        else:
+            k = np.argmin(np.diag(inner))
+            found.append((inner[k, k], i, np.outer(left[:, k], right[k])))
+    for curvature, i, direction in sorted(found, key=lambda row: row[0]):
+        bar = search.bars[i]
+        if not curvature * bar.fine**2 < -BETTER:
+            break
+        for size in (3.0, 0.3, 0.03):
+            moved = list(place.matrices)
+            moved[i] = moved[i] + size * bar.fine * direction
+            working = np.concatenate(
+                [b.working(m) for b, m in zip(search.bars, moved, strict=True)]
+            )
+            if search.criterion(working)[0] < place.value - BETTER:
+                return working
+    return None
