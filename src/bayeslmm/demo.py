@@ -115,9 +115,9 @@ def _reading(reml: LikelihoodFit, posterior: PosteriorFit) -> str:
         f"[bold]REML[/] ({_seconds(reml.optimum.seconds)} once compiled) looks for the variances "
         "under which these data are most likely, and treats them as known when it says how sure "
         f"the coefficients are. [bold]NUTS[/] ({_seconds(posterior.draws.seconds)}) makes "
-        f"{draws:,} draws from the posterior, every one a set of parameters that the data and weakly "
-        "informative priors find plausible; it gives their mean, standard deviation and middle "
-        "95%, which count the doubt about the variances too and so are usually wider.\n"
+        f"{draws:,} draws from the posterior, every one a set of parameters that the data and "
+        "weakly informative priors find plausible; it gives their mean, standard deviation and "
+        "middle 95%, which count the doubt about the variances too and so are usually wider.\n"
     )
 
 
