@@ -569,7 +569,8 @@ class Fit(ABC):
         Parameters
         ----------
         kind : {"response", "pearson", "standardized"}
-            As they are; times the square root of the weight; that divided by sigma.
+            As they are; times the square root of the weight; that divided by sigma, which is NaN
+            where sigma is zero.
 
         Returns
         -------
@@ -588,7 +589,7 @@ class Fit(ABC):
         if kind != "response" and design.weights is not None:
             values = values * np.sqrt(design.weights)
         if kind == "standardized":
-            values = values / self.sigma
+            values = values / (self.sigma or np.nan)
         return pd.Series(values, index=design.index, name="residual")
 
     def simulate(self, n: int = 1, random_seed: int | None = None) -> pd.DataFrame:

@@ -175,7 +175,7 @@ def _findings(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
 
 def _residuals(fit: Fit) -> Table:
     quantiles = np.quantile(fit.residuals("standardized"), [0, 0.25, 0.5, 0.75, 1])
-    cells = tuple(f"{value:.4f}" for value in quantiles)
+    cells = tuple("--" if np.isnan(value) else f"{value:.4f}" for value in quantiles)
     return Table("Scaled residuals:", ("Min", "1Q", "Median", "3Q", "Max"), (cells,), 0)
 
 
