@@ -166,7 +166,8 @@ def test_standard_errors_survive_a_covariate_far_from_zero(shift):
     _, _, plain = fit("Reaction ~ Days + (Days | Subject)", data)
     _, _, moved = fit("Reaction ~ x + (x | Subject)", data.assign(x=data.Days + shift))
     assert moved.status is Status.CONVERGED
-    assert moved.criterion == pytest.approx(plain.criterion, abs=1e-5)
+    # sums of squares of size shift² leave this much of the criterion to rounding
+    assert moved.criterion == pytest.approx(plain.criterion, abs=2e-5)
     # those of log sd[x] and log sigma do not depend on where x is zero
     expected = np.sqrt(np.diag(plain.vcov))[[1, 3]]
     np.testing.assert_allclose(np.sqrt(np.diag(moved.vcov))[[1, 3]], expected, rtol=1e-3)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .structures import UN
+from .structures import UN, lower_triangle
 
 if TYPE_CHECKING:
     from .search import Bar, Place, Search
@@ -118,7 +118,7 @@ def natural_hessian(
         rows = bar.transform @ place.matrices[i]
         length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         unit = np.divide(rows, length[:, None], out=np.zeros_like(rows), where=length[:, None] > 0)
-        pairs = np.column_stack(np.tril_indices(len(rows), -1))
+        pairs = np.column_stack(lower_triangle(len(rows), -1))
         jacobian[sds, -1] = 1.0
         for column, (of, direction) in enumerate(curvature.directions):
             if of != i:

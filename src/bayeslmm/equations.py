@@ -37,6 +37,8 @@ class Equations:
     factors : tuple of GroupingFactor
     packed : Packed
         What the kernels work on.
+    coef : tuple of str, length p
+        Names of the columns of X.
     n, p, n_random : int
         Rows; coefficients beta; elements of u.
     """
@@ -44,8 +46,8 @@ class Equations:
     parameters: Parameters
     factors: tuple[GroupingFactor, ...]
     packed: Packed
+    coef: tuple[str, ...]
     n: int
-    p: int
 
     @classmethod
     def of(cls, design: Design) -> Equations:
@@ -54,7 +56,12 @@ class Equations:
         parameters = Parameters.of(design.factors)
         y = design.y if design.offset is None else design.y - design.offset
         packed = pack(design.factors, parameters, design.X, y, design.weights)
-        return cls(parameters, tuple(design.factors), packed, *design.X.shape)
+        return cls(parameters, tuple(design.factors), packed, design.coef, len(y))
+
+    @property
+    def p(self) -> int:
+        """The number of coefficients beta."""
+        return len(self.coef)
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:

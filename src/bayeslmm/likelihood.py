@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Optimum", "Status", "Step", "optimise"]
 
 _NEWTON_STEPS, _PATIENCE = 10, 3
-"""The most steps, and after how many BFGS goes on with less tolerance."""
+"""The most steps, and after how many L-BFGS goes on with less tolerance."""
 _HALVINGS = 5
-_CONVERGED = 1e-6
-"""An increase of log L that does not count."""
+_CONVERGED, _SAME = 1e-6, 1e-8
+"""Increases of log L that do not count: for the estimates, and for the Hessian there."""
 _FLAT = 1e-6
 """Eigenvalue of the Hessian, scaled to a unit diagonal, that is zero but for rounding."""
 _BENT, _LEVEL = 1e-2, 1e-2
@@ -239,6 +239,8 @@ def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature]:
             # convergence is quadratic: what is left after this step is of the order of the square
             if moved.value > place.value + BETTER:
                 moved = place
+            elif promise > _SAME:
+                curvature = curvature_at(search, moved)
             if near_boundary(moved.matrices)[1] != place.singular:
                 snapped = snap(search, moved.working)
                 if snapped.singular != place.singular:

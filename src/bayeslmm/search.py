@@ -1,4 +1,4 @@
-"""The search for the optimum of -2 log L over the relative factors M: BFGS with the analytic
+"""The search for the optimum of -2 log L over the relative factors M: L-BFGS with the analytic
 gradient, escapes from the boundary, and further starts where they are cheap.
 
 M moves in coordinates without bounds (see `Structure.working_basis`): a variance of zero and a
@@ -8,17 +8,16 @@ correlation of ±1 are ordinary stationary points there.
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.optimize import OptimizeWarning, minimize
+from scipy.optimize import minimize
 
-from .structures import ID, STRUCTURES, UN
+from .structures import ID, STRUCTURES, UN, lower_triangle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .equations import Equations
     from .structures import Structure
@@ -46,6 +45,12 @@ _EM_STEPS = 2
 _MAX_ITERATIONS = 500
 _ELSEWHERE, _ROUGHLY = 1e-3, 1e-2
 """How much better another place must be after a rough descent, and the gradient that ends one."""
+_AMPLE = 6
+"""Levels per coordinate that are many."""
+_VERY_FAR = (1e3, 1e5)
+"""Sizes of random effects, relative to σ, at which the criterion is flat."""
+_MEMORY = 20
+"""Steps that L-BFGS remembers: all of them, for most models."""
 _FAR, _DECADES = 100.0, 12
 """Standard deviations above σ from which larger ones are tried, and how often ten times larger."""
 _CHEAP = 1000
@@ -94,7 +99,7 @@ class Bar:
         """Its own coordinates of any matrix with the same product ΛΛ' as its factor."""
         q = len(matrix)
         if self.structure is UN:
-            return self.scale * np.linalg.qr(matrix.T, mode="r").T[np.tril_indices(q)]
+            return self.scale * np.linalg.qr(matrix.T, mode="r").T[lower_triangle(q)]
         size = self.coordinates.stop - self.coordinates.start
         return self.scale * np.diag(matrix)[:size]
 
@@ -196,8 +201,8 @@ def best_place(search: Search, start: np.ndarray) -> Place:
         working = _em_step(search, working)
     best, trace = descend(search, working), search.trace
     if search.equations.n_random * len(start) <= _CHEAP:
-        for other in _other_starts(search, start):
-            promising = _lbfgs(search, other)
+        for other in _other_starts(search, start, best.value):
+            promising = _lbfgs(search, other, _ROUGHLY)
             if search.criterion(promising)[0] < best.value - _ELSEWHERE:
                 search.trace = []
                 place = descend(search, promising)
@@ -207,21 +212,48 @@ def best_place(search: Search, start: np.ndarray) -> Place:
     return best
 
 
-def _other_starts(search: Search, start: np.ndarray) -> list[np.ndarray]:
-    """Random effects that vary much more than the residuals and much less, and from none at all
-    the way in which the criterion falls fastest.
+def _other_starts(search: Search, start: np.ndarray, value: float) -> list[np.ndarray]:
+    """Random effects that vary much more than the residuals and, with several bars, much less;
+    from none at all the way in which the criterion falls fastest; and random effects so large that
+    the criterion is flat there, where it is better than a value.
     """
-    sizes = (10.0, 0.1) if len(search.bars) == 1 else (30.0, 3.0, 0.3, 0.03)
-    others = [size * start for size in sizes]
+    sizes = (10.0,) if len(search.bars) == 1 else (30.0, 3.0, 0.3, 0.03)
+    others = [] if _one_ample_bar(search) else [size * start for size in sizes]
     away = _off_boundary(search, snap(search, np.zeros(len(start))))
-    return others if away is None else [*others, away]
+    if away is not None:
+        others.append(away)
+    far = (size * start for size in _VERY_FAR)
+    return others + [there for there in far if search.criterion(there)[0] < value]
 
 
-def _lbfgs(search: Search, start: np.ndarray) -> np.ndarray:
-    """About where a descent leads, at a fraction of the price of BFGS in Python."""
+def _one_ample_bar(search: Search) -> bool:
+    """Whether there is one bar, with many levels for each coordinate, and its effects are fixed
+    effects too: large random effects have then nothing to explain that others cannot.
+
+    Among 2,400 such data sets, made to be rugged, a start there found something better once, by
+    0.02 of -2 log L.
+    """
+    if len(search.bars) > 1:
+        return False
+    factor = search.equations.factors[0]
+    many = len(factor.levels) >= _AMPLE * len(search.to_M.T)
+    free = len(factor.effects) == 1 or search.bars[0].structure is UN
+    return many and free and set(factor.effects) <= set(search.equations.coef)
+
+
+def _lbfgs(
+    search: Search,
+    start: np.ndarray,
+    tolerance: float,
+    callback: Callable[[np.ndarray], None] | None = None,
+) -> np.ndarray:
+    """Where L-BFGS gets to; whether that is an optimum is for `optimise` to judge."""
+    options = {"gtol": tolerance, "ftol": 0.0, "maxiter": _MAX_ITERATIONS, "maxcor": _MEMORY}
     with np.errstate(all="ignore"):
-        options = {"gtol": _ROUGHLY, "ftol": 0.0, "maxiter": _MAX_ITERATIONS}
-        return minimize(search.criterion, start, jac=True, method="L-BFGS-B", options=options).x
+        found = minimize(
+            search.criterion, start, jac=True, method="L-BFGS-B", callback=callback, options=options
+        )
+    return found.x
 
 
 def _em_step(search: Search, working: np.ndarray) -> np.ndarray:
@@ -250,9 +282,12 @@ def _em_step(search: Search, working: np.ndarray) -> np.ndarray:
 
 
 def descend(search: Search, working: np.ndarray, tolerance: float = 1e-3) -> Place:
-    """Where BFGS gets to, with escapes from the boundary where that is not the best."""
+    """Where L-BFGS gets to, with escapes from the boundary where that is not the best."""
     for _ in range(_RESTARTS):
-        working = _grown(search, _bfgs(search, working, tolerance))
+        search.record(working)
+        if np.isfinite(search.criterion(working)[0]):
+            working = _lbfgs(search, working, tolerance, search.record)
+        working = _grown(search, working)
         place = snap(search, working)
         better = _off_boundary(search, place)
         if better is None:
@@ -261,27 +296,9 @@ def descend(search: Search, working: np.ndarray, tolerance: float = 1e-3) -> Pla
     return place
 
 
-def _bfgs(search: Search, start: np.ndarray, tolerance: float) -> np.ndarray:
-    """Where BFGS gets to; whether that is an optimum is for `optimise` to judge."""
-    search.record(start)
-    if not np.isfinite(search.criterion(start)[0]):
-        return start
-    options = {"gtol": tolerance, "maxiter": _MAX_ITERATIONS}
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", OptimizeWarning)
-        return minimize(
-            search.criterion,
-            start,
-            jac=True,
-            method="BFGS",
-            callback=search.record,
-            options=options,
-        ).x
-
-
 def _grown(search: Search, working: np.ndarray) -> np.ndarray:
     """Better coordinates that are ten times as large, again and again, for bars whose G is far
-    above σ²: there the criterion is so flat that BFGS stops early.
+    above σ²: there the criterion is so flat that L-BFGS stops early.
     """
     value = search.criterion(working)[0]
     for bar in search.bars:
