@@ -11,11 +11,13 @@ FORMULAS = {
     "three effects": "Reaction ~ Days + (Days + I(Days**2) | Subject)",
     "crossed": "diameter ~ 1 + (1 | plate) + (1 | sample)",
     "nested": "strength ~ 1 + (1 | batch / cask)",
+    "one variance": "score ~ Machine + id(0 + Machine | Worker)",
     "no intercept": "score ~ 0 + Machine + (1 | Worker)",
 }
 DATASET = {
     "crossed": "Penicillin",
     "nested": "Pastes",
+    "one variance": "Machines",
     "no intercept": "Machines",
 }
 

@@ -349,6 +349,7 @@ def test_pymc_gradient_in_the_numba_backend():
         ("slope", False),
         ("uncorrelated", False),
         ("two bars", False),
+        ("one variance", False),
         ("slope", True),
         ("crossed", False),
     ],

@@ -319,7 +319,10 @@ def test_new_factors_on_request() -> None:
 
 
 NEW_ERRORS = {
-    "missing columns": (SMALL[["y", "g"]], r"'x', 'f'"),
+    "missing columns": (
+        SMALL[["y", "g"]],
+        "no columns 'x', 'f', 'w', .* their columns: 'y', 'g'. Add it.$",
+    ),
     "missing value": (SMALL.assign(x=[1, None, 2, 3, 4, 5]), r"'x' in 1 row \(q\)"),
     "unseen level": (SMALL.assign(f="q"), r"'f' has levels .*: 'q' in 6 rows .*'a', 'b', 'c'"),
     "text for a number": (SMALL.assign(x="1"), "'x' was numeric in fitting"),
@@ -508,9 +511,15 @@ def test_duplicate_columns() -> None:
 
 # formula: (error, changes to the data, part of the message)
 REFUSED = {
-    "y ~ xx": (DataError, {}, "unknown column 'xx'.*Did you mean 'x'"),
-    "y ~ xx + zz": (DataError, {}, "'xx', 'zz'. The data have 'y'"),
-    "f ~ x": (DataError, {}, "not numeric"),
+    "y ~ xx": (DataError, {}, "no column 'xx', which the formula uses; .*Did you mean 'x'"),
+    "y ~ xx + zz": (DataError, {}, "no columns 'xx', 'zz', .*For 'xx': did you mean 'x'.$"),
+    "f ~ x": (DataError, {}, "not numeric.*0 and 1"),
+    "t ~ x": (DataError, {"t": list("123456")}, r"looks like numbers: .*pd.to_numeric.data.'t'..$"),
+    "log(t) ~ x": (
+        DataError,
+        {"t": ["1", "2", "3", "4", "1,5", "n/a"]},
+        r"""pd.to_numeric\(data\['t'\], errors="coerce"\); that makes '1,5', 'n/a' missing""",
+    ),
     "flag ~ x": (DataError, {}, "not numeric.*0 and 1"),
     "poly(y, 2) ~ x": (DataError, {}, "one number per row"),
     "log(y) ~ x": (DataError, {"y": -1.0}, r"not a finite number in 6 rows \(p, q"),
@@ -518,7 +527,7 @@ REFUSED = {
     "y ~ I(flag * x)": (DataError, {}, "no arithmetic"),
     "y ~ offset(f)": (DataError, {}, "not numeric"),
     "y ~ 1 + x": (DataError, {"y": 3.0}, "constant, 3 in all 6 rows"),
-    "y ~ x": (DataError, {"y": np.nan}, "'y' is missing in every row"),
+    "y ~ x": (DataError, {"y": np.nan}, "'y' is missing in every row; check the column, and how"),
     "y ~ x + 1": (DataError, {"x": np.inf}, "'x' is infinite in 6 rows"),
     "y ~ x + f": (DesignError, {"x": np.nan}, "no row is left"),
     "y ~ d": (DataError, {"d": datetime.date(2020, 1, 1)}, "dates"),
@@ -587,7 +596,7 @@ WEIGHTS_REFUSED = {
     "scalar": (2.0, r"these have the shape \(\)"),
     "text": (list("abcdef"), "not numbers"),
     "column of text": ("f", "not numbers"),
-    "unknown column": ("ww", "unknown column 'ww'"),
+    "unknown column": ("ww", "the data have no column 'ww', which the weights ask for; their"),
     "another index": (pd.Series(1.0, index=list("utsrqp")), "index is not that of the data"),
 }
 

@@ -18,6 +18,7 @@ from bayeslmm.errors import FormulaError, unknown_name
         ("ArgumentError", ValueError),
         ("ArgumentTypeError", TypeError),
         ("FileError", ValueError),
+        ("MissingAttributeError", AttributeError),
     ],
 )
 def test_exceptions_are_ours_and_the_built_in_kind(name, base):

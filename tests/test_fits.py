@@ -484,7 +484,31 @@ def test_a_point_estimate_has_no_draws():
     fit = fits_cache.likelihood("slopes")
     with pytest.raises(errors.ArgumentError, match=r"has no draws.*model\.fit\('nuts'\)"):
         _ = fit.posterior
-    assert not hasattr(fits_cache.posterior("slopes"), "aic")
+
+
+ELSEWHERE = [
+    (fits_cache.posterior, "aic", "a fit by NUTS has no 'aic': .*`model.fit.'ml'.` or 'reml'"),
+    (fits_cache.posterior, "loglik", "no maximised likelihood"),
+    (fits_cache.posterior, "status", "`diagnose..` says how sampling went"),
+    (fits_cache.likelihood, "draws", "a fit by REML has no 'draws': .*`model.fit.'nuts'.`"),
+    (fits_cache.likelihood, "convergence", "without draws to converge"),
+    (fits_cache.likelihood, "posterior", "has no draws"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "message"), ELSEWHERE)
+def test_attributes_that_the_other_kind_of_fit_has(kind, name, message):
+    fit = kind("slopes")
+    assert not hasattr(fit, name)
+    with pytest.raises(errors.MissingAttributeError, match=message):
+        getattr(fit, name)
+    with pytest.raises(AttributeError, match="object has no attribute 'aicc'"):
+        _ = fit.aicc
+
+
+def test_criteria_are_plain_numbers():
+    fit = fits_cache.likelihood("slopes")
+    assert [type(fit.aic), type(fit.bic), type(fit.loglik)] == [float, float, float]
 
 
 @both_kinds
@@ -498,7 +522,10 @@ BAD = {
     "level of an interval": (lambda fit: fit.summary(level=95), "between 0 and 1, got 95"),
     "group": (lambda fit: fit.ranef("sbject"), "unknown grouping factor 'sbject'; valid: 'Subj"),
     "group of G": (lambda fit: fit.G("sbject"), "unknown grouping factor 'sbject'; valid: 'Subj"),
-    "interval": (lambda fit: fit.predict(interval="prediction"), "unknown interval"),
+    "interval": (
+        lambda fit: fit.predict(interval="prediction"),
+        "valid: 'mean', 'new'. None gives no",
+    ),
     "kind of residuals": (lambda fit: fit.residuals("raw"), "unknown kind of residuals 'raw'"),
     "level": (lambda fit: fit.V("999"), "unknown level '999'"),
     "groups": (lambda fit: fit.predict(groups="Subject"), "should be 'all', 'none' or a list"),
@@ -531,6 +558,21 @@ BAD_TYPES = {
     "n": lambda fit: fit.simulate("3"),
     "random_seed": lambda fit: fit.simulate(random_seed="x"),
 }
+
+
+ABSENT = [
+    (
+        {"Subject": ["308"]},
+        "the data have no column 'Days', which the model needs; their columns: 'Subject'. Add it.",
+    ),
+    ({"Days": [1]}, "Add it. Without random effects, groups='none', 'Subject' is not needed."),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), ABSENT)
+def test_predictions_without_a_column(data, message):
+    with pytest.raises(errors.DataError, match=message):
+        fits_cache.likelihood("slopes").predict(data)
 
 
 @both_kinds

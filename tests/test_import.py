@@ -56,6 +56,10 @@ def test_no_export_is_hidden_by_a_module():
     assert modules.isdisjoint(bl.__all__)
 
 
+def test_nothing_else_is_listed():
+    assert set(dir(bl)) == {*bl.__all__, "__version__"}
+
+
 def test_unknown_attribute():
     with pytest.raises(AttributeError, match="module 'bayeslmm' has no attribute 'Modle'"):
         _ = bl.Modle

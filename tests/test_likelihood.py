@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from bayeslmm.design import compile_design
 from bayeslmm.equations import Equations
+from bayeslmm.errors import DataError
 from bayeslmm.example_data import load_dataset
 from bayeslmm.likelihood import Status, optimise
 
@@ -157,6 +158,164 @@ def test_the_unit_of_the_response_does_not_matter(unit):
     _, _, other = fit("Reaction ~ Days + (Days | Subject)", scaled)
     size = np.array([unit, unit, 1.0, unit])
     np.testing.assert_allclose(other.theta, size * plain.theta, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shift", [2006.0, 1e4, 1e5])
+def test_standard_errors_survive_a_covariate_far_from_zero(shift):
+    data = load_dataset("sleepstudy")
+    _, _, plain = fit("Reaction ~ Days + (Days | Subject)", data)
+    _, _, moved = fit("Reaction ~ x + (x | Subject)", data.assign(x=data.Days + shift))
+    assert moved.status is Status.CONVERGED
+    # sums of squares of size shift² leave this much of the criterion to rounding
+    assert moved.criterion == pytest.approx(plain.criterion, abs=2e-5)
+    # those of log sd[x] and log sigma do not depend on where x is zero
+    expected = np.sqrt(np.diag(plain.vcov))[[1, 3]]
+    np.testing.assert_allclose(np.sqrt(np.diag(moved.vcov))[[1, 3]], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("shift", [1e6, 1e7])
+def test_beyond_the_precision_of_numbers_errors_are_unavailable_rather_than_wrong(shift):
+    data = load_dataset("sleepstudy")
+    _, _, moved = fit("Reaction ~ x + (x | Subject)", data.assign(x=data.Days + shift))
+    assert moved.criterion == pytest.approx(2 * 871.814136, abs=0.2)
+    error = moved.vcov[1, 1] ** 0.5
+    assert np.isnan(error) or error == pytest.approx(1.508 / 5.922, rel=1e-2)
+
+
+def random_design(seed: int) -> pd.DataFrame:
+    """Few, unequal groups and a covariate far from zero: what makes the likelihood rugged."""
+    rng = np.random.default_rng(seed)
+    n, levels = int(rng.integers(14, 50)), int(rng.integers(2, 9))
+    data = pd.DataFrame(
+        {
+            "x": rng.normal(rng.choice([0, 5, 50]), 1, n),
+            "z": rng.exponential(1, n),
+            "g": rng.integers(0, levels, n),
+            "h": rng.integers(0, 5, n),
+            "weight": 10.0 ** rng.uniform(-3, 3, n),
+        }
+    )
+    u = rng.normal(size=(3, 10)) * rng.choice([0, 0.3, 1, 3], 3)[:, None]
+    y = 0.5 * data.x + u[0, data.g] + u[1, data.g] * (data.x - data.x.mean()) + u[2, data.h]
+    return data.assign(y=y + rng.normal(size=n) + rng.choice([0, 1e3]))
+
+
+def dense_minimum(equations, design, method, starts=4):
+    """The least criterion that descents over dense algebra from several starts find."""
+    sizes = [
+        (bar.stop - bar.start, bar.structure) for factor in design.factors for bar in factor.bars
+    ]
+    assert {structure for _, structure in sizes} <= {"un", "diag"}
+    weights = np.ones(len(design.y)) if design.weights is None else design.weights
+    root = np.sqrt(weights)[:, None]
+    X, y = root * design.X, root[:, 0] * design.y
+    Q, R = np.linalg.qr(X)
+    df = len(y) - (X.shape[1] if method == "reml" else 0)
+    blocks = []
+    for factor in design.factors:
+        for bar in factor.bars:
+            Z = factor.Z[:, bar.start : bar.stop]
+            basis = np.linalg.inv(np.linalg.qr(Z, mode="r")) * np.sqrt(len(Z))
+            if bar.structure == "diag":
+                basis = np.diag(1 / np.sqrt((Z**2).mean(axis=0)))
+            member = np.eye(len(factor.levels))[factor.codes]
+            blocks.append((root * (Z @ basis), member @ member.T, bar.structure))
+
+    def criterion(point):
+        V, at = np.eye(len(y)), 0
+        for Z, together, structure in blocks:
+            q = Z.shape[1]
+            L = np.zeros((q, q))
+            where = np.tril_indices(q) if structure == "un" else np.diag_indices(q)
+            L[where] = point[at : at + len(where[0])]
+            at += len(where[0])
+            V += (Z @ L @ L.T @ Z.T) * together
+        try:
+            lower = np.linalg.cholesky(V)
+        except np.linalg.LinAlgError:
+            return 1e300
+        solved = np.linalg.solve(lower, np.column_stack([Q, y]))
+        q, r = np.linalg.qr(solved[:, :-1])
+        residual = solved[:, -1] - q @ (q.T @ solved[:, -1])
+        value = 2 * np.log(np.diag(lower)).sum() - np.log(weights).sum()
+        if method == "reml":
+            value += 2 * np.log(np.abs(np.diag(r))).sum() + 2 * np.log(np.abs(np.diag(R))).sum()
+        return value + df * (1 + np.log(2 * np.pi * residual @ residual / df))
+
+    diagonal = np.concatenate(
+        [
+            np.eye(q)[np.tril_indices(q)] if structure == "un" else np.ones(q)
+            for q, structure in sizes
+        ]
+    )
+    rng = np.random.default_rng(0)
+    best = np.inf
+    for start in range(starts):
+        point = diagonal * np.exp(1.5 * rng.normal(size=len(diagonal)) * (start > 0))
+        best = min(best, minimize(criterion, point, method="BFGS", options={"gtol": 1e-4}).fun)
+    return best
+
+
+@pytest.mark.parametrize(
+    ("formula", "method", "weighted", "seed"),
+    [
+        ("y ~ x + (x || g)", "reml", False, 7),
+        ("y ~ x + (x || g)", "reml", False, 463),
+        ("y ~ x + (1 | g) + (0 + x + z | g)", "ml", True, 14),
+        ("y ~ x + (1 | g) + (0 + x + z | g)", "ml", True, 254),
+        ("y ~ x + (1 | g) + (0 + x + z | g)", "reml", False, 1016),
+        ("y ~ x + (x + z | g)", "ml", True, 684),
+        ("y ~ x + (1 | g) + (1 | h)", "ml", True, 448),
+        ("y ~ x + (x | g) + (1 | h)", "ml", True, 495),
+        ("y ~ 0 + x + (1 | g)", "reml", True, 383),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_no_descent_over_dense_algebra_finds_a_better_optimum(formula, method, weighted, seed):
+    data = random_design(seed)
+    design = compile_design(formula, data, "weight" if weighted else None)
+    equations = Equations.of(design)
+    optimum = optimise(equations, method)
+    assert optimum.status.ok
+    assert optimum.criterion <= dense_minimum(equations, design, method) + 1e-4
+
+
+def test_an_intercept_that_only_the_random_effects_hold_is_found():
+    # two optima, 300 apart: the offset of y in the residuals, or in the random intercepts
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(6), 7)
+    x = rng.normal(size=42)
+    data = pd.DataFrame({"x": x, "g": g, "y": 1e4 + x + rng.normal(size=6)[g]})
+    data["y"] += rng.normal(size=42)
+    _, _, optimum = fit("y ~ 0 + x + (1 | g)", data)
+    assert optimum.status is Status.CONVERGED
+    assert optimum.theta[0] == pytest.approx(1e4, rel=0.5)
+    assert optimum.sigma < 2
+
+
+@pytest.mark.filterwarnings("ignore:in .* the effects")
+def test_covariances_that_three_means_cannot_tell_are_named_so():
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(3), 8)
+    data = pd.DataFrame({"w": rng.normal(size=3)[g], "g": g})
+    data["y"] = data.w + 2 * rng.normal(size=3)[g] + rng.normal(size=24)
+    _, _, optimum = fit("y ~ w + (w | g)", data)
+    assert optimum.status is Status.NOT_IDENTIFIED
+    assert np.isnan(optimum.vcov[0]).all()
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+def test_a_response_made_of_fixed_and_random_effects_alone_is_an_exact_fit(method):
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=30), "k": rng.choice(list("abc"), 30)})
+    data["z"] = 2 * data.x + 1 + (data.k == "a")
+    assert fit("z ~ x + (1 | k)", data, method)[2].status is Status.ZERO_RESIDUAL
+
+
+def test_a_response_whose_squares_are_no_numbers_is_refused():
+    data = load_dataset("sleepstudy")
+    with pytest.raises(DataError, match="use a unit in which"):
+        fit("Reaction ~ Days + (Days | Subject)", data.assign(Reaction=1e-160 * data.Reaction))
 
 
 def test_an_exact_fit_is_told():

@@ -271,6 +271,7 @@ def test_a_response_without_noise_is_said_at_once():
         fit = model.fit("reml")
     assert fit.summary()["std_error"].iloc[-2:].isna().all()
     assert "error" in repr(fit)
+    assert "nan" not in repr(fit)
 
 
 def test_dropped_columns_and_rows_are_findings(sleep):

@@ -1,5 +1,6 @@
 """Plots show the numbers that the fit has, and say what they leave out."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -255,13 +256,31 @@ def test_shrinkage_says_which_levels_have_too_few_rows():
     assert "1 of 18 levels have too few rows for an estimate of their own." in texts(figure)
 
 
+def test_shrinkage_says_whose_names_have_no_room():
+    assert "No room" not in texts(fit("sleepstudy").plot.shrinkage())
+    rng = np.random.default_rng(0)
+    g, x = np.repeat(np.arange(50), 8), np.tile(np.arange(8.0), 50)
+    u = rng.normal(size=(2, 50))
+    data = {"y": rng.normal(size=400) + u[0, g] + 0.3 * u[1, g] * x, "x": x, "g": g}
+    figure = bl.Model("y ~ x + (x | g)", data).fit("reml").plot.shrinkage()
+    [axis] = figure.axes
+    [left] = re.findall(r"No room for the names ([\d, ]+)\.", " ".join(texts(figure).split()))
+    drawn = {text.get_text() for text in axis.texts}
+    assert drawn
+    assert drawn.isdisjoint(left.split(", "))
+    assert drawn.union(left.split(", ")) == {str(i) for i in range(50)}
+
+
 # -- draws ----------------------------------------------------------------------------------------
 
 
 def test_forest_leaves_out_other_scales_and_says_so():
     figure = fit("sleepstudy", "nuts").plot.forest()
     shown = texts(figure)
-    assert "On other scales, not shown: beta[Intercept], corr_Subject[Intercept, Days]." in shown
+    assert (
+        "On other scales, not shown: beta[Intercept], corr_Subject[Intercept, Days]; see "
+        "forest('beta') and forest('corr_Subject')."
+    ) in " ".join(shown.split())
     for name in ("beta[Days]", "sd_Subject[Intercept]", "sd_Subject[Days]", "sigma"):
         assert name in shown
 
@@ -286,6 +305,32 @@ def test_trace_has_a_panel_for_each_parameter():
         )
 
 
+def test_trace_numbers_the_panels_with_nothing_beneath_and_names_the_chains():
+    figure = fit("sleepstudy", "nuts").plot.trace()
+    figure.draw_without_rendering()
+    drawn = [axis for axis in figure.axes if axis.lines]
+    numbered = [
+        any(label.get_visible() and label.get_text() for label in axis.get_xticklabels())
+        for axis in drawn
+    ]
+    # six panels, four beside each other
+    assert numbered == [False, False, True, True, True, True]
+    assert [axis.get_xlabel() for axis in drawn] == ["", "", *["draw"] * 4]
+    [legend] = figure.legends
+    chains = len(drawn[0].lines)
+    assert [text.get_text() for text in legend.get_texts()] == [f"chain {i}" for i in range(chains)]
+    for handle, line in zip(legend.get_lines(), drawn[0].lines, strict=True):
+        assert handle.get_color() == line.get_color()
+
+
+def test_a_point_estimate_lists_no_plots_of_draws():
+    listed = "trellis, caterpillar, shrinkage"
+    assert repr(fit("sleepstudy").plot) == f"Plots of a fit by REML: {listed}"
+    assert (
+        repr(fit("sleepstudy", "nuts").plot) == f"Plots of a fit by NUTS: {listed}, forest, trace"
+    )
+
+
 def test_too_many_draws_to_see_are_cut_and_said():
     post = fit("sleepstudy", "nuts")
     assert "The first 24 of 36; choose others with var_names=." in texts(
@@ -306,7 +351,8 @@ REFUSED = [
     ),
     ("sleepstudy", "trellis", {"x": "Day"}, "unknown column for x 'Day'; valid: 'Days'"),
     ("sleepstudy", "trellis", {"levels": [1]}, "unknown level of Subject '1'; valid: '308'"),
-    ("sleepstudy", "trellis", {"levels": 0}, "`levels` is how many levels to show, 1 or more"),
+    ("sleepstudy", "trellis", {"levels": 0}, "`levels` should be a whole number of 1 or more"),
+    ("sleepstudy", "trellis", {"levels": 2.5}, "`levels` should be a whole number of 1 or more"),
     ("sleepstudy", "trellis", {"levels": []}, "`levels` is empty; name at least one level"),
     ("sleepstudy", "trellis", {"levels": "308"}, "`levels` is a number of levels to show, or a"),
     ("sleepstudy", "trellis", {"lines": ["pooling"]}, "unknown line 'pooling'; valid: 'no pool"),

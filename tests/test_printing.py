@@ -27,6 +27,8 @@ def test_a_model():
 def test_a_model_without_random_effects_says_so():
     text = "no random effects: an ordinary linear model"
     assert text in repr(fits_cache.model("no random effects"))
+    for shown in (fits_cache.model, fits_cache.likelihood, fits_cache.posterior):
+        assert repr(shown("no random effects")).startswith("Linear model")
     assert text in fits_cache.model("no random effects")._repr_html_()
 
 
@@ -66,12 +68,44 @@ def test_a_posterior_has_the_same_tables_and_its_own_diagnostics():
         "Draws: 2 chains of 1000",
         f"seed {fits_cache.SEED}",
         "Number of obs: 180\nGroups: Subject, 18",
-        "ess_bulk",
-        "r_hat",
         "no problem found",
     ):
         assert part in text
-    assert re.search(r"\n Subject +Intercept +[\d.]+ +[\d.]+ +[\d.]+\n", text)
+    header, number = "Estimate +Post. SD +2.5% +97.5% +ESS +r_hat", r" +-?\d+\.\d\d"
+    row = f"({number}){{4}} +\\d+ +[01]\\.\\d{{3}}\n"
+    assert re.search(
+        rf"Random effects:\n +{header}\n Subject\n   sd\(Intercept\){row}   sd\(Days\){row}"
+        rf"   corr\(Intercept, Days\){row} Residual sd{row}",
+        text,
+    )
+    assert re.search(rf"Fixed effects:\n +{header}\n Intercept{row} Days{row}", text)
+
+
+def test_a_posterior_shows_the_numbers_of_its_summary():
+    post = fits_cache.posterior("crossed")
+    page = [line for line in repr(post).splitlines() if len(line.split()) > 6]
+    lines = {line.rsplit(None, 6)[0].strip(): line.split()[-6:] for line in page}
+    columns = ["estimate", "std_error", "lower", "upper", "ess_bulk", "r_hat"]
+    for name, shown in (("beta[Intercept]", "Intercept"), ("sigma", "Residual sd")):
+        numbers = post.summary().loc[name, columns]
+        for number, text in zip(numbers, lines[shown], strict=True):
+            assert abs(float(text) - number) <= 0.5 * 10.0 ** -len(text.partition(".")[2]) + 1e-9
+
+
+def test_one_chain_has_no_r_hat():
+    model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
+    with pytest.warns(bl.ConvergenceWarning):
+        fit = model.fit("nuts", draws=3, tune=3, chains=1, random_seed=1, progress=False)
+    assert "nan" not in repr(fit).partition("error:")[0]
+
+
+def test_dropped_rows_are_said_once():
+    data = bl.load_dataset("sleepstudy")
+    data.loc[3, "Reaction"] = np.nan
+    text = repr(bl.Model("Reaction ~ Days + (1 | Subject)", data).fit("reml"))
+    assert "Number of obs: 179\n" in text
+    assert text.count("dropped") == 1
+    assert text.endswith("note: 1 row with missing values dropped (missing: Reaction 1)")
 
 
 @pytest.mark.parametrize("name", fits_cache.MODELS)
@@ -81,6 +115,7 @@ def test_every_fit_prints(name, kind):
     text, html = repr(fit), fit._repr_html_()
     assert fit.model.formula in text
     assert "nan" not in text
+    assert max(map(len, text.splitlines())) <= 80
     for name in (*fit.model.design.coef, *(f.name for f in fit.model.design.factors)):
         assert name in text
         assert name in html

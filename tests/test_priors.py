@@ -76,6 +76,16 @@ def test_repr_is_the_code_that_makes_it(name):
     assert eval(repr(prior), vars(families)) == prior
 
 
+def test_shown_numbers_are_rounded_and_kept_exact():
+    prior = bl.HalfStudentT(3, 56.32875712523514)
+    assert str(prior) == "HalfStudentT(3, 56.3288)"
+    assert prior.sigma == 56.32875712523514
+    model = bl.Model("Reaction ~ Days + (1 | Subject)", bl.load_dataset("sleepstudy"))
+    assert "HalfStudentT(3, 56.3288)" in model.priors._repr_html_()
+    assert "HalfStudentT(3, 56.3288)" in str(model.priors.frame())
+    assert model.priors.frame()["prior"]["sigma"].sigma == pytest.approx(prior.sigma, rel=1e-14)
+
+
 INVALID = [
     (lambda: bl.Normal(0, 0), PriorError, "`sigma` should be positive, got 0"),
     (lambda: bl.Normal(0, -1), PriorError, "`sigma` should be positive"),

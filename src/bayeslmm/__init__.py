@@ -34,6 +34,7 @@ _MODULE_OF = {
     "PriorError": "errors",
     "ArgumentError": "errors",
     "ArgumentTypeError": "errors",
+    "MissingAttributeError": "errors",
     "FileError": "errors",
     "BayeslmmWarning": "errors",
     "DesignWarning": "errors",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from bayeslmm.errors import FileError as FileError
     from bayeslmm.errors import FormulaError as FormulaError
     from bayeslmm.errors import InterruptedWarning as InterruptedWarning
+    from bayeslmm.errors import MissingAttributeError as MissingAttributeError
     from bayeslmm.errors import PriorError as PriorError
     from bayeslmm.example_data import datasets as datasets
     from bayeslmm.example_data import load_dataset as load_dataset
@@ -86,4 +88,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

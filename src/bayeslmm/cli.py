@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayeslmm import __version__
-from bayeslmm.errors import ArgumentError, BayeslmmError, BayeslmmWarning
+from bayeslmm.errors import ArgumentError, BayeslmmError, BayeslmmWarning, unknown_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,7 @@ _FORMULA_HELP = (
     "transforms and NumPy's elementwise functions, nothing else"
 )
 _PICTURE = "bayeslmm-demo.png"
+_METHODS = ("nuts", "reml", "ml")
 _FAILED, _INTERRUPTED = 2, 130
 _BAR_WIDTH = 115
 """Columns that the sampler's table of chains needs; in a narrower terminal its lines break."""
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("formula", metavar="FORMULA", help=_FORMULA_HELP)
     fit.add_argument("data", metavar="DATA", help="a file whose name ends in .csv or .parquet")
     fit.add_argument(
-        "--method", choices=("nuts", "reml", "ml"), default="nuts",
+        "--method", type=_method, default="nuts", metavar="{nuts,reml,ml}",
         help="sample the posterior, or maximise the restricted or full likelihood (%(default)s)",
     )  # fmt: skip
     fit.add_argument("--weights", metavar="COL", help="column that divides the residual variance")
@@ -107,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("file", metavar="FILE")
     show.set_defaults(run=_show)
     return parser
+
+
+def _method(text: str) -> str:
+    if text not in _METHODS:
+        raise argparse.ArgumentTypeError(unknown_name("method", text, _METHODS))
+    return text
 
 
 def _demo(given: argparse.Namespace) -> None:

@@ -34,8 +34,9 @@ import numpy as np
 from numba import njit
 
 from bayeslmm.correlations import TOEP, coordinates_pullback, to_natural, to_unconstrained
+from bayeslmm.frames import Array
 from bayeslmm.priors import Gamma, Uniform
-from bayeslmm.structures import UN, correlation_factor, factor
+from bayeslmm.structures import UN, correlation_factor, factor, lower_triangle
 
 if TYPE_CHECKING:
     from bayeslmm.equations import Equations
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Coordinates", "constrain", "pullback"]
 
-Array = np.ndarray
 
 _SINH, _LOGIT, _PARTIAL, _REAL, _LAGS = range(5)
 _TOEP = TOEP.code
@@ -455,7 +455,7 @@ def _partial_z(corr: Array, q: int) -> Array:
     """Fisher's z of the partial correlations, from the lower triangle of the correlations."""
     K = np.zeros((q, q))
     correlation_factor(q, corr, K)
-    rows, columns = np.tril_indices(q, -1)
+    rows, columns = lower_triangle(q, -1)
     left = np.sqrt(np.maximum(1.0 - np.cumsum(K**2, axis=1) + K**2, 0.0))[rows, columns]
     partial = np.divide(K[rows, columns], left, out=np.zeros(len(rows)), where=left > 0)
     return np.arctanh(np.clip(partial, -_INSIDE, _INSIDE))

@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
+from bayeslmm.frames import Array
+
 from bayeslmm.errors import ArgumentError
 from bayeslmm.structures import correlation_factor
 
@@ -49,7 +51,6 @@ __all__ = [
     "to_unconstrained",
 ]
 
-Array = np.ndarray
 
 _NONE, _UN, _CS, _AR1, _ARMA11, _TOEP, _ANTE1, _CAR1, _EXP, _GAU, _MATERN15, _MATERN25 = range(12)
 

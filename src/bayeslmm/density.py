@@ -19,6 +19,7 @@ from bayeslmm import kernels
 from bayeslmm.announce import announced
 from bayeslmm.coordinates import Coordinates, constrain, pullback
 from bayeslmm.core import compile_core
+from bayeslmm.frames import Array
 from bayeslmm.priors import (
     LKJ,
     Exponential,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Density", "callbacks"]
 
-Array = np.ndarray
 
 (
     _HALF_NORMAL,

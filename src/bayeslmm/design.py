@@ -339,7 +339,10 @@ def compile_design(
 def _check_response_present(formula: Formula, table: Table) -> None:
     for name in formula.response_columns:
         if table.columns[name].missing.all():
-            raise DataError(f"the response {name!r} is missing in every row")
+            raise DataError(
+                f"the response {name!r} is missing in every row; check the column, and how the "
+                "data were read or merged"
+            )
 
 
 def _response(formula: Formula, frame: pd.DataFrame, index: pd.Index) -> Array:
@@ -349,8 +352,8 @@ def _response(formula: Formula, frame: pd.DataFrame, index: pd.Index) -> Array:
         y = Expression(formula.response).values(frame, index)
     except DataError as error:
         raise DataError(
-            f"the response has to be a finite number in every row: {error}. Booleans and "
-            "two-valued categories can be made 0 and 1 in the data first"
+            f"the response has to be a finite number in every row: {error}. "
+            f"{_as_numbers(frame[list(formula.response_columns)])}"
         ) from None
     if len(y) > 1 and np.ptp(y) == 0:
         raise DataError(
@@ -358,6 +361,26 @@ def _response(formula: Formula, frame: pd.DataFrame, index: pd.Index) -> Array:
             "there is nothing to model; check the column and the rows that are left"
         )
     return y
+
+
+def _as_numbers(frame: pd.DataFrame) -> str:
+    """How to make numbers of a response that is none."""
+    for name in frame.columns:
+        levels = frame[name].cat.categories if frame[name].dtype == "category" else pd.Index([])
+        if not len(levels) or not all(isinstance(level, str) for level in levels):
+            continue
+        others = levels[pd.to_numeric(levels.to_series(), errors="coerce").isna()]
+        if 2 * len(others) > len(levels):
+            continue
+        option, missing = "", ""
+        if len(others):
+            shown = ", ".join(map(repr, others[:3])) + (", ..." if len(others) > 3 else "")
+            option, missing = ', errors="coerce"', f"; that makes {shown} missing"
+        return (
+            f"The column {name!r} is text that looks like numbers: convert it in the data first, "
+            f"pd.to_numeric(data[{name!r}]{option}){missing}"
+        )
+    return "Booleans and two-valued categories can be made 0 and 1 in the data first"
 
 
 def _factors(

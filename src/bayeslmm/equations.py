@@ -13,8 +13,9 @@ from . import kernels
 from .core import compile_core
 from .elimination import Packed, pack, unpack
 from .correlations import correlation
+from .noise import Noise
 from .parameters import Parameters
-from .residuals import coloured, relative_sds
+from .residuals import coloured
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Equations:
     factors : tuple of GroupingFactor
     packed : Packed
         What the kernels work on.
+    coef : tuple of str, length p
+        Names of the columns of X.
     n, p, n_random : int
         Rows; coefficients beta; elements of u.
     residuals : ResidualRows or None
@@ -49,8 +52,8 @@ class Equations:
     parameters: Parameters
     factors: tuple[GroupingFactor, ...]
     packed: Packed
+    coef: tuple[str, ...]
     n: int
-    p: int
     residuals: ResidualRows | None
 
     @classmethod
@@ -61,7 +64,12 @@ class Equations:
         y = design.y if design.offset is None else design.y - design.offset
         rows = None if design.residuals is None else design.residuals.rows
         packed = pack(design.factors, parameters, design.X, y, design.weights, rows)
-        return cls(parameters, tuple(design.factors), packed, *design.X.shape, rows)
+        return cls(parameters, tuple(design.factors), packed, design.coef, len(y), rows)
+
+    @property
+    def p(self) -> int:
+        """The number of coefficients beta."""
+        return len(self.coef)
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
@@ -87,10 +95,7 @@ class Equations:
 
     def residual_sds(self, theta: np.ndarray) -> np.ndarray:
         """Standard deviations of the rows relative to σ, weights aside."""
-        out = np.ones(self.n)
-        if self.residuals is not None:
-            out[self.residuals.order] = relative_sds(theta, *self.packed)
-        return out
+        return np.sqrt(Noise.of_rows(np.ones(self.n), self.residuals).relative(theta))
 
     def residual_noise(self, theta: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Residuals relative to σ of independent standard normal z (n,), weights aside."""

@@ -78,6 +78,10 @@ class ArgumentTypeError(BayeslmmError, TypeError):
     """An argument of a type that is not accepted."""
 
 
+class MissingAttributeError(ArgumentError, AttributeError):
+    """An attribute that only the other kind of fit has: a posterior's AIC, the draws of REML."""
+
+
 class FileError(BayeslmmError, ValueError):
     """A file that is damaged, or was not written by this library."""
 
@@ -129,16 +133,36 @@ def unknown_name(kind: str, given: object, valid: Iterable[str], hint: str = "")
         shown += f" and {len(names) - _SHOWN_NAMES} more"
     parts = [f"unknown {kind} {given!r}; " + (f"valid: {shown}." if names else "there are none.")]
 
+    parts += [did_you_mean(given, names), hint]
+    return " ".join(filter(None, parts))
+
+
+def did_you_mean(given: object, names: Iterable[str]) -> str:
+    """Ask for names that differ from what arrived by case or a few characters.
+
+    Parameters
+    ----------
+    given : object
+        What arrived.
+    names : iterable of str
+        The accepted names.
+
+    Returns
+    -------
+    str
+        A question with the closest names first, or nothing where none is close.
+
+    Examples
+    --------
+    >>> from bayeslmm.errors import did_you_mean
+    >>> did_you_mean("Dayz", ["Reaction", "Days"])
+    "Did you mean 'Days'?"
+    """
     close = _close_names(given, names) if isinstance(given, str) else []
-    if close:
-        parts.append(f"Did you mean {' or '.join(repr(name) for name in close)}?")
-    if hint:
-        parts.append(hint)
-    return " ".join(parts)
+    return f"Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
-def _close_names(given: str, names: list[str]) -> list[str]:
-    """Names that differ from what arrived by case or a few characters, the closest first."""
+def _close_names(given: str, names: Iterable[str]) -> list[str]:
     by_folded: dict[str, list[str]] = {}
     for name in names:
         by_folded.setdefault(name.casefold(), []).append(name)

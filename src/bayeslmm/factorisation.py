@@ -168,7 +168,7 @@ def _outer(panel, a, b, size):
 
 
 @njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-def _leave_to_ancestors(size, s, node, base, count, system, panel):
+def _leave_to_ancestors(size, s, node, base, system, panel):
     """Subtract a node's outer product from the panels of its ancestors in the chain."""
     q = effects(size)
     S, p = system.meta[1], system.meta[2]
@@ -243,7 +243,7 @@ def _factorise_stage(size, s, M, ints, floats, panel, root, index):
                     value -= panel[at + i * q + k] * panel[at + j * q + k]
                 panel[at + i * q + j] = value / panel[at + j * q + j]
         if base > q:
-            _leave_to_ancestors(size, s, node, base, count, system, panel)
+            _leave_to_ancestors(size, s, node, base, system, panel)
         first = at + base * q
         for i in range(count):
             for j in range(i + 1):

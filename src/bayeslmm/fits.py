@@ -8,16 +8,16 @@ covariance parameters theta.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
 from bayeslmm import printing
 from bayeslmm.arguments import GREATEST_SEED, real_number, whole_number
-from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
 from bayeslmm.frames import Array, level_label
 from bayeslmm.linear import Estimates, Functions
 from bayeslmm.prediction import NEW_LEVELS, functions_of_data, functions_of_rows
@@ -56,6 +56,18 @@ class Fit(ABC):
     """
 
     model: Model
+
+    _elsewhere: ClassVar[Mapping[str, str]]
+    """Attributes that only the other kind of fit has, and what to do instead."""
+
+    if not TYPE_CHECKING:  # where it would stand for every attribute
+
+        def __getattr__(self, name: str) -> object:
+            if name in self._elsewhere:
+                raise MissingAttributeError(
+                    f"a fit by {self.method.upper()} has no {name!r}: {self._elsewhere[name]}."
+                )
+            return self.__getattribute__(name)  # an error of its own, or that of a property
 
     @property
     @abstractmethod
@@ -99,7 +111,7 @@ class Fit(ABC):
 
     @property
     @abstractmethod
-    def _residual_sds(self) -> Array | float:
+    def _residual_sds(self) -> Array:
         """Standard deviations of the residuals of the rows, weights aside."""
 
     @abstractmethod
@@ -230,7 +242,7 @@ class Fit(ABC):
         return pd.DataFrame(self._fixed(level).columns(), index=index)
 
     def varcorr(self, level: float = _LEVEL) -> pd.DataFrame:
-        """Standard deviations and correlations of the random effects, and of the residual.
+        """Standard deviations and correlations of the random effects, and the parameters of R.
 
         Parameters
         ----------
@@ -240,10 +252,10 @@ class Fit(ABC):
         Returns
         -------
         pandas.DataFrame
-            ``group`` ("Residual" for the residual), ``kind`` ("sd" or "corr"), ``effect_1``,
-            ``effect_2`` (None for a standard deviation), then ``estimate``, ``std_error``,
-            ``lower``, ``upper``. Where an estimate is on the boundary it has no standard error
-            and no interval, which are NaN.
+            ``group`` ("Residual" for the residual), ``kind`` ("sd" or "corr"; of a structured R
+            also "rho", "range" and so on), ``effect_1``, ``effect_2`` (None for a standard
+            deviation), then ``estimate``, ``std_error``, ``lower``, ``upper``. Where an estimate
+            is on the boundary it has no standard error and no interval, which are NaN.
 
         Examples
         --------
@@ -260,12 +272,11 @@ class Fit(ABC):
         rows: list[tuple[str, str, str | None, str | None]] = []
         for block in self.model.parameters.blocks:
             for label in block.labels:
+                group, kind = block.factor or "Residual", block.kind
                 if block.factor is None:
-                    rows.append(("Residual", "sd", None, None))
-                elif isinstance(label, str):
-                    rows.append((block.factor, "sd", label, None))
-                else:
-                    rows.append((block.factor, "corr", *label))
+                    kind = "sd" if kind == "sigma" else block.name.removesuffix("_R")
+                pair = (label or None, None) if isinstance(label, str) else label
+                rows.append((group, kind, *pair))
         labels = pd.DataFrame(rows, columns=["group", "kind", "effect_1", "effect_2"], dtype=object)
         return labels.assign(**self._parameters(level).columns())
 
@@ -515,7 +526,9 @@ class Fit(ABC):
         """
         level = _probability(level)
         if interval not in _INTERVALS:
-            raise ArgumentError(unknown_name("interval", interval, ["mean", "new"]))
+            raise ArgumentError(
+                unknown_name("interval", interval, ["mean", "new"], "None gives no interval.")
+            )
         if new_levels not in NEW_LEVELS:
             raise ArgumentError(unknown_name("new_levels", new_levels, NEW_LEVELS))
         noise = interval == "new"
@@ -567,7 +580,7 @@ class Fit(ABC):
         ----------
         kind : {"response", "pearson", "standardized"}
             As they are; times the square root of the weight; that divided by the row's residual
-            standard deviation. Correlations of R are left in.
+            standard deviation, which is NaN where sigma is zero. Correlations of R are left in.
 
         Returns
         -------
@@ -586,7 +599,8 @@ class Fit(ABC):
         if kind != "response" and design.weights is not None:
             values = values * np.sqrt(design.weights)
         if kind == "standardized":
-            values = values / self._residual_sds
+            sds = self._residual_sds
+            values = np.divide(values, sds, out=np.full_like(values, np.nan), where=sds > 0)
         return pd.Series(values, index=design.index, name="residual")
 
     def simulate(self, n: int = 1, random_seed: int | None = None) -> pd.DataFrame:
@@ -691,20 +705,25 @@ class Fit(ABC):
         return [(factors.index(factor), factor)]
 
     def _rows(self, level: object, group: str | None) -> Array:
-        """Positions of the rows of a level."""
-        label = level_label(level)
-        factors = self.model.design.factors
-        if group is not None or len(factors) == 1:
-            among = [self.model.design.factor_or_only(group)]
-        else:
-            among = [factor for factor in factors if label in factor.levels]
+        """Positions of the rows of a level of a grouping factor, or of a subject of R."""
+        label, design = level_label(level), self.model.design
+        known = {factor.name: (factor.levels, factor.codes) for factor in design.factors}
+        residuals = design.residuals
+        if residuals is not None and residuals.subjects is not None:
+            subjects = residuals.subjects
+            known.setdefault(str(residuals.structure.group), (subjects.levels, subjects.codes))
+        if not known:
+            design.factor_or_only(group)  # which says so
+        if group is not None and group not in known:
+            raise ArgumentError(unknown_name("grouping factor", group, list(known)))
+        among = [name for name in known if group in (None, name) and label in known[name][0]]
         if len(among) > 1:
-            names = [factor.name for factor in among]
-            raise ArgumentError(f"several groups have a level {label!r}: give `group`, of {names}.")
-        if not among or label not in among[0].levels:
-            valid: Any = among[0].levels if among else [x for f in factors for x in f.levels]
+            raise ArgumentError(f"several groups have a level {label!r}: give `group`, of {among}.")
+        if not among:
+            valid = [x for name in known if group in (None, name) for x in known[name][0]]
             raise ArgumentError(unknown_name("level", label, valid))
-        return np.flatnonzero(among[0].codes == among[0].levels.index(label))
+        levels, codes = known[among[0]]
+        return np.flatnonzero(codes == levels.index(label))
 
     def _square(self, matrix: Array, rows: Array) -> pd.DataFrame:
         index = self.model.design.index[rows]

@@ -143,6 +143,7 @@ def parse(text: str) -> Formula:
         )
     tokens = tokenize(text)
     response, right = _sides(tokens, text)
+    _check_response_alone(response, right, text)
     bars: list[Bar] = []
     offsets: list[str] = []
     terms = []
@@ -223,6 +224,25 @@ def _check_response(tokens: Tokens, text: str) -> None:
             fail("the response is a column or a function of one, such as log(y)", text, first)
         fail("for arithmetic in the response write I(...), as in I(y1 - y2) ~ x", text, first)
     check_expression(tokens, text)
+
+
+def _check_response_alone(response: Tokens, right: Tokens, text: str) -> None:
+    """Refuse a response that stands among its own predictors, outside calls of functions."""
+    wanted = [token.value for token in response]
+    closing: list[bool] = []
+    for i, token in enumerate(right):
+        here = right[i : i + len(response)]
+        if not any(closing) and [piece.value for piece in here] == wanted:
+            fail(
+                f"the response {render(response)!r} stands on both sides of '~', and would explain "
+                "itself; leave it out of the predictors",
+                text,
+                token,
+            )
+        if token.is_op("("):
+            closing.append(i > 0 and right[i - 1].kind == "name")
+        elif token.is_op(")"):
+            closing.pop()
 
 
 def _is_bar(tokens: Tokens) -> bool:

@@ -6,8 +6,9 @@ levels in order, and the rows with a missing value in any of them are counted by
 
 import datetime
 import decimal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import narwhals as nw
@@ -16,11 +17,13 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
-from bayeslmm.errors import ArgumentTypeError, DataError, unknown_name
+from bayeslmm.errors import ArgumentTypeError, DataError, did_you_mean
 
 type Array = np.ndarray[Any, Any]
 
 _SHOWN_ROWS = 5
+_SHOWN_NAMES = 30
+_NO_REMEDIES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +94,12 @@ class Table:
         return Table(columns, self.index[keep])
 
 
-def read(data: object, names: Iterable[str], what: str = "the formula uses") -> Table:
+def read(
+    data: object,
+    names: Iterable[str],
+    what: str = "the formula uses",
+    remedies: Mapping[str, Sequence[str]] = _NO_REMEDIES,
+) -> Table:
     """Read columns of a data frame.
 
     Parameters
@@ -103,6 +111,8 @@ def read(data: object, names: Iterable[str], what: str = "the formula uses") -> 
         Columns to read.
     what : str
         For messages: who wants the columns.
+    remedies : mapping of str to sequence of str, optional
+        For messages: sentences that say what to do where a column is absent.
 
     Returns
     -------
@@ -117,7 +127,7 @@ def read(data: object, names: Iterable[str], what: str = "the formula uses") -> 
         If `data` is not a data frame.
     """
     names = list(dict.fromkeys(names))
-    frame, sort_categories = to_pandas(data, names, what)
+    frame, sort_categories = to_pandas(data, names, what, remedies)
     columns = {}
     for name in names:
         columns[name] = _column(name, frame[name], name in sort_categories)
@@ -154,15 +164,17 @@ def where(rows: Array, index: pd.Index) -> str:
     return f"{len(at)} row{'s' * (len(at) != 1)} ({shown}{more})"
 
 
-def to_pandas(data: object, names: list[str], what: str) -> tuple[pd.DataFrame, set[str]]:
+def to_pandas(
+    data: object, names: list[str], what: str, remedies: Mapping[str, Sequence[str]] = _NO_REMEDIES
+) -> tuple[pd.DataFrame, set[str]]:
     """Choose columns as a pandas frame, and say which categoricals have no order of their own."""
     if isinstance(data, pd.DataFrame):
-        _check_names(names, [str(name) for name in data.columns], what)
+        _check_names(names, [str(name) for name in data.columns], what, remedies)
         places = {str(name): i for i, name in enumerate(data.columns)}
         chosen = data.iloc[:, [places[name] for name in names]]
         return chosen.set_axis(names, axis=1), set()
     if isinstance(data, Mapping):
-        _check_names(names, [str(name) for name in data], what)
+        _check_names(names, [str(name) for name in data], what, remedies)
         return _from_mapping({name: data[name] for name in names}), set()
     try:
         frame = nw.from_native(data)  # type: ignore[call-overload]
@@ -172,7 +184,7 @@ def to_pandas(data: object, names: list[str], what: str) -> tuple[pd.DataFrame, 
             f"dictionary of columns, not {type(data).__name__}"
         ) from None
     schema = frame.collect_schema()
-    _check_names(names, schema.names(), what)
+    _check_names(names, schema.names(), what, remedies)
     frame = frame.select(names)
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
@@ -200,20 +212,31 @@ def _from_mapping(columns: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(series, copy=False)
 
 
-def _check_names(wanted: list[str], present: list[str], what: str) -> None:
+def _check_names(
+    wanted: list[str], present: list[str], what: str, remedies: Mapping[str, Sequence[str]]
+) -> None:
     for name in wanted:
         count = present.count(name)
         if count > 1:
             raise DataError(f"{count} columns are called {name!r}; rename all but one")
     missing = [name for name in wanted if name not in present]
-    if len(missing) == 1:
-        raise DataError(f"{what} {missing[0]!r}: " + unknown_name("column", missing[0], present))
-    if missing:
-        raise DataError(
-            f"{what} columns that the data do not have: {', '.join(map(repr, missing))}. "
-            f"The data have {', '.join(map(repr, present[:30]))}"
-            + (f" and {len(present) - 30} more." if len(present) > 30 else ".")
-        )
+    if not missing:
+        return
+    there = ", ".join(map(repr, present[:_SHOWN_NAMES])) or "none"
+    if len(present) > _SHOWN_NAMES:
+        there += f" and {len(present) - _SHOWN_NAMES} more"
+    questions = [(name, did_you_mean(name, present)) for name in missing]
+    parts = [
+        f"the data have no column{'s' * (len(missing) > 1)} {', '.join(map(repr, missing))}, which "
+        f"{what}; their columns: {there}.",
+        *(
+            question if len(missing) == 1 else f"For {name!r}: {question[0].lower()}{question[1:]}"
+            for name, question in questions
+            if question
+        ),
+        *dict.fromkeys(sentence for name in missing for sentence in remedies.get(name, ())),
+    ]
+    raise DataError(" ".join(parts))
 
 
 def _column(name: str, series: "pd.Series[Any]", sort: bool) -> Column:

@@ -59,6 +59,8 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
                 own = z[:, bar.start : bar.stop]
                 if (factor.name, i) in variables.factors:
                     parts.append(own @ variables.factors[factor.name, i].T)
+                elif sd.stop - sd.start == 1:  # a scalar, which all effects of the bar share
+                    parts.append(own * variables.theta[sd.start])
                 else:
                     parts.append(own * variables.theta[sd.start : sd.stop])
             u = pm.Deterministic(f"u_{factor.name}", pt.concatenate(parts, axis=1), dims=dims)

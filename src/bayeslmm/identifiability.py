@@ -62,6 +62,11 @@ def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None) ->
     DesignError
         For a factor with one level, an effect that is zero or determined by others of its bar, a
         term that cannot be told from the residual, and two factors that group the rows alike.
+
+    Warns
+    -----
+    DesignWarning
+        For covariances that rest on few levels only.
     """
     equal_weights = weights is None or bool(np.ptp(weights) == 0)
     for factor in factors:
@@ -74,6 +79,7 @@ def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None) ->
         counts = np.bincount(factor.codes)
         for bar in factor.bars:
             _check_effects(factor, bar)
+            _check_constant(factor, bar)
             if equal_weights:
                 _check_residual(factor, bar, counts)
     for a, b in combinations(factors, 2):
@@ -98,6 +104,30 @@ def _check_effects(factor: "GroupingFactor", bar: "BarBlock") -> None:
         raise DesignError(
             f"in {bar.text} the effect {effects[dependence.column]!r} is a combination of "
             f"{others}, so their covariances cannot be estimated; leave one out"
+        )
+
+
+def _check_constant(factor: "GroupingFactor", bar: "BarBlock") -> None:
+    """Warn of covariances that rest on too few means of levels.
+
+    Effects whose columns are constant within levels leave one number for each level. When the same
+    q effects are fixed, J - q of them are left, whose (J - q)(J - q + 1)/2 covariances must tell
+    q (q + 1)/2 parameters.
+    """
+    q, levels = bar.stop - bar.start, len(factor.levels)
+    if bar.structure != "un" or q == 1 or levels >= 2 * q:
+        return
+    Z = factor.Z[:, bar.start : bar.stop]
+    first = np.unique(factor.codes, return_index=True)[1]
+    if np.array_equal(Z[first][factor.codes], Z):
+        effects = ", ".join(repr(e) for e in factor.effects[bar.start : bar.stop])
+        warnings.warn(
+            f"in {bar.text} the effects {effects} are constant within every level of "
+            f"{factor.name!r}, and {levels} levels cannot tell their {q * (q + 1) // 2} variances "
+            f"and covariances apart, for which {2 * q} or more are needed if the effects are fixed "
+            f"too; use (1 | {factor.name})",
+            DesignWarning,
+            stacklevel=5,
         )
 
 

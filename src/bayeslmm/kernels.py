@@ -555,10 +555,7 @@ def half_solve_chain(M, ints, floats, panel, codes, values, basis, rest):
                             for j in range(system.q[system.stage_factor[later]]):
                                 work[other, later, j] += work[walk, later, j]
                             chain[walk, later] = -1
-                        node = -1
                         break
-                if node < 0:
-                    continue
             for walk in range(n_walks):
                 node = chain[walk, s]
                 if node < 0:

@@ -1,43 +1,47 @@
 """Engine: REML and ML.
 
-The criterion -2 log L is profiled over beta and σ and minimised over the relative factors M by a
-quasi-Newton method with the analytic gradient. M moves in coordinates without bounds (see
-`Structure.working_basis`): a variance of zero and a correlation of ±1 are ordinary stationary
-points there.
+The criterion -2 log L is profiled over beta and σ and minimised over the relative factors M and
+the other parameters of R.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.optimize import OptimizeWarning, minimize
 
-from . import scales
-from .coordinates import Coordinates
+from .curvature import Curvature, curvature_at, natural_hessian, theta_slices, varying
+from .elimination import unpack
+from .errors import DataError
 from .lapack import blas_threads
-from .structures import STRUCTURES
+from .search import BETTER, Place, Search, Step, best_place, descend, near_boundary, prepare, snap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .equations import Equations
-    from .structures import Structure
 
 __all__ = ["Optimum", "Status", "Step", "optimise"]
 
-_SINGULAR = 1e-3
-"""A direction of G whose standard deviation is below this fraction of σ (columns standardised) is
-tried at zero."""
-_RESTARTS = 5
-_EM_STEPS = 2
-_MAX_ITERATIONS = 500
-_NEWTON_STEPS = 6
+_NEWTON_STEPS, _PATIENCE = 10, 3
+"""The most steps, and after how many L-BFGS goes on with less tolerance."""
+_HALVINGS = 5
+_CONVERGED, _SAME = 1e-6, 1e-8
+"""Increases of log L that do not count: for the estimates, and for the Hessian there."""
+_FLAT = 1e-6
+"""Eigenvalue of the Hessian, scaled to a unit diagonal, that is zero but for rounding."""
+_BENT, _LEVEL = 1e-2, 1e-2
+"""Such an eigenvalue, and a gradient scaled likewise, that are zero but for the bend of a ridge."""
+_RIDGE = 1e-3
+"""Such an eigenvalue, so small that it may turn out to be zero."""
+_ILL_CONDITIONED = 1e13
+"""Condition number of the natural parameters' Hessian beyond which its inverse is noise."""
+_TINY = 1e-6
+"""σ relative to that of least squares, where rounding ends its way to zero."""
+_LARGEST = 1e140
+"""Of a response whose sums of squares, and one over them, can be computed."""
 
 
 class Status(Enum):
@@ -50,8 +54,13 @@ class Status(Enum):
         "give it a prior and use NUTS"
     )
     NO_PROGRESS = (
-        "stopped before the gradient was small. Rescale predictors that differ by orders of "
-        "magnitude, simplify the random effects, and compare with another start"
+        "stopped before the gradient was small. Centre predictors that are far from zero, rescale "
+        "those that differ by orders of magnitude, or simplify the random effects"
+    )
+    NOT_IDENTIFIED = (
+        "the likelihood is at its maximum and does not change along some direction of the "
+        "covariance parameters: the data do not determine them. Drop random effects, above all "
+        "those whose columns are constant within the levels of their factor"
     )
     ZERO_RESIDUAL = (
         "the residual variance went to zero: the model reproduces the response exactly, so there "
@@ -62,19 +71,6 @@ class Status(Enum):
     def ok(self) -> bool:
         """Whether the estimates are those of the maximum."""
         return self in (Status.CONVERGED, Status.SINGULAR)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One iteration: criterion (-2 log L), largest element of the gradient, working coordinates,
-    seconds since the start.
-    """
-
-    iteration: int
-    criterion: float
-    gradient: float
-    working: np.ndarray
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -95,8 +91,9 @@ class Optimum:
     boundary : (k,) array of bool
         Parameters that are on, or undefined at, the boundary.
     hessian : (k, k) array
-        Of the log-likelihood in log(sd), Fisher's z(corr), log(sigma); NaN for parameters at the
-        boundary, which are held there for the others.
+        Of the log-likelihood in log(sd), Fisher's z(corr), the parameters of R on the scale of
+        `scales` and log(sigma); NaN for parameters at the boundary, which are held there for the
+        others.
     trace : tuple of Step
     evaluations : int
     seconds : float
@@ -121,93 +118,18 @@ class Optimum:
 
     @cached_property
     def vcov(self) -> np.ndarray:
-        """Covariance matrix (k, k) of theta in the coordinates of `hessian`; NaN at the
-        boundary.
+        """Covariance matrix (k, k) of theta in the coordinates of `hessian`; NaN at the boundary,
+        and altogether where the coordinates are too nearly dependent to be told apart by numbers
+        of this precision.
         """
         vcov = np.full_like(self.hessian, np.nan)
         free = np.isfinite(np.diag(self.hessian))
-        part = self.hessian[np.ix_(free, free)]
-        if self.status.ok and free.any():
-            vcov[np.ix_(free, free)] = np.linalg.inv(-part)
+        part = -self.hessian[np.ix_(free, free)]
+        if self.status.ok and free.any() and (np.diag(part) > 0).all():
+            size = np.sqrt(np.diag(part))
+            if np.linalg.cond(part / np.outer(size, size)) < _ILL_CONDITIONED:
+                vcov[np.ix_(free, free)] = np.linalg.inv(part)
         return vcov
-
-
-@dataclass(frozen=True)
-class _Bar:
-    """Where a bar's block of M and its working coordinates stand."""
-
-    structure: Structure
-    factor: int
-    start: int
-    stop: int
-    cross: np.ndarray  # (q, q), mean cross-product of its columns
-    coordinates: slice
-    scale: float  # root of the number of levels: the curvature in a coordinate is of order one
-
-
-def _working(
-    equations: Equations,
-) -> tuple[tuple[_Bar, ...], np.ndarray, np.ndarray]:
-    """The bars, the matrix that takes working coordinates to the flat M, and the start."""
-    bars, columns, start, at = [], [], [], 0
-    sizes = [len(f.effects) for f in equations.factors]
-    for i, (f, cross) in enumerate(zip(equations.factors, equations.cross, strict=True)):
-        for bar in f.bars:
-            structure = STRUCTURES[bar.structure]
-            block = slice(bar.start, bar.stop)
-            basis = structure.working_basis(cross[block, block])
-            m = len(basis)
-            scale = np.sqrt(len(f.levels))
-            here = slice(at, at + m)
-            bars.append(_Bar(structure, i, bar.start, bar.stop, cross[block, block], here, scale))
-            for direction in basis:
-                full = [np.zeros((q, q)) for q in sizes]
-                full[i][block, block] = direction
-                columns.append(np.concatenate([part.ravel() for part in full]) / scale)
-            start.append(scale * structure.working_start(bar.stop - bar.start))
-            at += m
-    if not bars:
-        return (), np.zeros((0, 0)), np.zeros(0)
-    return tuple(bars), np.column_stack(columns), np.concatenate(start)
-
-
-@dataclass(frozen=True, eq=False)
-class _ResidualCoordinates:
-    """The parameters of R but for sigma, unconstrained; none without a structure."""
-
-    coordinates: Coordinates
-    whole: np.ndarray  # coordinates of all of theta, sigma one
-    own: slice  # theirs
-
-    @classmethod
-    def of(cls, equations: Equations) -> _ResidualCoordinates:
-        parameters = equations.parameters
-        coordinates = Coordinates.of(equations)
-        theta = np.ones(len(parameters))
-        for block in parameters.blocks:
-            if block.kind != "sd" and block.kind != "sigma":
-                theta[block.start : block.stop] = block.typical
-        whole = coordinates.unconstrained(theta, np.zeros(len(theta)))
-        first = next((b.start for b in parameters.blocks if b.factor is None), len(theta) - 1)
-        return cls(coordinates, whole, slice(first, len(theta) - 1))
-
-    @property
-    def start(self) -> np.ndarray:
-        return self.whole[self.own]
-
-    def _at(self, x: np.ndarray) -> np.ndarray:
-        whole = self.whole.copy()
-        whole[self.own] = x
-        return whole
-
-    def relative(self, x: np.ndarray) -> np.ndarray:
-        """Theta with R's parameters at x, and sigma one."""
-        return self.coordinates.natural(self._at(x))
-
-    def gradient(self, x: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-        if not len(x):
-            return x
-        return self.coordinates.gradient(self._at(x), slopes)[self.own]
 
 
 def optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
@@ -221,71 +143,34 @@ def optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
     Returns
     -------
     Optimum
+
+    Raises
+    ------
+    DataError
+        If the response is so small or large that its squares are not numbers.
     """
     with blas_threads(equations.root_order):
         return _optimise(equations, method)
 
 
 def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
-    began = time.perf_counter()
-    bars, to_M, start = _working(equations)
-    residuals = _ResidualCoordinates.of(equations)
-    n_G = len(start)
-    start = np.concatenate([start, residuals.start])
-    trace: list[Step] = []
-    evaluations = 0
-    at, last = np.full(len(start), np.nan), (np.inf, start)
-
-    def criterion(working: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal evaluations, at, last
-        if not np.array_equal(working, at):
-            evaluations += 1
-            relative = residuals.relative(working[n_G:])
-            value, dM, *_, slopes = equations.profiled(to_M @ working[:n_G], method, relative)
-            gradient = np.concatenate([dM @ to_M, residuals.gradient(working[n_G:], slopes)])
-            at, last = working.copy(), (float(value), gradient)
-        return last
-
-    def record(working: np.ndarray) -> None:
-        value, gradient = criterion(working)
-        largest = float(np.abs(gradient).max(initial=0.0))
-        seconds = time.perf_counter() - began
-        trace.append(Step(len(trace), value, largest, working.copy(), seconds))
-
-    working = start
-    if len(start):
-        for _ in range(_EM_STEPS if n_G else 0):
-            record(working)
-            held = residuals.relative(working[n_G:])
-            moved = _em_step(equations, bars, to_M, working[:n_G], method, held)
-            working = np.concatenate([moved, working[n_G:]])
-        for _ in range(_RESTARTS):
-            working = _descend(criterion, record, working, 1e-3)
-            better = _off_zero(criterion, bars, working)
-            if better is None:
-                break
-            working = better
-    relative = residuals.relative(working[n_G:])
-    M, singular = _snap(equations, bars, to_M, working[:n_G], method, relative)
-    if any(bars[i].stop - bars[i].start > 1 for i in singular) or (singular and len(working) > n_G):
-        # along the boundary there is no Newton step to finish with
-        working = _descend(criterion, record, working, 1e-6)
-        relative = residuals.relative(working[n_G:])
-        M, singular = _snap(equations, bars, to_M, working[:n_G], method, relative)
-    value, _, sigma2, *_ = equations.profiled(M, method, relative)
-    sigma = float(np.sqrt(sigma2))
-    if equations.is_exact(sigma):
+    _check_unit(equations)
+    search, start = prepare(equations, method)
+    place = best_place(search, start)
+    status, place, curvature = _finish(search, place)
+    flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
+    M = flat[: len(flat) - (len(place.working) - search.n_G)]
+    relative = search.residual.relative(place.working[search.n_G :])
+    if _vanishes(equations, sigma, status):
         status, theta = Status.ZERO_RESIDUAL, equations.theta(M, 0.0, relative)
         boundary = np.ones(len(theta), dtype=bool)
         hessian = np.full((len(theta), len(theta)), np.nan)
     else:
         theta = equations.theta(M, sigma, relative)
-        boundary = _boundary(equations, bars, theta, singular)
-        status, theta, hessian = _finish(equations, theta, boundary, method)
-        if not singular:
-            M, sigma = equations.relative_factors(theta), float(theta[-1])
-            value = -2.0 * equations.loglik(theta, method)[0]
-        elif status is Status.CONVERGED:
+        boundary = _boundary(search, place)
+        theta[boundary & (np.array(equations.parameters.kinds) == "sd")] = 0.0
+        hessian = natural_hessian(search, place, boundary, curvature)
+        if status is Status.CONVERGED and place.singular:
             status = Status.SINGULAR
     return Optimum(
         method=method,
@@ -293,190 +178,122 @@ def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
         theta=theta,
         M=M,
         sigma=sigma,
-        criterion=float(value),
+        criterion=place.value,
         boundary=boundary,
         hessian=hessian,
-        trace=tuple(trace),
-        evaluations=evaluations,
-        seconds=time.perf_counter() - began,
+        trace=tuple(search.trace),
+        evaluations=search.evaluations,
+        seconds=time.perf_counter() - search.began,
     )
 
 
-def _em_step(
-    equations: Equations,
-    bars: tuple[_Bar, ...],
-    to_M: np.ndarray,
-    working: np.ndarray,
-    method: Literal["reml", "ml"],
-    relative: np.ndarray,
-) -> np.ndarray:
-    """One step of EM, which from far away covers most of the distance.
-
-    With D the gradient of the log-likelihood in M, the mean over levels of E[bb'|y]/σ² is I +
-    M'D/levels: what EM makes of G comes from the gradient alone. See docs/mathematics.md.
-    """
-    M = to_M @ working
-    value, dM, *_ = equations.profiled(M, method, relative)
-    if not np.isfinite(value):
-        return working
-    moved = working.copy()
-    for bar in bars:
-        here = slice(bar.start, bar.stop)
-        levels = len(equations.factors[bar.factor].levels)
-        own = equations.split_M(M)[bar.factor][here, here]
-        slope = -0.5 * equations.split_M(dM)[bar.factor][here, here]
-        product = own.T @ slope
-        moment = np.eye(len(own)) + (product + product.T) / (2 * levels)
-        try:
-            coordinates = bar.structure.working_of(own @ moment @ own.T, bar.cross)
-        except np.linalg.LinAlgError:  # rounding at the boundary: leave it to the descent
-            continue
-        moved[bar.coordinates] = bar.scale * coordinates
-    return moved
+def _check_unit(equations: Equations) -> None:
+    largest = float(unpack(*equations.packed).constants[2])
+    if largest != 0 and not 1 / _LARGEST < largest < _LARGEST:
+        raise DataError(
+            f"the largest value of the response is {largest:.3g}, and squares of such numbers "
+            f"cannot be computed; use a unit in which it lies between {1 / _LARGEST:.0e} and "
+            f"{_LARGEST:.0e}"
+        )
 
 
-def _descend(
-    criterion: Callable[[np.ndarray], tuple[float, np.ndarray]],
-    record: Callable[[np.ndarray], None],
-    start: np.ndarray,
-    tolerance: float,
-) -> np.ndarray:
-    """Where BFGS gets to; whether that is the optimum is for :func:`_finish` to judge."""
-    record(start)
-    value, _ = criterion(start)
-    if not np.isfinite(value):
-        return start
-    options = {"gtol": tolerance, "maxiter": _MAX_ITERATIONS}
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", OptimizeWarning)
-        return minimize(
-            criterion, start, jac=True, method="BFGS", callback=record, options=options
-        ).x
+def _vanishes(equations: Equations, sigma: float, status: Status) -> bool:
+    """Whether σ has gone to zero as far as rounding lets it."""
+    if equations.is_exact(sigma):
+        return True
+    least_squares = np.sqrt(unpack(*equations.packed).xy[-1] / equations.n)
+    return not status.ok and bool(sigma < _TINY * least_squares)
 
 
-def _off_zero(
-    criterion: Callable[[np.ndarray], tuple[float, np.ndarray]],
-    bars: tuple[_Bar, ...],
-    working: np.ndarray,
-) -> np.ndarray | None:
-    """A better point away from a variance of zero, if there is one.
-
-    The symmetry that makes zero an interior point also makes the gradient vanish there when zero
-    is not the best.
-    """
-    value, _ = criterion(working)
-    for bar in bars:
-        diagonal = _diagonal(bar)
-        block = working[bar.coordinates]
-        for k in diagonal[np.abs(block[diagonal]) < _SINGULAR * bar.scale]:
-            moved = working.copy()
-            moved[bar.coordinates.start + k] = 0.03 * bar.scale
-            if criterion(moved)[0] < value - 1e-6:
-                return moved
-    return None
-
-
-def _diagonal(bar: _Bar) -> np.ndarray:
-    """Which of a bar's working coordinates are those of standard deviations."""
-    return np.flatnonzero(bar.structure.working_start(bar.stop - bar.start))
-
-
-def _snap(
-    equations: Equations,
-    bars: tuple[_Bar, ...],
-    to_M: np.ndarray,
-    working: np.ndarray,
-    method: Literal["reml", "ml"],
-    relative: np.ndarray,
-) -> tuple[np.ndarray, tuple[int, ...]]:
-    """M, with near-zero directions of each bar's G at zero if that is no worse, and the bars that
-    have any.
-    """
-    M = to_M @ working
-    blocks = equations.split_M(M.copy())
-    singular = []
-    for i, bar in enumerate(bars):
-        size = bar.stop - bar.start
-        standard = bar.structure.working_matrix(working[bar.coordinates] / bar.scale, size)
-        left, values, right = np.linalg.svd(standard)
-        small = values < _SINGULAR
-        if small.any():
-            singular.append(i)
-            here = slice(bar.start, bar.stop)
-            exact = (left * np.where(small, 0.0, values)) @ right
-            blocks[bar.factor][here, here] = bar.structure.working_transform(bar.cross) @ exact
-    if not singular:
-        return M, ()
-    snapped = np.concatenate([block.ravel() for block in blocks])
-    value = equations.profiled(M, method, relative)[0]
-    if equations.profiled(snapped, method, relative)[0] <= value + 1e-6:
-        return snapped, tuple(singular)
-    return M, ()
-
-
-def _boundary(
-    equations: Equations, bars: tuple[_Bar, ...], theta: np.ndarray, singular: tuple[int, ...]
-) -> np.ndarray:
-    """Which parameters are at the boundary: sds of zero, and the correlations of a bar whose G is
-    singular.
-    """
-    boundary = np.zeros(len(theta), dtype=bool)
-    for i in singular:
-        bar = bars[i]
-        factor = equations.factors[bar.factor]
-        position = [b.start for b in factor.bars].index(bar.start)
-        for kind in ("sd", "corr"):
-            block = equations.parameters.find(factor.name, position, kind)
-            if block:
-                here = slice(block.start, block.stop)
-                scale = theta[here].max(initial=0.0)
-                boundary[here] = (
-                    True if kind == "corr" else theta[here] <= 1e-9 * max(scale, 1e-300)
-                )
-    return boundary
-
-
-def _finish(
-    equations: Equations, theta: np.ndarray, boundary: np.ndarray, method: Literal["reml", "ml"]
-) -> tuple[Status, np.ndarray, np.ndarray]:
-    """Newton steps on the working scale (`scales`) from near the optimum, with the Hessian there;
-    boundary parameters are held.
+def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature]:
+    """Newton steps from near the optimum, with the Hessian there; what is at the boundary is held.
 
     The judgement is the increase of the log-likelihood that one more step promises: it has no
     units.
     """
-    free = np.flatnonzero(~boundary)
-    bounds = equations.parameters.bounds[free]
-
-    def natural(eta: np.ndarray) -> np.ndarray:
-        moved = theta.copy()
-        moved[free] = scales.natural(eta, bounds)
-        return moved
-
-    def gradient(eta: np.ndarray) -> np.ndarray:
-        moved = natural(eta)
-        return equations.loglik(moved, method)[1][free] * scales.slopes(moved[free], bounds)
-
-    k, step = len(free), 1e-4
-    eta = scales.working(theta[free], bounds)
-    status, hessian = Status.NO_PROGRESS, np.full((k, k), np.nan)
-    for _ in range(_NEWTON_STEPS):
-        for i, move in enumerate(np.eye(k) * step):
-            hessian[:, i] = (gradient(eta + move) - gradient(eta - move)) / (2 * step)
-        hessian = (hessian + hessian.T) / 2
-        slope = gradient(eta)
-        if not np.isfinite(hessian).all() or np.linalg.eigvalsh(hessian)[-1] >= 0:
+    if any(search.bars[i].stop - search.bars[i].start > 1 for i in place.singular):
+        # along the boundary there is no Newton step to finish with
+        place = descend(search, place.working, 1e-6)
+    at_top = False
+    for step in range(_NEWTON_STEPS):
+        if step == _PATIENCE:
+            place = descend(search, place.working, 1e-6)
+        curvature = curvature_at(search, place)
+        H = curvature.profiled
+        if not np.isfinite(H).all():
             break
-        newton = np.linalg.solve(-hessian, slope)
-        promise = 0.5 * slope @ newton
-        if promise > 0.5:
+        size = np.sqrt(np.maximum(np.abs(np.diag(H)), np.finfo(float).tiny))
+        values, vectors = np.linalg.eigh(H / np.outer(size, size))
+        if len(values) and values[0] < -_FLAT:
+            moved = _off_saddle(search, place, curvature, vectors[:, 0] / size)
+            if moved is not None:
+                place = moved
+                continue
+            if step < _PATIENCE:
+                place = descend(search, place.working, 1e-6)
+                continue
+        # what curves a little downward and yet leads nowhere is a bent ridge
+        bent = len(values) > 0 and values[0] < -_FLAT
+        flat = values < (_BENT if bent else _FLAT)
+        slope = vectors.T @ (curvature.slope / size)
+        steps = np.where(flat, 0.0, -slope / np.where(flat, 1.0, values))
+        promise = -0.25 * slope @ steps
+        moved = _moved(search, place, curvature, vectors @ steps / size)
+        if promise < _CONVERGED:
+            # convergence is quadratic: what is left after this step is of the order of the square
+            if moved.value > place.value + BETTER:
+                moved = place
+            elif promise > _SAME:
+                curvature = curvature_at(search, moved)
+            if near_boundary(moved.matrices)[1] != place.singular:
+                snapped = snap(search, moved.working)
+                if snapped.singular != place.singular:
+                    place = snapped
+                    continue
+            if not flat.any():
+                if values.min(initial=1.0) < _RIDGE and not at_top:
+                    # near a ridge the Hessian tells only at its very top whether it is level
+                    place, at_top = moved, True
+                    continue
+                return Status.CONVERGED, moved, curvature
+            level = values[0] > -_BENT and np.abs(slope[flat]).max() < _LEVEL
+            return (Status.NOT_IDENTIFIED if level else Status.NO_PROGRESS), moved, curvature
+        for _ in range(_HALVINGS):
+            if moved.value < place.value:
+                break
+            steps = steps / 4
+            moved = _moved(search, place, curvature, vectors @ steps / size)
+        else:
             break
-        eta = eta + newton
-        if (
-            promise < 1e-6
-        ):  # convergence is quadratic: what is left after this step is of the order of the square
-            status = Status.CONVERGED
-            break
-    full = np.full((len(theta), len(theta)), np.nan)
-    full[np.ix_(free, free)] = hessian
-    return status, natural(eta), full
+        place = moved
+    return Status.NO_PROGRESS, place, curvature
+
+
+def _moved(search: Search, place: Place, curvature: Curvature, steps: np.ndarray) -> Place:
+    matrices, moved = curvature.along(place, steps)
+    found = search.profiled(search.flat(matrices, moved))
+    working = search.working(matrices, moved)
+    return Place(working, tuple(matrices), place.singular, *found)
+
+
+def _off_saddle(
+    search: Search, place: Place, curvature: Curvature, direction: np.ndarray
+) -> Place | None:
+    """Where a descent along a direction of negative curvature leads, if that is better."""
+    for size in (1.0, -1.0, 0.1, -0.1):
+        moved = _moved(search, place, curvature, size * direction)
+        if moved.value < place.value - BETTER:
+            return descend(search, moved.working)
+    return None
+
+
+def _boundary(search: Search, place: Place) -> np.ndarray:
+    """Which parameters are at the boundary: sds of zero, and the correlations of a bar whose G is
+    singular.
+    """
+    boundary = np.zeros(len(search.equations.parameters), dtype=bool)
+    for i, sds, corrs in theta_slices(search):
+        if i in place.singular:
+            boundary[sds] = ~varying(search.bars[i], place.matrices[i])[: sds.stop - sds.start]
+            boundary[corrs] = True
+    return boundary

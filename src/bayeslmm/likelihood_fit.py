@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NoReturn
+from math import log
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from bayeslmm import printing, scales
-from bayeslmm.errors import ArgumentError
+from bayeslmm.errors import MissingAttributeError
 from bayeslmm.fits import Fit
 from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bayeslmm.equations import Equations
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.likelihood import Optimum, Status, Step
@@ -51,6 +54,12 @@ class LikelihoodFit(Fit):
     model: Model
     optimum: Optimum
 
+    _elsewhere: ClassVar[Mapping[str, str]] = {
+        "draws": "it is a point estimate. `model.fit('nuts')` draws from the posterior",
+        "convergence": "it is a point estimate, without draws to converge. `status` says how the "
+        "optimiser ended, and `diagnose()` what to do about it",
+    }
+
     @property
     def method(self) -> Literal["reml", "ml"]:
         """Which likelihood was maximised."""
@@ -84,12 +93,12 @@ class LikelihoodFit(Fit):
     @property
     def bic(self) -> float:
         """Schwarz's criterion, -2 loglik + log(rows) n_parameters, for REML too as lme4 has it."""
-        return self.optimum.criterion + np.log(self.model.equations.n) * self.n_parameters
+        return self.optimum.criterion + log(self.model.equations.n) * self.n_parameters
 
     @property
     def posterior(self) -> NoReturn:
         """A point estimate has no draws: asking for them is an error that says what has."""
-        raise ArgumentError(
+        raise MissingAttributeError(
             f"a fit by {self.method.upper()} is a point estimate and has no draws; fit the model "
             "with `model.fit('nuts')` for a posterior, or use `simulate()` for new responses."
         )
@@ -140,7 +149,7 @@ class LikelihoodFit(Fit):
             M, sigma, functions.X, functions.codes, functions.Z
         )
         if not functions.certain:
-            variance = variance + functions.variance(self._M, sigma)
+            variance = variance + functions.variance(self._M, self.optimum.theta)
         estimate = functions.values(self._beta, self._u)
         return Estimates.normal(estimate, np.sqrt(variance), level)
 
@@ -205,9 +214,8 @@ class LikelihoodFit(Fit):
         )
 
     @property
-    def _residual_sds(self) -> Array | float:
-        sds = self.model.equations.residual_sds(self.optimum.theta)
-        return self.optimum.sigma * sds
+    def _residual_sds(self) -> Array:
+        return self.optimum.sigma * self.model.equations.residual_sds(self.optimum.theta)
 
     def _residual_covariance(self, rows: Array) -> Array:
         R = self.model.equations.residual_covariance(self.optimum.theta, rows)

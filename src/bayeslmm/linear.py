@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from bayeslmm.frames import Array
+from bayeslmm.noise import Noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,8 +75,8 @@ class Functions:
         A known constant.
     new : tuple of (m,) bool arrays, one a factor
         Where the level is a new one, whose effects are distributed as N(0, G).
-    noise : (m,) array
-        The variance of a new residual in units of σ²: 1/weight, or 0 where none is added.
+    noise : Noise
+        New residuals.
     """
 
     X: Array
@@ -83,7 +84,7 @@ class Functions:
     Z: tuple[Array, ...]
     offset: Array
     new: tuple[Array, ...]
-    noise: Array
+    noise: Noise
 
     @classmethod
     def of(
@@ -103,13 +104,13 @@ class Functions:
             Z=tuple(Z[f.name] if f.name in Z else np.zeros((m, len(f.effects))) for f in factors),
             offset=np.zeros(m),
             new=tuple(np.zeros(m, dtype=bool) for _ in factors),
-            noise=np.zeros(m),
+            noise=Noise.plain(np.zeros(m)),
         )
 
     @property
     def certain(self) -> bool:
         """Whether nothing varies around the functions."""
-        return not (self.noise.any() or any(rows.any() for rows in self.new))
+        return not (self.noise.base.any() or any(rows.any() for rows in self.new))
 
     def __len__(self) -> int:
         return len(self.X)
@@ -122,7 +123,7 @@ class Functions:
             tuple(Z[rows] for Z in self.Z),
             self.offset[rows],
             tuple(new[rows] for new in self.new),
-            self.noise[rows],
+            self.noise.rows(rows),
         )
 
     def values(self, beta: Array, u: Sequence[Array]) -> Array:
@@ -145,25 +146,25 @@ class Functions:
                 value[..., here] += effects[..., codes[here], j] * Z[here, j]
         return value
 
-    def variance(self, M: Sequence[Array], sigma: Array | float) -> Array:
+    def variance(self, M: Sequence[Array], theta: Array) -> Array:
         """Variance of what varies around the functions, at one or many theta.
 
         Parameters
         ----------
         M : sequence of (..., q, q) arrays, one a factor
             Relative factors: a new level has u ~ N(0, σ²MM').
-        sigma : (...) array or float
+        theta : (..., k) array
 
         Returns
         -------
         (..., m) array
         """
-        relative = np.broadcast_to(self.noise, (*np.shape(sigma), len(self))).copy()
+        relative = self.noise.relative(theta)
         for new, Z, m in zip(self.new, self.Z, M, strict=True):
             here = np.flatnonzero(new)
             if here.size:
                 relative[..., here] += np.sum(np.matmul(Z[here], m) ** 2, axis=-1)
-        return np.square(sigma)[..., None] * relative
+        return np.square(theta[..., -1:]) * relative
 
 
 def over_draws(

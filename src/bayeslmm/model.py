@@ -26,6 +26,7 @@ from bayeslmm.frames import to_pandas
 from bayeslmm.likelihood import optimise
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
+from bayeslmm.residual_identifiability import check_identified
 
 if TYPE_CHECKING:
     from typing import Self
@@ -115,6 +116,8 @@ class Model:
         if isinstance(state["weights"], np.ndarray):
             state["weights"].flags.writeable = False
         state["_given"] = priors
+        if R is not None:
+            check_identified(design, self.equations)
         if priors is not None:
             self.priors  # noqa: B018  checked here rather than when it is used
 
@@ -151,6 +154,12 @@ class Model:
     def formula(self) -> str:
         """The formula as written."""
         return self.design.formula.text
+
+    @property
+    def R(self) -> Covariance | None:
+        """The covariance structure of the residuals, or None for σ²I."""
+        residuals = self.design.residuals
+        return None if residuals is None else residuals.structure
 
     @cached_property
     def parameters(self) -> Parameters:

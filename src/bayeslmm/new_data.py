@@ -104,7 +104,11 @@ def evaluate_new(design: "Design", data: object, factors: Collection[str] | None
     predictors = list(dict.fromkeys(predictors))
     grouping = dict.fromkeys(name for factor in wanted for name in factor.columns)
 
-    table = read(data, [*predictors, *grouping], "the model needs")
+    remedies = {
+        name: ("Add it.", f"Without random effects, groups='none', {name!r} is not needed.")
+        for name in grouping
+    } | dict.fromkeys(predictors, ("Add it.",))
+    table = read(data, [*predictors, *grouping], "the model needs", remedies)
     _check_complete(table)
     used = table.take(np.ones(len(table.index), dtype=bool))
     known = {

@@ -9,7 +9,13 @@ import numpy as np
 
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.plots_groups import draw_caterpillar, draw_trellis
-from bayeslmm.plots_posterior import by_row, draw_forest, draw_trace, on_other_scales
+from bayeslmm.plots_posterior import (
+    by_row,
+    draw_forest,
+    draw_trace,
+    how_to_see,
+    on_other_scales,
+)
 from bayeslmm.plots_shrinkage import Shrinkage, draw_shrinkage_arrows, draw_shrinkage_dots
 from bayeslmm.plots_trellis import trellis_of
 from bayeslmm.pooling import common_coefficients, own_effects, pooled_effects
@@ -20,6 +26,10 @@ if TYPE_CHECKING:
     from bayeslmm.fits import Fit
 
 __all__ = ["Plots"]
+
+
+_OF_DRAWS = ("forest", "trace")
+"""Plots that a point estimate does not have."""
 
 
 class Plots:
@@ -45,7 +55,12 @@ class Plots:
         self._fit = fit
 
     def __repr__(self) -> str:
-        methods = [name for name in vars(type(self)) if not name.startswith("_")]
+        point = self._fit.method != "nuts"
+        methods = [
+            name
+            for name in vars(type(self))
+            if not name.startswith("_") and not (point and name in _OF_DRAWS)
+        ]
         return f"Plots of a fit by {self._fit.method.upper()}: {', '.join(methods)}"
 
     def trellis(
@@ -224,8 +239,7 @@ class Plots:
             effects = {f"u_{factor.name}" for factor in self._fit.model.design.factors}
             rows = by_row(posterior, [name for name in valid if name not in effects])
             left = on_other_scales(rows) if one_scale else []
-            note = f"On other scales, not shown: {', '.join(left)}." if left else ""
-            return {name: row for name, row in rows.items() if name not in left}, note
+            return {name: row for name, row in rows.items() if name not in left}, how_to_see(left)
         names = [var_names] if isinstance(var_names, str) else list(var_names)
         for name in names:
             if name not in valid:

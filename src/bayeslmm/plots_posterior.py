@@ -14,9 +14,10 @@ from bayeslmm.plots_frame import finish, styled
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["by_row", "draw_forest", "draw_trace", "on_other_scales"]
+__all__ = ["by_row", "draw_forest", "draw_trace", "how_to_see", "on_other_scales"]
 
 _ROWS = 60
 _PANELS = 24
@@ -52,6 +53,15 @@ def on_other_scales(rows: Mapping[str, Array]) -> list[str]:
     coefficients = [name for name in rows if name.startswith("beta[")]
     left = [name for name in rows if name.startswith("corr_")]
     return [intercept, *left] if intercept in rows and len(coefficients) > 1 else left
+
+
+def how_to_see(left: Sequence[str]) -> str:
+    """Say which rows are not in the picture for their scale, and how to get one of them."""
+    if not left:
+        return ""
+    variables = list(dict.fromkeys(name.partition("[")[0] for name in left))
+    calls = " and ".join(f"forest({name!r})" for name in variables)
+    return f"On other scales, not shown: {', '.join(left)}; see {calls}."
 
 
 def draw_forest(rows: Mapping[str, Array], note: str) -> Figure:
@@ -101,9 +111,30 @@ def draw_trace(rows: Mapping[str, Array], note: str) -> Figure:
             },
         )
         figure: Figure = collection.get_viz("figure")
-        figure.supxlabel("draw", fontsize=10.5)
+        panels = [axis for axis in figure.axes if axis.lines]
+        _number_lowest(panels)
+        lines = panels[0].lines
+        names = [f"chain {i}" for i in range(len(lines))]
+        columns = max(1, int(figure.get_figwidth() / 1.1))
+        handles = figure.legend(
+            lines, names, loc="outside lower center", ncols=columns, frameon=False
+        ).get_lines()
+        for handle in handles:
+            handle.set_linewidth(2.5)
         _entitle(figure, "Draws of each chain", note)
         return finish(figure)
+
+
+def _number_lowest(panels: Sequence[Axes]) -> None:
+    """Number the horizontal axis of those panels that have no other beneath."""
+    lowest: dict[int, Axes] = {}
+    for axis in panels:
+        spec = axis.get_subplotspec()
+        if spec is not None:
+            lowest[spec.colspan.start] = axis  # rows come from the top
+    for axis in lowest.values():
+        axis.tick_params(axis="x", labelbottom=True)
+        axis.set_xlabel("draw")
 
 
 def _tree(rows: Mapping[str, Array]) -> xr.DataTree:

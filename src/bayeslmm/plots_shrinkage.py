@@ -70,45 +70,56 @@ def draw_shrinkage_arrows(shrinkage: Shrinkage, *, fit: str, title: str, note: s
     -------
     matplotlib.figure.Figure
     """
+    import matplotlib.pyplot as plt
+
+    with styled():
+        figure, unnamed = _arrows(shrinkage, fit, title, note)
+        if unnamed:
+            # what room a note takes is settled when a figure is made
+            plt.close(figure)
+            left = f"No room for the names {', '.join(unnamed)}."
+            figure, _ = _arrows(shrinkage, fit, title, f"{note} {left}".strip())
+        return finish(figure)
+
+
+def _arrows(
+    shrinkage: Shrinkage, fit: str, title: str, note: str
+) -> tuple[Figure, tuple[str, ...]]:
+    """The figure, and the levels whose names have no room in it."""
     own, pooled = shrinkage.no_pooling, shrinkage.partial_pooling
     both = np.isfinite(own).all(axis=1)
     many = len(own) > LABELLED
     names = ["no pooling", fit, "complete pooling"]
-    if not many:
-        note = f"{note} Names that would lie on something else are left out.".strip()
-    with styled():
-        figure, head, body = framed(6.8, 5.2, title, note, names)
-        axis = body.subplots()
-        axis.quiver(
-            *own[both].T,
-            *(pooled[both] - own[both]).T,
-            angles="xy",
-            scale_units="xy",
-            scale=1,
-            width=0.0015 if many else 0.003,
-            headwidth=5,
-            headlength=6,
-            headaxislength=5.5,
-            color=FAINT if many else "#999999",
-            zorder=2,
-        )
-        _own_points(axis, *own[both].T, many=many)
-        _pooled_points(axis, *pooled.T, many=many)
-        axis.scatter(
-            [shrinkage.complete_pooling[0]],
-            [shrinkage.complete_pooling[1]],
-            s=150,
-            marker="*",
-            color=INK,
-            zorder=5,
-        )
-        axis.margins(0.08)
-        axis.set_xlabel(shrinkage.effects[0])
-        axis.set_ylabel(shrinkage.effects[1])
-        legend(head, axis.collections[1:], names)
-        if not many:
-            _name_points(figure, axis, shrinkage)
-        return finish(figure)
+    figure, head, body = framed(6.8, 5.2, title, note, names)
+    axis = body.subplots()
+    axis.quiver(
+        *own[both].T,
+        *(pooled[both] - own[both]).T,
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.0015 if many else 0.003,
+        headwidth=5,
+        headlength=6,
+        headaxislength=5.5,
+        color=FAINT if many else "#999999",
+        zorder=2,
+    )
+    _own_points(axis, *own[both].T, many=many)
+    _pooled_points(axis, *pooled.T, many=many)
+    axis.scatter(
+        [shrinkage.complete_pooling[0]],
+        [shrinkage.complete_pooling[1]],
+        s=150,
+        marker="*",
+        color=INK,
+        zorder=5,
+    )
+    axis.margins(0.08)
+    axis.set_xlabel(shrinkage.effects[0])
+    axis.set_ylabel(shrinkage.effects[1])
+    legend(head, axis.collections[1:], names)
+    return figure, () if many else _name_points(figure, axis, shrinkage)
 
 
 def draw_shrinkage_dots(shrinkage: Shrinkage, *, fit: str, title: str, note: str) -> Figure:
@@ -177,8 +188,11 @@ def _pooled_points(axis: Axes, x: Array, y: Array, *, many: bool) -> None:
     axis.scatter(x, y, s=4 if many else 28, color=BLUE, linewidths=0, zorder=4)
 
 
-def _name_points(figure: Figure, axis: Axes, shrinkage: Shrinkage) -> None:
-    """Name the levels beside their points, on the side they are pulled from, the farthest first."""
+def _name_points(figure: Figure, axis: Axes, shrinkage: Shrinkage) -> tuple[str, ...]:
+    """Name the levels beside their points, on the side they are pulled from, the farthest first.
+
+    Returns those whose names would lie on something else.
+    """
     from matplotlib.transforms import Bbox
 
     own, pooled = shrinkage.no_pooling, shrinkage.partial_pooling
@@ -192,6 +206,7 @@ def _name_points(figure: Figure, axis: Axes, shrinkage: Shrinkage) -> None:
         Bbox([[x - half, y - half], [x + half, y + half]])
         for x, y in axis.transData.transform(np.concatenate([at, pooled]))
     ]
+    unnamed: list[int] = []
     for i in np.argsort(-np.sum((away / np.where(spread > 0, spread, 1)) ** 2, axis=1)):
         side = 1 if away[i, 0] >= 0 else -1
         label = axis.annotate(
@@ -208,5 +223,7 @@ def _name_points(figure: Figure, axis: Axes, shrinkage: Shrinkage) -> None:
         box = label.get_window_extent()
         if any(box.overlaps(other) for other in taken):
             label.remove()
+            unnamed.append(i)
         else:
             taken.append(box)
+    return tuple(shrinkage.levels[i] for i in sorted(unnamed))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from bayeslmm.arguments import whole_number
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 from bayeslmm.formula import columns_of
 from bayeslmm.frames import Array, Table, level_label, read
@@ -123,13 +125,12 @@ def _chosen_levels(
     count = len(factor.levels)
     if levels is None:
         levels = _PANELS
-    if isinstance(levels, int | np.integer) and not isinstance(levels, bool):
-        if levels < 1:
-            raise ArgumentError(f"`levels` is how many levels to show, 1 or more; got {levels}.")
-        if count <= levels:
+    if isinstance(levels, Real):
+        most = whole_number("levels", levels)
+        if count <= most:
             return list(range(count)), ""
         order = np.argsort(fit.u[factor.name].to_numpy()[:, 0], kind="stable")
-        at = np.unique(np.linspace(0, count - 1, int(levels)).round().astype(int))
+        at = np.unique(np.linspace(0, count - 1, most).round().astype(int))
         note = (
             f"{len(at)} of {count:,} levels of {factor.name}, evenly from the lowest to the "
             f"highest {factor.effects[0]}; choose others with levels=."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from bayeslmm.linear import Estimates, Functions, over_draws
 from bayeslmm.variables import variables_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from xarray import DataTree
 
     from bayeslmm.diagnose import Diagnosis
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PosteriorFit", "sample"]
 
+_NO_MAXIMUM = (
+    "a posterior has no maximised likelihood. `model.fit('ml')` or 'reml' gives one, for the same "
+    "model"
+)
+_NO_OPTIMISER = (
+    "nothing was maximised. `diagnose()` says how sampling went, `convergence` and `draws.stats` "
+    "in numbers, `plot.trace()` in a picture"
+)
 _TAKEN = ("chain", "draw", "sample", "coef", "row")
 """Dimensions that ArviZ and `beta` have; a grouping factor of that name is told apart."""
 _TAILS = (0.05, 0.95)
@@ -105,6 +115,10 @@ class PosteriorFit(Fit):
 
     model: Model
     draws: Draws
+
+    _elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("loglik", "aic", "bic", "n_parameters"), _NO_MAXIMUM
+    ) | dict.fromkeys(("status", "trace", "optimum"), _NO_OPTIMISER)
 
     @property
     def method(self) -> Literal["nuts"]:
@@ -230,7 +244,7 @@ class PosteriorFit(Fit):
         rng = np.random.default_rng([self.draws.settings.seed, 2])
         return over_draws(
             functions,
-            lambda part: (part.values(beta, u), part.variance(M, theta[:, -1])),
+            lambda part: (part.values(beta, u), part.variance(M, theta)),
             len(beta),
             level,
             rng,
@@ -274,10 +288,10 @@ class PosteriorFit(Fit):
         return beta[chosen], self._relative_factors(theta[chosen]), theta[chosen]
 
     @cached_property
-    def _residual_sds(self) -> Array | float:
+    def _residual_sds(self) -> Array:
         equations, theta = self.model.equations, self._flat[0]
         if not equations.structured:
-            return self.sigma
+            return np.full(equations.n, self.sigma)
         variances = np.zeros(equations.n)
         for row in theta:
             variances += (row[-1] * equations.residual_sds(row)) ** 2

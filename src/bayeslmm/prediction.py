@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError
-from bayeslmm.frames import Table, where
+from bayeslmm.frames import Table, read, where
 from bayeslmm.linear import Functions
+from bayeslmm.noise import Noise
 from bayeslmm.weights import read_weights
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def functions_of_rows(
     return replace(
         functions,
         offset=functions.offset if design.offset is None else design.offset,
-        noise=1 / weights if noise else functions.noise,
+        noise=Noise.of_rows(1 / weights, model.equations.residuals) if noise else functions.noise,
     )
 
 
@@ -139,8 +140,27 @@ def _unseen(name: str, labels: np.ndarray, rows: np.ndarray, index: pd.Index) ->
     )
 
 
-def _noise(model: Model, data: object, weights: object | None, new: NewDesign) -> np.ndarray:
-    """Variance of a new residual in units of σ²."""
+def _noise(model: Model, data: object, weights: object | None, new: NewDesign) -> Noise:
+    """New residuals."""
+    base = _relative_to_weight(model, data, weights, new)
+    residuals = model.design.residuals
+    if residuals is None:
+        return Noise.plain(base)
+    table = read(data, residuals.variance_columns, "the residual variance depends on")
+    missing = [name for name, column in table.columns.items() if column.missing.any()]
+    if missing:
+        raise DataError(
+            f"the residual variance of the new rows depends on {', '.join(map(repr, missing))}, "
+            "which have missing values; fill them in"
+        )
+    sigma, covariates = residuals.variance_of(table)
+    return Noise(base, sigma, covariates, len(residuals.sigmas))
+
+
+def _relative_to_weight(
+    model: Model, data: object, weights: object | None, new: NewDesign
+) -> np.ndarray:
+    """One over the weights of new rows."""
     if weights is None:
         if model.weights is None:
             return np.ones(len(new.X))

@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from bayeslmm.design import Design
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.fits import Fit
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _DIGITS = 4
+_POSTERIOR = ("Estimate", "Post. SD", "2.5%", "97.5%", "ESS", "r_hat")
 _BOUNDARY = "not available: on the boundary"
 _UNKNOWN = "not available"
 
@@ -93,9 +96,11 @@ def of_model(model: Model) -> Page:
     pairs.append(("Coefficients", f"{', '.join(design.coef) or 'none'} ({p})"))
     if design.dropped:
         pairs.append(("Dropped from X", ", ".join(design.dropped)))
+    if design.residuals is not None:
+        pairs.append(("Residuals", design.residuals.structure.words))
     if not design.factors:
-        pairs.append(("Groups", "no random effects: an ordinary linear model"))
-    head: Page = (Lines((("Linear mixed model", ""), *pairs)),)
+        pairs.append(("Groups", _no_groups(design)))
+    head: Page = (Lines(((_kind(design), ""), *pairs)),)
     if not design.factors:
         return head
     rows = tuple(
@@ -119,34 +124,53 @@ def of_likelihood_fit(fit: LikelihoodFit) -> Page:
         ("REML criterion" if reml else "Deviance", values),
         ("Status", fit.status.value.split(":")[0].split(". ")[0]),
     )
-    title = f"Linear mixed model fit by {'REML' if reml else 'maximum likelihood'}"
-    return _of_fit(fit, title, criteria, _BOUNDARY if fit.status.ok else _UNKNOWN)
+    random = (_random_effects(fit, _BOUNDARY if fit.status.ok else _UNKNOWN),)
+    if _residual_rows(fit):
+        random += (_residual_structure(fit),)
+    by = "REML" if reml else "maximum likelihood"
+    return _of_fit(fit, by, criteria, random, _fixed_effects(fit))
 
 
 def of_posterior_fit(fit: PosteriorFit) -> Page:
-    """What a fit by NUTS looks like: the same, with the sampler and findings."""
+    """What a fit by NUTS looks like: intervals and convergence of every parameter, and findings."""
     draws = fit.draws
     chains, length = draws.theta.shape[:2]
     criteria = (
         ("Draws", f"{chains} chains of {length} after {draws.settings.tune} of warm-up"),
         ("Sampler", f"{draws.sampler}, seed {draws.settings.seed}, {draws.seconds:.1f} s"),
     )
-    return _of_fit(fit, "Linear mixed model fit by NUTS", criteria, _UNKNOWN)
+    random = (_posterior_random_effects(fit),)
+    if _residual_rows(fit):
+        random += (_posterior_residual_structure(fit),)
+    return _of_fit(fit, "NUTS", criteria, random, _posterior_fixed(fit))
 
 
-def _of_fit(fit: Fit, title: str, criteria: tuple[tuple[str, str], ...], missing: str) -> Page:
+def _of_fit(
+    fit: Fit, by: str, criteria: tuple[tuple[str, str], ...], random: tuple[Table, ...], fixed: Table
+) -> Page:
     design = fit.model.design
     groups = "; ".join(f"{factor.name}, {len(factor.levels)}" for factor in design.factors)
-    size = f"{len(design.y)}{_dropped_rows(design)}"
-    sizes = [("Number of obs", size), ("Groups", groups or "none: an ordinary linear model")]
+    # findings say which rows were dropped
+    sizes = (
+        ("Number of obs", str(len(design.y))),
+        ("Groups", groups or _no_groups(design)),
+    )
     return (
-        Lines(((title, ""), ("Formula", fit.model.formula), *criteria)),
+        Lines(((f"{_kind(design)} fit by {by}", ""), ("Formula", fit.model.formula), *criteria)),
         _residuals(fit),
-        _random_effects(fit, missing),
-        Lines(tuple(sizes)),
-        _fixed_effects(fit),
+        *random,
+        Lines(sizes),
+        fixed,
         Lines(_findings(fit.diagnose())),
     )
+
+
+def _no_groups(design: Design) -> str:
+    return "no random effects: an ordinary linear model" if design.residuals is None else "no random effects"
+
+
+def _kind(design: Design) -> str:
+    return "Linear mixed model" if design.factors else "Linear model"
 
 
 def of_diagnosis(diagnosis: Diagnosis) -> Page:
@@ -162,16 +186,16 @@ def _findings(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:
 
 def _residuals(fit: Fit) -> Table:
     quantiles = np.quantile(fit.residuals("standardized"), [0, 0.25, 0.5, 0.75, 1])
-    cells = tuple(f"{value:.4f}" for value in quantiles)
+    cells = tuple("--" if np.isnan(value) else f"{value:.4f}" for value in quantiles)
     return Table("Scaled residuals:", ("Min", "1Q", "Median", "3Q", "Max"), (cells,), 0)
 
 
-def _random_effects(fit: Fit, missing: str) -> Table:
+def _random_effects(fit: LikelihoodFit, missing: str) -> Table:
     """Variances, standard deviations and correlations, a row per effect as lme4 has it.
 
     Parameters
     ----------
-    fit : Fit
+    fit : LikelihoodFit
     missing : str
         What stands for a standard error that there is none of.
     """
@@ -184,13 +208,14 @@ def _random_effects(fit: Fit, missing: str) -> Table:
     places: list[int] = []
     correlations: list[list[str]] = []
     for block in parameters.blocks:
-        if block.kind == "corr":
+        if block.kind not in ("sd", "sigma"):
             continue
         places += range(block.start, block.stop)
         if block.factor is None:
-            labels.append(("Residual", ""))
-            variances.append(fit.residual_variance)
-            correlations.append([])
+            for i, label in enumerate(block.labels):
+                labels.append(("" if i else "Residual", str(label)))
+                variances.append(float(estimate[block.start + i] ** 2))
+                correlations.append([])
             continue
         pairs = parameters.find(block.factor, block.bar, "corr")
         corr = [] if pairs is None else list(estimate[pairs.start : pairs.stop])
@@ -218,22 +243,102 @@ def _random_effects(fit: Fit, missing: str) -> Table:
     return Table("Random effects:", tuple(header), rows, 2)
 
 
-def _fixed_effects(fit: Fit) -> Table:
+def _residual_rows(fit: Fit) -> list[tuple[str, int]]:
+    """Parameters of R other than standard deviations, as shown, and their places in theta."""
+    return [
+        (name, place)
+        for block in fit.model.parameters.blocks
+        if block.factor is None and block.kind != "sigma"
+        for name, place in zip(block.names, range(block.start, block.stop), strict=True)
+    ]
+
+
+def _residual_structure(fit: LikelihoodFit) -> Table:
+    """The parameters of R other than standard deviations."""
+    rows, p = _residual_rows(fit), len(fit.model.design.coef)
+    summary = fit.summary().iloc[[p + place for _, place in rows]]
+    columns = [_numbers(summary[name].to_numpy()) for name in ("estimate", "std_error")]
+    cells = tuple(zip([name for name, _ in rows], *columns, strict=True))
+    return Table(_title(fit), ("", "Estimate", "Std. Error"), cells, 1)
+
+
+def _posterior_residual_structure(fit: PosteriorFit) -> Table:
+    rows, p = _residual_rows(fit), len(fit.model.design.coef)
+    kinds = ["corr"] * len(rows)
+    cells = _posterior_cells(fit.summary().iloc[[p + place for _, place in rows]], kinds)
+    named = tuple((name, *own) for (name, _), own in zip(rows, cells, strict=True))
+    return Table(_title(fit), ("", *_POSTERIOR), named, 1)
+
+
+def _title(fit: Fit) -> str:
+    residuals = fit.model.design.residuals
+    assert residuals is not None
+    return f"Residuals, {residuals.structure.words}:"
+
+
+def _fixed_effects(fit: LikelihoodFit) -> Table:
     summary = fit.summary().iloc[: len(fit.model.design.coef)]
-    names = {"estimate": "Estimate", "std_error": "Std. Error"}
-    if "t" in summary:
-        names |= {"t": "t value"}
-    else:
-        names |= {"lower": "2.5%", "upper": "97.5%", "ess_bulk": "ess_bulk", "r_hat": "r_hat"}
-    columns = [_numbers(summary[name].to_numpy()) for name in names]
-    if "r_hat" in summary:
-        columns[-1] = [f"{value:.3f}" for value in summary["r_hat"]]
-        columns[-2] = [f"{value:.0f}" for value in summary["ess_bulk"]]
-    if "t" in summary:
-        t = summary["t"].to_numpy()
-        columns[-1] = [f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}" for value in t]
+    columns = (
+        _numbers(summary["estimate"].to_numpy()),
+        _numbers(summary["std_error"].to_numpy()),
+        [f"{t:.2f}" if abs(t) < 1e6 else f"{t:.3g}" for t in summary["t"]],
+    )
     rows = tuple(zip(fit.model.design.coef, *columns, strict=True))
-    return Table("Fixed effects:", ("", *names.values()), rows, 1)
+    return Table("Fixed effects:", ("", "Estimate", "Std. Error", "t value"), rows, 1)
+
+
+def _posterior_random_effects(fit: PosteriorFit) -> Table:
+    """Standard deviations and correlations below the factor that they belong to."""
+    p = len(fit.model.design.coef)
+    rows: list[tuple[str, ...]] = []
+    cells = _posterior_cells(fit.summary().iloc[p:], fit.model.parameters.kinds)
+    factor = None
+    for block in fit.model.parameters.blocks:
+        if block.factor is None and block.kind == "sigma":
+            for label, own in zip(block.labels, cells[block.start : block.stop], strict=True):
+                rows.append((f"Residual sd({label})" if label else "Residual sd", *own))
+            continue
+        if block.factor is None:
+            continue
+        if block.factor != factor:
+            factor = block.factor
+            rows.append((factor, *[""] * len(_POSTERIOR)))
+        for label, own in zip(block.labels, cells[block.start : block.stop], strict=True):
+            effects = label if isinstance(label, str) else ", ".join(label)
+            rows.append((f"  {block.kind}({effects})", *own))
+    return Table("Random effects:", ("", *_POSTERIOR), tuple(rows), 1)
+
+
+def _posterior_fixed(fit: PosteriorFit) -> Table:
+    coef = fit.model.design.coef
+    cells = _posterior_cells(fit.summary().iloc[: len(coef)], ("beta",) * len(coef))
+    rows = tuple((name, *row) for name, row in zip(coef, cells, strict=True))
+    return Table("Fixed effects:", ("", *_POSTERIOR), rows, 1)
+
+
+def _posterior_cells(summary: pd.DataFrame, kinds: Sequence[str]) -> list[tuple[str, ...]]:
+    """Rows of `_POSTERIOR`: numbers with the decimals that the posterior sds need.
+
+    Correlations have two, and the others as many as show three digits of the smallest sd.
+    """
+    names = ["estimate", "std_error", "lower", "upper"]
+    values = summary[names].to_numpy()
+    corr = np.array([kind == "corr" for kind in kinds], dtype=bool)
+    low, high = _orders(values[~corr, 1])[0], _orders(values[~corr])[1]
+    decimals = _decimals(low, high, _DIGITS - 1)
+    rows = []
+    for row, kind, ess, r_hat in zip(
+        values, kinds, summary["ess_bulk"], summary["r_hat"], strict=True
+    ):
+        style = ".2f" if kind == "corr" else decimals
+        rows.append(
+            (
+                *(f"{value:{style}}" for value in row),
+                "--" if np.isnan(ess) else f"{ess:.0f}",
+                "--" if np.isnan(r_hat) else f"{r_hat:.3f}",
+            )
+        )
+    return rows
 
 
 def _dropped_rows(design: Design) -> str:
@@ -249,14 +354,25 @@ def _numbers(values: Sequence[float] | np.ndarray, missing: str = "--") -> list[
     Where that would be too long, each has four digits of its own.
     """
     array = np.asarray(values, dtype=float)
-    sizes = np.abs(array[np.isfinite(array) & (array != 0)])
+    style = _decimals(*_orders(array), _DIGITS)
+    return [missing if np.isnan(value) else f"{value:{style}}" for value in array]
+
+
+def _orders(values: np.ndarray) -> tuple[int | None, int | None]:
+    """Powers of ten of the smallest and the largest number that is not zero; None without any."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     if not len(sizes):
-        return [missing if np.isnan(value) else f"{value:g}" for value in array]
+        return None, None
     low, high = np.floor(np.log10([sizes.min(), sizes.max()])).astype(int)
-    decimals = max(0, _DIGITS - 1 - int(low))
-    if decimals > 7 or high + decimals > 8:
-        return [missing if np.isnan(value) else f"{value:.{_DIGITS}g}" for value in array]
-    return [missing if np.isnan(value) else f"{value:.{decimals}f}" for value in array]
+    return int(low), int(high)
+
+
+def _decimals(low: int | None, high: int | None, digits: int) -> str:
+    """Format that shows digits of numbers from the order `low` on, up to the order `high`."""
+    if low is None or high is None:
+        return "g"
+    decimals = max(0, digits - 1 - low)
+    return f".{_DIGITS}g" if decimals > 7 or high + decimals > 8 else f".{decimals}f"
 
 
 def _lines_text(lines: Lines) -> str:

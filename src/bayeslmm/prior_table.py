@@ -130,7 +130,7 @@ class PriorTable:
     def __repr__(self) -> str:
         width = max(len(row.parameter) for row in self.rows)
         lines = [
-            f"{row.parameter:<{width}}  {row.prior!r}  "
+            f"{row.parameter:<{width}}  {row.prior!s}  "
             f"({': '.join(filter(None, (row.source, row.scale)))})"
             for row in self.rows
         ]

@@ -87,6 +87,10 @@ class Prior:
         values = ", ".join(repr(value).removesuffix(".0") for value in self.parameters.values())
         return f"{type(self).__name__}({values})"
 
+    def __str__(self) -> str:
+        values = ", ".join(f"{value:.6g}" for value in self.parameters.values())
+        return f"{type(self).__name__}({values})"
+
     @property
     def parameters(self) -> dict[str, float]:
         """The hyperparameters by name, in order."""

@@ -11,7 +11,7 @@ import numpy as np
 from bayeslmm import correlations
 from bayeslmm.correlations import Correlation
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError
-from bayeslmm.levels import group
+from bayeslmm.levels import Grouping, group
 from bayeslmm.parameters import Block
 from bayeslmm.residuals import ResidualRows
 
@@ -150,6 +150,11 @@ class Covariance:
                 f"{self.name} has a variance for each occasion, and needs `time`, the column of "
                 f"occasions."
             )
+        if "occasion" in self.variances and len(self.times) > 1:
+            raise ArgumentError(
+                f"a variance for each occasion needs occasions in one order, so `time` of "
+                f"{self.name} should be one column, got {self.time!r}."
+            )
         if len(self.times) > 1 and not correlation_of_distance(self.correlation):
             raise ArgumentError(
                 f"{self.name} is over occasions in one order, so `time` should be one column, got "
@@ -185,6 +190,23 @@ class Covariance:
         if isinstance(self.variance, str | VarIdent | VarPower | VarExp):
             return (self.variance,)
         return tuple(self.variance)
+
+    @property
+    def words(self) -> str:
+        """What it is on which columns: "AR1 over week within id"."""
+        parts = [self.name]
+        if self.times:
+            parts.append(f"over {' and '.join(self.times)}")
+        if self.group is not None:
+            parts.append(f"within {self.group}")
+        if self.by is not None:
+            parts.append(f"by {self.by}")
+        if self.nugget:
+            parts.append("with a nugget")
+        for part in self.variances:
+            if not isinstance(part, str):
+                parts.append(f"with {type(part).__name__}({part.column})")
+        return " ".join(parts)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -316,6 +338,8 @@ class Residuals:
     structure : Covariance
     rows : ResidualRows
         What the equations need.
+    subjects : Grouping or None
+        Whose rows are correlated.
     occasions : tuple of str
     strata : tuple of str
         Labels of the strata; one, empty, without any.
@@ -327,10 +351,46 @@ class Residuals:
 
     structure: Covariance
     rows: ResidualRows
+    subjects: Grouping | None
     occasions: tuple[str, ...]
     strata: tuple[str, ...]
     sigmas: tuple[str, ...]
     spacing: float
+
+    @property
+    def variance_columns(self) -> tuple[str, ...]:
+        """The columns of the data that the variance of a row depends on."""
+        structure = self.structure
+        names = list(structure.times) if "occasion" in structure.variances else []
+        names += [structure.by] if structure.by is not None else []
+        names += [part.column for part in structure.variances if not isinstance(part, str)]
+        return tuple(dict.fromkeys(names))
+
+    def variance_of(self, table: Table) -> tuple[Array, Array]:
+        """Of new rows, which residual standard deviation is theirs, and the covariates of it.
+
+        Raises
+        ------
+        DataError
+            For an occasion or stratum that fitting did not see.
+        """
+        column, structure, n = table.columns, self.structure, len(table.index)
+        stratum, strata = np.zeros(n, dtype=np.int64), ("",)
+        if structure.by is not None:
+            found = group([column[structure.by]])
+            stratum, strata = found.codes.astype(np.int64), found.levels
+        point, occasions = np.zeros(n, dtype=np.int64), ("",)
+        if "occasion" in structure.variances:
+            point, occasions = _occasions([column[name] for name in structure.times], None, n)
+        codes, labels = _sigmas(structure, column, stratum, strata, point, occasions)
+        unseen = [label for label in labels if label not in self.sigmas]
+        if unseen:
+            raise DataError(
+                f"the new data have rows at {', '.join(map(repr, unseen[:5]))}, for which fitting "
+                f"saw no residual standard deviation; known: {', '.join(map(repr, self.sigmas))}"
+            )
+        known = np.array([self.sigmas.index(label) for label in labels], dtype=np.int64)
+        return known[codes], _covariates(structure, column, n)
 
     def blocks(self, at: int) -> Iterator[Block]:
         """The blocks of R's parameters in theta, from the place ``at`` on."""
@@ -424,7 +484,8 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
         n_corr=n_corr,
     )
     spacing = _spacing(place, block) if correlation_of_distance(correlation) else 1.0
-    return Residuals(structure, rows, occasions, strata if n_corr else ("",), labels, spacing)
+    own = strata if n_corr else ("",)
+    return Residuals(structure, rows, subjects, occasions, own, labels, spacing)
 
 
 def _spacing(place: Array, block: Array) -> float:

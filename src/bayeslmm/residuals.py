@@ -27,7 +27,6 @@ __all__ = [
     "has_structure",
     "pack_residuals",
     "pull_assembled",
-    "relative_sds",
 ]
 
 N_HEADER = 16
@@ -447,15 +446,6 @@ def pull_assembled(theta, ints, floats, adjoint, dtheta):
             dC,
             dtheta[own : own + n_corr],
         )
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def relative_sds(theta, ints, floats):
-    """Standard deviations of the rows relative to sigma, by block; weights do not count."""
-    res = _unpack(ints, floats)
-    out = np.empty(res.block_row[res.meta[7]])
-    _log_sds(theta, res, out)
-    return np.exp(out)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -36,6 +36,7 @@ from bayeslmm.stored_file import (
     write_tree,
 )
 from bayeslmm.stored_frame import frame_from_dataset, frame_to_dataset
+from bayeslmm.stored_structure import structure_from_plain, structure_to_plain
 
 if TYPE_CHECKING:
     from bayeslmm.fits import Fit
@@ -176,6 +177,7 @@ def _model_dataset(fit: LikelihoodFit | PosteriorFit) -> xr.Dataset:
         "formula": model.formula,
         "priors": _priors_as_json(model.priors),
         "weights": weights if isinstance(weights, str) else None,
+        "R": structure_to_plain(model.R),
     }
     arrays = {"y": ("row", model.design.y)}
     if isinstance(weights, np.ndarray):
@@ -198,7 +200,8 @@ def _restored_model(tree: xr.DataTree) -> Model:
     with warnings.catch_warnings():
         # Said when the model was made, and again by `diagnose`.
         warnings.simplefilter("ignore", DesignWarning)
-        model = Model(specification["formula"], data, priors=priors, weights=weights)
+        R = structure_from_plain(specification.get("R"))
+        model = Model(specification["formula"], data, R=R, priors=priors, weights=weights)
     y = group["y"].to_numpy()
     # A model made by `with_response` has a response that its data do not have.
     return model if np.array_equal(y, model.design.y) else model.with_response(y)
@@ -235,7 +238,9 @@ def _log_likelihood(fit: LikelihoodFit | PosteriorFit) -> float:
     """What restored fits are checked by: the maximum, or log p(y) at the first draw of theta."""
     equations = fit.model.equations
     if isinstance(fit, LikelihoodFit):
-        return -0.5 * float(equations.profiled(fit.optimum.M, fit.optimum.method)[0])
+        optimum = fit.optimum
+        equations = equations.given_residuals(optimum.theta)
+        return -0.5 * float(equations.profiled(optimum.M, optimum.method)[0])
     priors = fit.model.priors
     theta = fit.draws.theta[0, 0]
     return float(equations.collapsed(theta, priors.beta_mean, priors.beta_precision)[0])

@@ -40,6 +40,10 @@ MODEL, DATA, FIT = "bayeslmm_model", "bayeslmm_data", "bayeslmm_fit"
 """Names of the groups from which a fit is restored, beside those that ArviZ knows."""
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SEAL = b"\nbayeslmm sha256 "
+"""What stands after the netCDF file, before the digest of all bytes of it; HDF5 ignores both."""
+_SEAL_SIZE = len(_SEAL) + 64
+_CHUNK = 2**20
 
 
 def checksum(groups: Mapping[str, xr.Dataset]) -> str:
@@ -105,6 +109,9 @@ def write_tree(tree: xr.DataTree, target: Path) -> None:
     part = Path(name)
     try:
         tree.to_netcdf(part, engine="h5netcdf")
+        digest = _digest(part, part.stat().st_size)
+        with part.open("ab") as file:
+            file.write(_SEAL + digest)
         # mkstemp makes files for one user only; the file gets what an ordinary new file has.
         mask = os.umask(0)
         os.umask(mask)
@@ -136,9 +143,16 @@ def read_tree(source: Path) -> xr.DataTree:
         raise FileError(f"{quoted(source)} is empty; {remedy}")
     if start != _SIGNATURE:
         raise FileError(f"{quoted(source)} is {_what_is(start)}, not a netCDF-4 file; {remedy}")
+    if _seal_is_broken(source):
+        raise FileError(
+            f"{quoted(source)} is damaged: its bytes are not those that were saved. Save the fit "
+            "again, or restore the file from a copy."
+        )
     try:
-        # h5netcdf leaves half an object behind where h5py cannot open a file.
+        # h5netcdf leaves half an object behind where h5py cannot open a file, and HDF5 can search
+        # a damaged group without end; a visit checks the checksums of all of them first.
         with h5py.File(source, "r") as file:
+            file.visit(lambda _: None)
             list(file.attrs.items())
         with xr.open_datatree(source, engine="h5netcdf", decode_times=False) as opened:
             tree = opened.load()
@@ -166,6 +180,28 @@ def read_tree(source: Path) -> xr.DataTree:
             "checksum differs). Save the fit again, or restore the file from a copy."
         )
     return tree
+
+
+def _seal_is_broken(source: Path) -> bool:
+    """Whether the file ends in a digest that is not that of its bytes.
+
+    One without a digest at its end has been written to by another program since, or is cut off.
+    """
+    size = source.stat().st_size - _SEAL_SIZE
+    with source.open("rb") as file:
+        file.seek(max(size, 0))
+        seal = file.read()
+    return seal.startswith(_SEAL) and seal != _SEAL + _digest(source, size)
+
+
+def _digest(path: Path, size: int) -> bytes:
+    """Digest of the first `size` bytes of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (chunk := file.read(min(size, _CHUNK))):
+            digest.update(chunk)
+            size -= len(chunk)
+    return digest.hexdigest().encode()
 
 
 def _what_is(start: bytes) -> str:

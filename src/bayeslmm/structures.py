@@ -7,13 +7,29 @@ structure's code; everything else goes through the small objects in ``STRUCTURES
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numba import njit
 
-__all__ = ["ID", "STRUCTURES", "UN", "Diag", "Structure", "factor", "factor_pullback"]
+__all__ = [
+    "ID",
+    "STRUCTURES",
+    "UN",
+    "Diag",
+    "Structure",
+    "factor",
+    "factor_pullback",
+    "lower_triangle",
+]
 
 _UN, _DIAG, _ID = 0, 1, 2
+
+
+@cache
+def lower_triangle(q: int, k: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`numpy.tril_indices`, which takes longer than an evaluation of a small model."""
+    return np.tril_indices(q, k)
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,7 @@ class Structure:
         """Λ (q, q) at working coordinates."""
         if self.code == _UN:
             matrix = np.zeros((q, q))
-            matrix[np.tril_indices(q)] = working
+            matrix[lower_triangle(q)] = working
             return matrix
         return np.diag(np.broadcast_to(working, (q,)))
 
@@ -103,7 +119,7 @@ class Structure:
         uncorrelated.
         """
         if self.code == _UN:
-            rows, columns = np.tril_indices(q)
+            rows, columns = lower_triangle(q)
             return (rows == columns).astype(float)
         return np.ones(1 if self.code == _ID else q)
 
@@ -114,7 +130,7 @@ class Structure:
         inverse = np.linalg.inv(self.working_transform(cross))
         standard = inverse @ G @ inverse.T
         if self.code == _UN:
-            return np.linalg.cholesky(standard)[np.tril_indices(len(G))]
+            return np.linalg.cholesky(standard)[lower_triangle(len(G))]
         variances = np.diag(standard)
         return np.sqrt(variances.mean(keepdims=True) if self.code == _ID else variances)
 
@@ -128,7 +144,7 @@ class Structure:
             return sd[:1], np.empty(0)
         if self.code == _DIAG:
             return sd, np.empty(0)
-        rows, columns = np.tril_indices(len(G), -1)
+        rows, columns = lower_triangle(len(G), -1)
         product = sd[rows] * sd[columns]
         corr = np.divide(G[rows, columns], product, out=np.zeros(len(rows)), where=product > 0)
         return sd, np.clip(corr, -1.0, 1.0)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from bayeslmm.callables import ARITY, TRANSFORMS, unknown_call
 from bayeslmm.errors import FormulaError
 
 MAX_DEPTH = 40
@@ -92,12 +93,12 @@ def tokenize(formula: str) -> tuple[Token, ...]:
     FormulaError
         At a character that no formula holds, an unclosed quote or an unbalanced bracket.
     """
-    tokens = []
+    tokens: list[Token] = []
     position = 0
     while position < len(formula):
         match = _PATTERN.match(formula, position)
         if match is None:
-            _unexpected(formula, position)
+            _unexpected(formula, position, tokens)
         kind, text = str(match.lastgroup), match.group()
         if kind == "name" and text in _LITERALS:
             kind = "literal"
@@ -164,8 +165,18 @@ def quote(column: str) -> str:
     return column if plain else f"`{column}`"
 
 
-def _unexpected(formula: str, position: int) -> NoReturn:
+def _unexpected(formula: str, position: int, before: Tokens) -> NoReturn:
     char = formula[position]
+    if char == "." and before and before[-1].is_op(")"):
+        called = _called(before)
+        if called is not None and called.text not in (*TRANSFORMS, *ARITY):
+            fail(unknown_call(called.text), formula, called)
+        raise FormulaError(
+            "what stands before this has no attributes in a formula; compute the column in the "
+            "data first",
+            formula=formula,
+            position=position,
+        )
     number = re.match(r"\d[\w.]*", formula[position:])
     if number:
         raise FormulaError(
@@ -177,6 +188,17 @@ def _unexpected(formula: str, position: int) -> NoReturn:
         )
     hint = _HINTS.get(char, "a column whose name holds it is written in backticks: `my column`")
     raise FormulaError(f"unexpected {char!r}: {hint}", formula=formula, position=position)
+
+
+def _called(tokens: Tokens) -> Token | None:
+    """The name of a function whose call ends the tokens."""
+    depth = 0
+    for i in range(len(tokens) - 1, 0, -1):
+        depth += tokens[i].is_op(")") - tokens[i].is_op("(")
+        if depth <= 0:
+            named = depth == 0 and tokens[i].is_op("(") and tokens[i - 1].kind == "name"
+            return tokens[i - 1] if named else None
+    return None
 
 
 def _check_brackets(formula: str, tokens: Tokens) -> None:

@@ -1,0 +1,126 @@
+"""Parameters of G and R that the data cannot tell apart, refused before any fitting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm.errors import DesignError
+from bayeslmm.frames import Array
+
+if TYPE_CHECKING:
+    from bayeslmm.design import Design
+    from bayeslmm.equations import Equations
+    from bayeslmm.parameters import Parameters
+
+__all__ = ["check_identified"]
+
+_SUBJECTS, _ROWS = 100, 60
+"""How many subjects that differ, and rows of each, are looked at."""
+_STEP, _ZERO = 1e-5, 1e-7
+"""Of differences; and a singular value, relative to the largest, that is zero but for them."""
+
+
+def check_identified(design: Design, equations: Equations) -> None:
+    """Refuse a structure of R that cannot be told from random effects within its subjects.
+
+    The rows of a subject are independent of those of others but for factors that reach across
+    subjects, so what can be known of the other parameters is in the covariance matrices of the
+    subjects. If their derivatives are linearly dependent at a point that is nothing special, the
+    parameters are not identified (Rothenberg 1971, Econometrica 39, 577-591).
+
+    Raises
+    ------
+    DesignError
+        Naming the parameters that cannot be told apart.
+    """
+    residuals = design.residuals
+    if residuals is None or residuals.subjects is None:
+        return
+    codes = residuals.subjects.codes
+    inner = [f.name for f in design.factors if _within(f.codes, codes)]
+    if not inner:
+        return
+    parameters = equations.parameters
+    own = np.array(
+        [i for b in parameters.blocks if b.factor in (None, *inner) for i in range(b.start, b.stop)]
+    )
+    blocks = _different_subjects(design, codes)
+    theta = _anywhere(parameters)
+    columns = []
+    for i in own:
+        step = _STEP * np.eye(len(theta))[i]
+        up, down = (_covariances(design, equations, theta + s, blocks, inner) for s in (step, -step))
+        columns.append((up - down) / (2 * _STEP))
+    jacobian = np.column_stack(columns)
+    sizes = np.sqrt((jacobian**2).sum(axis=0))
+    _, values, right = np.linalg.svd(jacobian / np.where(sizes > 0, sizes, 1.0), full_matrices=False)
+    if len(jacobian) >= len(own) and values[-1] > _ZERO * values[0]:
+        return
+    weight = np.abs(right[-1])
+    names = [parameters.names[own[j]] for j in np.flatnonzero(weight > 0.05 * weight.max())]
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    raise DesignError(
+        f"these data cannot tell {shown} apart: the residuals, {residuals.structure.words}, can "
+        f"already have the covariances that random effects of {' and '.join(map(repr, inner))} "
+        f"would add. Leave out the random effects, or give R a structure with fewer parameters, "
+        f"such as bl.AR1(time=..., group={residuals.structure.group!r})"
+    )
+
+
+def _within(codes: Array, subjects: Array) -> bool:
+    """Whether every level has rows of one subject only."""
+    home = np.zeros(codes.max() + 1, dtype=np.int64)
+    home[codes] = subjects
+    return bool((home[codes] == subjects).all())
+
+
+def _different_subjects(design: Design, codes: Array) -> list[Array]:
+    """Rows of subjects that differ in occasions, places or columns of Z."""
+    assert design.residuals is not None
+    rows = design.residuals.rows
+    order = np.argsort(codes, kind="stable")
+    found: dict[bytes, Array] = {}
+    for own in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        some = own[:_ROWS]
+        parts = [rows.point[some], rows.place[some], rows.sigma[some], rows.covariates[some]]
+        parts += [part for f in design.factors for part in (f.Z[some], np.diff(f.codes[some]))]
+        found.setdefault(b"".join(np.ascontiguousarray(part).tobytes() for part in parts), some)
+        if len(found) == _SUBJECTS:
+            break
+    return list(found.values())
+
+
+def _anywhere(parameters: Parameters) -> Array:
+    """A point that is nothing special."""
+    rng = np.random.default_rng(0)
+    theta = np.empty(len(parameters))
+    for block in parameters.blocks:
+        own = slice(block.start, block.stop)
+        wobble = rng.uniform(0.7, 1.3, block.stop - block.start)
+        if block.kind in ("sd", "sigma"):
+            theta[own] = wobble
+        elif block.kind == "corr":
+            theta[own] = 0.1 * wobble
+        else:
+            typical = np.broadcast_to(block.typical, wobble.shape)
+            theta[own] = np.where(typical == 0, 0.2, typical) * (0.9 + 0.1 * wobble)
+    return theta
+
+
+def _covariances(
+    design: Design, equations: Equations, theta: Array, blocks: list[Array], inner: list[str]
+) -> Array:
+    """The elements of V of some rows that random effects within subjects and R make."""
+    sigma = float(theta[-1])
+    G = equations.covariances(equations.relative_factors(theta), sigma)
+    parts = []
+    for rows in blocks:
+        V = sigma**2 * equations.residual_covariance(theta, rows)
+        for factor in design.factors:
+            if factor.name in inner:
+                Z, codes = factor.Z[rows], factor.codes[rows]
+                V = V + np.where(codes[:, None] == codes, Z @ G[factor.name] @ Z.T, 0.0)
+        parts.append(V[np.tril_indices(len(rows))])
+    return np.concatenate(parts)
