@@ -10,22 +10,22 @@ EXPECTED = {
     "slopes": [
         (SD, "Subject_effect", ("Intercept", "Days"), (0, 2)),
         (CORR, "Subject_pair", ("Intercept, Days",), (2, 3)),
-        ("sigma", None, ("sigma",), (3, 4)),
+        ("sigma", None, ("",), (3, 4)),
     ],
     "two bars": [
         (SD, "Subject_effect", ("Intercept", "Days"), (0, 2)),
-        ("sigma", None, ("sigma",), (2, 3)),
+        ("sigma", None, ("",), (2, 3)),
     ],
     "one variance": [
         ("sd_Worker", "Worker_effect_sd", ("Machine",), (0, 1)),
-        ("sigma", None, ("sigma",), (1, 2)),
+        ("sigma", None, ("",), (1, 2)),
     ],
     "nested": [
         ("sd_batch", "batch_effect", ("Intercept",), (0, 1)),
         ("sd_batch:cask", "batch:cask_effect", ("Intercept",), (1, 2)),
-        ("sigma", None, ("sigma",), (2, 3)),
+        ("sigma", None, ("",), (2, 3)),
     ],
-    "no random effects": [("sigma", None, ("sigma",), (0, 1))],
+    "no random effects": [("sigma", None, ("",), (0, 1))],
 }
 
 

@@ -27,6 +27,24 @@ _MODULE_OF = {
     "LogNormal": "priors",
     "Uniform": "priors",
     "LKJ": "priors",
+    "AR1": "covariance",
+    "ARH1": "covariance",
+    "ARMA11": "covariance",
+    "CAR1": "covariance",
+    "CS": "covariance",
+    "CSH": "covariance",
+    "ID": "covariance",
+    "UN": "covariance",
+    "Ante1": "covariance",
+    "Diag": "covariance",
+    "Exp": "covariance",
+    "Gau": "covariance",
+    "Matern": "covariance",
+    "Toep": "covariance",
+    "ToepH": "covariance",
+    "VarExp": "covariance",
+    "VarIdent": "covariance",
+    "VarPower": "covariance",
     "BayeslmmError": "errors",
     "FormulaError": "errors",
     "DataError": "errors",
@@ -45,6 +63,24 @@ _MODULE_OF = {
 __all__ = list(_MODULE_OF)
 
 if TYPE_CHECKING:
+    from bayeslmm.covariance import AR1 as AR1
+    from bayeslmm.covariance import ARH1 as ARH1
+    from bayeslmm.covariance import ARMA11 as ARMA11
+    from bayeslmm.covariance import CAR1 as CAR1
+    from bayeslmm.covariance import CS as CS
+    from bayeslmm.covariance import CSH as CSH
+    from bayeslmm.covariance import ID as ID
+    from bayeslmm.covariance import UN as UN
+    from bayeslmm.covariance import Ante1 as Ante1
+    from bayeslmm.covariance import Diag as Diag
+    from bayeslmm.covariance import Exp as Exp
+    from bayeslmm.covariance import Gau as Gau
+    from bayeslmm.covariance import Matern as Matern
+    from bayeslmm.covariance import Toep as Toep
+    from bayeslmm.covariance import ToepH as ToepH
+    from bayeslmm.covariance import VarExp as VarExp
+    from bayeslmm.covariance import VarIdent as VarIdent
+    from bayeslmm.covariance import VarPower as VarPower
     from bayeslmm.errors import ArgumentError as ArgumentError
     from bayeslmm.errors import ArgumentTypeError as ArgumentTypeError
     from bayeslmm.errors import BayeslmmError as BayeslmmError

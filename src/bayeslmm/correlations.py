@@ -22,9 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 
-from bayeslmm.frames import Array
-
 from bayeslmm.errors import ArgumentError
+from bayeslmm.frames import Array
 from bayeslmm.structures import correlation_factor
 
 __all__ = [

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from bayeslmm.covariance import Covariance
 from bayeslmm.errors import ArgumentError, DataError, DesignError, unknown_name
 from bayeslmm.formula import Bar, Formula, parse, quoted_name
 from bayeslmm.frames import Array, Table, read
 from bayeslmm.identifiability import check_factors, full_rank_columns
 from bayeslmm.levels import group
 from bayeslmm.new_data import Learned, NewDesign, evaluate_new, expression_frame
-from bayeslmm.residual_structure import Covariance, Residuals, resolve_residuals
+from bayeslmm.residual_structure import Residuals, resolve_residuals
 from bayeslmm.terms import Expression, Terms
 from bayeslmm.tokens import tokenize
 from bayeslmm.weights import read_weights

@@ -11,11 +11,11 @@ from scipy.linalg import solve_triangular
 
 from . import kernels
 from .core import compile_core
-from .elimination import Packed, pack, unpack
 from .correlations import correlation
+from .elimination import Packed, pack, unpack
 from .noise import Noise
 from .parameters import Parameters
-from .residuals import coloured
+from .residuals import assemble, coloured, has_structure
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Equations:
     @property
     def structured(self) -> bool:
         """Whether R has a structure, whose parameters the cross-products depend on."""
-        return kernels.has_structure(self.packed.ints)
+        return has_structure(self.packed.ints)
 
     def given_residuals(self, theta: np.ndarray) -> Equations:
         """The equations with R, but for σ², held at that of theta; these themselves without a
@@ -87,7 +87,7 @@ class Equations:
         """
         if not self.structured:
             return self
-        floats, ok = kernels.assemble(theta, *self.packed)
+        floats, ok = assemble(theta, *self.packed)
         if not ok:
             raise ValueError(f"theta = {theta} are not the parameters of covariance matrices")
         ints = self.packed.ints[: self.packed.ints[22]]
@@ -188,9 +188,9 @@ class Equations:
         theta = np.empty(len(self.parameters))
         if relative is not None:
             theta[:] = relative
-            for block in self.parameters.blocks:
-                if block.kind == "sigma":
-                    theta[block.start : block.stop] *= sigma
+            for own in self.parameters.blocks:
+                if own.kind == "sigma":
+                    theta[own.start : own.stop] *= sigma
         G = self.covariances(M, sigma)
         for f in self.factors:
             for i, bar in enumerate(f.bars):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -270,13 +270,14 @@ class Fit(ABC):
         """
         level = _probability(level)
         rows: list[tuple[str, str, str | None, str | None]] = []
+        kind: str
         for block in self.model.parameters.blocks:
             for label in block.labels:
-                group, kind = block.factor or "Residual", block.kind
-                if block.factor is None:
-                    kind = "sd" if kind == "sigma" else block.name.removesuffix("_R")
+                kind = "sd" if block.kind in ("sd", "sigma") else block.name.removesuffix("_R")
+                if block.factor is not None:
+                    kind = block.kind
                 pair = (label or None, None) if isinstance(label, str) else label
-                rows.append((group, kind, *pair))
+                rows.append((block.factor or "Residual", kind, *pair))
         labels = pd.DataFrame(rows, columns=["group", "kind", "effect_1", "effect_2"], dtype=object)
         return labels.assign(**self._parameters(level).columns())
 
@@ -650,7 +651,7 @@ class Fit(ABC):
             for factor, m in zip(design.factors, M, strict=True)
         )
         y = functions_of_rows(self.model).values(beta, u)
-        z = rng.standard_normal(y.shape)
+        z = np.asarray(rng.standard_normal(y.shape))
         noise = self.model.equations.residual_noise
         e = np.stack([noise(t, own) for t, own in zip(theta, z, strict=True)]) * sigma[:, None]
         y += e if design.weights is None else e / np.sqrt(design.weights)

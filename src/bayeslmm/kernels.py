@@ -33,8 +33,8 @@ __all__ = [
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _workspace(system, products):
-    """Arrays that :func:`run` writes: panel, inverse, root, b, gamma, dM, draw, out; the gradient in
-    the cross-products, draw, has the length ``products``.
+    """Arrays that :func:`run` writes: panel, inverse, root, b, gamma, dM, draw, out; the gradient
+    in the cross-products, draw, has the length ``products``.
     """
     p, nd = system.meta[2], system.meta[4] + system.meta[2] + 1
     size = len(system.panel)

@@ -19,8 +19,8 @@ from bayeslmm.linear import Estimates
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bayeslmm.equations import Equations
     from bayeslmm.diagnose import Diagnosis
+    from bayeslmm.equations import Equations
     from bayeslmm.likelihood import Optimum, Status, Step
     from bayeslmm.linear import Functions
     from bayeslmm.model import Model
@@ -145,9 +145,7 @@ class LikelihoodFit(Fit):
 
     def _linear(self, functions: Functions, level: float) -> Estimates:
         M, sigma = self.optimum.M, self.optimum.sigma
-        variance = self._equations.var_linear(
-            M, sigma, functions.X, functions.codes, functions.Z
-        )
+        variance = self._equations.var_linear(M, sigma, functions.X, functions.codes, functions.Z)
         if not functions.certain:
             variance = variance + functions.variance(self._M, self.optimum.theta)
         estimate = functions.values(self._beta, self._u)

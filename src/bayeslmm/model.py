@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pymc as pm
 
+    from bayeslmm.covariance import Covariance
     from bayeslmm.design import Design
     from bayeslmm.posterior_fit import PosteriorFit
     from bayeslmm.prior_table import PriorTable
-    from bayeslmm.residual_structure import Covariance
 
 __all__ = ["Model"]
 

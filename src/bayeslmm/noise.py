@@ -65,8 +65,10 @@ class Noise:
         -------
         (..., m) array
         """
-        sigmas = theta[..., -self.n_sigmas :]
-        variance = (sigmas / sigmas[..., -1:])[..., self.sigma] ** 2 * self.base
+        variance = np.broadcast_to(self.base, (*theta.shape[:-1], len(self.base))).copy()
+        if self.n_sigmas > 1:
+            sigmas = theta[..., -self.n_sigmas :]
+            variance *= (sigmas / sigmas[..., -1:])[..., self.sigma] ** 2
         c = self.covariates.shape[1]
         if not c:
             return variance

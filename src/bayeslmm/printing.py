@@ -124,9 +124,9 @@ def of_likelihood_fit(fit: LikelihoodFit) -> Page:
         ("REML criterion" if reml else "Deviance", values),
         ("Status", fit.status.value.split(":")[0].split(". ")[0]),
     )
-    random = (_random_effects(fit, _BOUNDARY if fit.status.ok else _UNKNOWN),)
+    random = [_random_effects(fit, _BOUNDARY if fit.status.ok else _UNKNOWN)]
     if _residual_rows(fit):
-        random += (_residual_structure(fit),)
+        random.append(_residual_structure(fit))
     by = "REML" if reml else "maximum likelihood"
     return _of_fit(fit, by, criteria, random, _fixed_effects(fit))
 
@@ -139,14 +139,18 @@ def of_posterior_fit(fit: PosteriorFit) -> Page:
         ("Draws", f"{chains} chains of {length} after {draws.settings.tune} of warm-up"),
         ("Sampler", f"{draws.sampler}, seed {draws.settings.seed}, {draws.seconds:.1f} s"),
     )
-    random = (_posterior_random_effects(fit),)
+    random = [_posterior_random_effects(fit)]
     if _residual_rows(fit):
-        random += (_posterior_residual_structure(fit),)
+        random.append(_posterior_residual_structure(fit))
     return _of_fit(fit, "NUTS", criteria, random, _posterior_fixed(fit))
 
 
 def _of_fit(
-    fit: Fit, by: str, criteria: tuple[tuple[str, str], ...], random: tuple[Table, ...], fixed: Table
+    fit: Fit,
+    by: str,
+    criteria: tuple[tuple[str, str], ...],
+    random: Sequence[Table],
+    fixed: Table,
 ) -> Page:
     design = fit.model.design
     groups = "; ".join(f"{factor.name}, {len(factor.levels)}" for factor in design.factors)
@@ -166,7 +170,8 @@ def _of_fit(
 
 
 def _no_groups(design: Design) -> str:
-    return "no random effects: an ordinary linear model" if design.residuals is None else "no random effects"
+    ordinary = ": an ordinary linear model" if design.residuals is None else ""
+    return f"no random effects{ordinary}"
 
 
 def _kind(design: Design) -> str:

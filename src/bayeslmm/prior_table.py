@@ -299,6 +299,7 @@ def _theta_slots(
     spread_y = _spread(design.y_less_offset, centred=True)
     factors = {factor.name: factor for factor in design.factors}
     slots: dict[str, _Slot] = {}
+    prior: Prior
     for block in parameters.blocks:
         if block.kind == "sigma":
             prior = HalfStudentT(_SD_DF, spread_y)
@@ -340,7 +341,7 @@ def _residual_default(block: Block) -> tuple[Prior, str]:
     if block.kind == "power":
         return Normal(0.0, 1.0), ""
     if block.kind == "range":
-        spacing = float(block.typical[0])
+        spacing = float(np.ravel(block.typical)[0])
         return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
     return Uniform(block.lower, block.upper), "its bounds"
 

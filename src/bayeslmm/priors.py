@@ -171,7 +171,7 @@ class NormalAtMeans(Normal):
     >>> import bayeslmm as bl
     >>> data = bl.load_dataset("sleepstudy")
     >>> prior = bl.NormalAtMeans(300, sigma=100)
-    >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", data, {"beta[Intercept]": prior})
+    >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", data, priors={"beta[Intercept]": prior})
     >>> model.priors["beta[Intercept]"]
     NormalAtMeans(300, 100)
     """

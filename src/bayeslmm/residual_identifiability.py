@@ -51,11 +51,15 @@ def check_identified(design: Design, equations: Equations) -> None:
     columns = []
     for i in own:
         step = _STEP * np.eye(len(theta))[i]
-        up, down = (_covariances(design, equations, theta + s, blocks, inner) for s in (step, -step))
+        up, down = (
+            _covariances(design, equations, theta + s, blocks, inner) for s in (step, -step)
+        )
         columns.append((up - down) / (2 * _STEP))
     jacobian = np.column_stack(columns)
     sizes = np.sqrt((jacobian**2).sum(axis=0))
-    _, values, right = np.linalg.svd(jacobian / np.where(sizes > 0, sizes, 1.0), full_matrices=False)
+    _, values, right = np.linalg.svd(
+        jacobian / np.where(sizes > 0, sizes, 1.0), full_matrices=False
+    )
     if len(jacobian) >= len(own) and values[-1] > _ZERO * values[0]:
         return
     weight = np.abs(right[-1])

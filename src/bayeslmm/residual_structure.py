@@ -1,16 +1,22 @@
-"""Structures of R as users name them, and what they are on a data set."""
+"""What a structure of R is on a data set: subjects, occasions, strata and parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayeslmm import correlations
-from bayeslmm.correlations import Correlation
-from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError
+from bayeslmm.covariance import (
+    Covariance,
+    VarExp,
+    VarIdent,
+    VarPower,
+    correlation_of_distance,
+)
+from bayeslmm.errors import ArgumentTypeError, DataError, DesignError
 from bayeslmm.levels import Grouping, group
 from bayeslmm.parameters import Block
 from bayeslmm.residuals import ResidualRows
@@ -19,314 +25,10 @@ if TYPE_CHECKING:
     from bayeslmm.frames import Array, Column, Table
     from bayeslmm.parameters import Kind
 
-__all__ = [
-    "AR1",
-    "ARH1",
-    "ARMA11",
-    "CAR1",
-    "CS",
-    "CSH",
-    "ID",
-    "UN",
-    "Ante1",
-    "Covariance",
-    "Diag",
-    "Exp",
-    "Gau",
-    "Matern",
-    "Residuals",
-    "Toep",
-    "ToepH",
-    "VarExp",
-    "VarIdent",
-    "VarPower",
-    "resolve_residuals",
-]
+__all__ = ["Residuals", "resolve_residuals"]
 
 _MOST_OCCASIONS = 60
 """Of an unrestricted matrix: 1,770 correlations."""
-
-
-@dataclass(frozen=True)
-class VarIdent:
-    """A standard deviation of its own for each level of a column (nlme's ``varIdent``).
-
-    Parameters
-    ----------
-    column : str
-    """
-
-    column: str
-
-
-@dataclass(frozen=True)
-class VarPower:
-    """A standard deviation in proportion to a power of a column's absolute value (nlme's
-    ``varPower``): sigma |x|^power.
-
-    Parameters
-    ----------
-    column : str
-        Numbers other than zero.
-    """
-
-    column: str
-
-
-@dataclass(frozen=True)
-class VarExp:
-    """A standard deviation that grows exponentially with a column (nlme's ``varExp``):
-    sigma exp(power x).
-
-    Parameters
-    ----------
-    column : str
-        Numbers.
-    """
-
-    column: str
-
-
-Variance = str | VarIdent | VarPower | VarExp
-
-
-@dataclass(frozen=True, kw_only=True)
-class Covariance:
-    """A covariance structure: a correlation over occasions and a model of the variance.
-
-    Parameters
-    ----------
-    time : str or pair of str, optional
-        The column that orders the occasions, and whose values are their places for correlations
-        that depend on distance; two columns for places in the plane.
-    group : str, optional
-        The column of subjects: rows of different subjects are independent.
-    by : str, optional
-        A column of strata, each of which has parameters of its own; constant within a subject.
-    variance : str, variance function, or sequence of them, optional
-        ``"one"``, ``"occasion"``, `VarIdent`, `VarPower`, `VarExp`.
-    nugget : bool, default False
-        Whether a share of the variance is not correlated; for correlations that depend on
-        distance.
-    """
-
-    time: str | tuple[str, str] | None = None
-    group: str | None = None
-    by: str | None = None
-    variance: Variance | Sequence[Variance] | None = None
-    nugget: bool = False
-
-    _correlation: ClassVar[Correlation] = correlations.NONE
-    _variance: ClassVar[str] = "one"
-
-    def __post_init__(self) -> None:
-        """Check what can be checked without data."""
-        for name in ("group", "by"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise ArgumentTypeError(
-                    f"`{name}` of {self.name} should be the name of a column, got {value!r}."
-                )
-        if not all(isinstance(column, str) for column in self.times):
-            raise ArgumentTypeError(
-                f"`time` of {self.name} should be the name of a column, or of two for places in "
-                f"the plane, got {self.time!r}."
-            )
-        for part in self.variances:
-            if not isinstance(part, VarIdent | VarPower | VarExp) and part not in _VARIANCES:
-                raise ArgumentError(
-                    f"`variance` of {self.name} should be 'one', 'occasion', bl.VarIdent(column), "
-                    f"bl.VarPower(column), bl.VarExp(column), or a list of these; got {part!r}."
-                )
-        if self.correlation.code != correlations.NONE.code:
-            for name in ("time", "group") if self._needs_time else ("group",):
-                if getattr(self, name) is None:
-                    raise ArgumentError(
-                        f"{self.name} correlates the rows of a subject, and needs `{name}`: "
-                        f"bl.{self.name}(time='week', group='id')."
-                    )
-        if "occasion" in self.variances and self.time is None:
-            raise ArgumentError(
-                f"{self.name} has a variance for each occasion, and needs `time`, the column of "
-                f"occasions."
-            )
-        if "occasion" in self.variances and len(self.times) > 1:
-            raise ArgumentError(
-                f"a variance for each occasion needs occasions in one order, so `time` of "
-                f"{self.name} should be one column, got {self.time!r}."
-            )
-        if len(self.times) > 1 and not correlation_of_distance(self.correlation):
-            raise ArgumentError(
-                f"{self.name} is over occasions in one order, so `time` should be one column, got "
-                f"{self.time!r}; Exp, Gau and Matern take places in the plane."
-            )
-
-    @property
-    def name(self) -> str:
-        """The name of the class."""
-        return type(self).__name__
-
-    @property
-    def correlation(self) -> Correlation:
-        """The correlation structure."""
-        return replace(self._correlation, nugget=True) if self.nugget else self._correlation
-
-    @property
-    def _needs_time(self) -> bool:
-        return self.correlation.code not in (correlations.NONE.code, correlations.CS.code)
-
-    @property
-    def times(self) -> tuple[str, ...]:
-        """The columns of time or place."""
-        if self.time is None:
-            return ()
-        return (self.time,) if isinstance(self.time, str) else tuple(self.time)
-
-    @property
-    def variances(self) -> tuple[Variance, ...]:
-        """The parts of the variance model."""
-        if self.variance is None:
-            return (self._variance,)
-        if isinstance(self.variance, str | VarIdent | VarPower | VarExp):
-            return (self.variance,)
-        return tuple(self.variance)
-
-    @property
-    def words(self) -> str:
-        """What it is on which columns: "AR1 over week within id"."""
-        parts = [self.name]
-        if self.times:
-            parts.append(f"over {' and '.join(self.times)}")
-        if self.group is not None:
-            parts.append(f"within {self.group}")
-        if self.by is not None:
-            parts.append(f"by {self.by}")
-        if self.nugget:
-            parts.append("with a nugget")
-        for part in self.variances:
-            if not isinstance(part, str):
-                parts.append(f"with {type(part).__name__}({part.column})")
-        return " ".join(parts)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the data that it uses."""
-        names = [*self.times, self.group, self.by]
-        names += [part.column for part in self.variances if not isinstance(part, str)]
-        return tuple(dict.fromkeys(name for name in names if name is not None))
-
-
-_VARIANCES = ("one", "occasion")
-
-
-def correlation_of_distance(correlation: Correlation) -> bool:
-    """Whether a correlation depends on distances."""
-    return correlation.code >= correlations.CAR1.code
-
-
-class ID(Covariance):
-    """Independent, with one variance; with ``by`` or `VarIdent` one for each stratum."""
-
-
-class Diag(Covariance):
-    """Independent, with a variance for each occasion."""
-
-    _variance = "occasion"
-
-
-class UN(Covariance):
-    """Unrestricted: a variance for each occasion and a correlation for each pair of them."""
-
-    _correlation, _variance = correlations.UN, "occasion"
-
-
-class CS(Covariance):
-    """Compound symmetry: one correlation for all pairs of occasions, negative ones included."""
-
-    _correlation = correlations.CS
-
-
-class CSH(CS):
-    """Compound symmetry with a variance for each occasion."""
-
-    _variance = "occasion"
-
-
-class AR1(Covariance):
-    """First-order autoregressive: rho to the power of the lag, counted in occasions."""
-
-    _correlation = correlations.AR1
-
-
-class ARH1(AR1):
-    """First-order autoregressive with a variance for each occasion."""
-
-    _variance = "occasion"
-
-
-class ARMA11(Covariance):
-    """First-order autoregressive and moving average, parametrised as in nlme's ``corARMA``."""
-
-    _correlation = correlations.ARMA11
-
-
-class Toep(Covariance):
-    """Toeplitz: a correlation for each lag."""
-
-    _correlation = correlations.TOEP
-
-
-class ToepH(Toep):
-    """Toeplitz with a variance for each occasion."""
-
-    _variance = "occasion"
-
-
-class CAR1(Covariance):
-    """Autoregressive in continuous time (Ornstein-Uhlenbeck): rho to the power of the distance."""
-
-    _correlation = correlations.CAR1
-
-
-class Exp(Covariance):
-    """Exponential: exp(-distance/range)."""
-
-    _correlation = correlations.EXP
-
-
-class Gau(Covariance):
-    """Gaussian: exp(-(distance/range)²)."""
-
-    _correlation = correlations.GAU
-
-
-@dataclass(frozen=True, kw_only=True)
-class Matern(Covariance):
-    """Matérn, with smoothness 1.5 or 2.5."""
-
-    smoothness: float = 1.5
-
-    def __post_init__(self) -> None:
-        """Check the smoothness."""
-        if self.smoothness not in (1.5, 2.5):
-            raise ArgumentError(
-                f"`smoothness` of Matern should be 1.5 or 2.5, got {self.smoothness!r}; for 0.5 "
-                "use bl.Exp, which it is, and for infinity bl.Gau."
-            )
-        super().__post_init__()
-
-    @property
-    def correlation(self) -> Correlation:
-        """The correlation structure."""
-        smooth = self.smoothness == 2.5
-        found = correlations.MATERN25 if smooth else correlations.MATERN15
-        return replace(found, nugget=True) if self.nugget else found
-
-
-class Ante1(Covariance):
-    """First-order antedependence: a correlation for each pair of neighbours, a variance each."""
-
-    _correlation, _variance = correlations.ANTE1, "occasion"
 
 
 @dataclass(frozen=True, eq=False)
@@ -375,13 +77,15 @@ class Residuals:
             For an occasion or stratum that fitting did not see.
         """
         column, structure, n = table.columns, self.structure, len(table.index)
-        stratum, strata = np.zeros(n, dtype=np.int64), ("",)
+        stratum, strata = _one_for_all(n)
         if structure.by is not None:
             found = group([column[structure.by]])
             stratum, strata = found.codes.astype(np.int64), found.levels
-        point, occasions = np.zeros(n, dtype=np.int64), ("",)
+        point, occasions = _one_for_all(n)
         if "occasion" in structure.variances:
-            point, occasions = _occasions([column[name] for name in structure.times], None, n)
+            point, occasions = _occasions(
+                [column[name] for name in structure.times], np.empty((n, 0)), n
+            )
         codes, labels = _sigmas(structure, column, stratum, strata, point, occasions)
         unseen = [label for label in labels if label not in self.sigmas]
         if unseen:
@@ -456,7 +160,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
     block = np.arange(n) if subjects is None else subjects.codes.astype(np.int64)
     place = _places(structure, [column[name] for name in structure.times], n)
     point, occasions = _occasions([column[name] for name in structure.times], place, n)
-    stratum, strata = np.zeros(n, dtype=np.int64), ("",)
+    stratum, strata = _one_for_all(n)
     if structure.by is not None:
         found = group([column[structure.by]])
         stratum, strata = found.codes.astype(np.int64), found.levels
@@ -488,6 +192,11 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
     return Residuals(structure, rows, subjects, occasions, own, labels, spacing)
 
 
+def _one_for_all(n: int) -> tuple[Array, tuple[str, ...]]:
+    """The codes and labels of rows that nothing tells apart."""
+    return np.zeros(n, dtype=np.int64), ("",)
+
+
 def _spacing(place: Array, block: Array) -> float:
     """The median distance between neighbouring rows of a subject."""
     order = np.lexsort((*place.T[::-1], block))
@@ -513,7 +222,7 @@ def _occasions(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """The position of each row's occasion in their order, and the occasions' labels."""
     if not columns:
-        return np.zeros(n, dtype=np.int64), ("",)
+        return _one_for_all(n)
     if len(columns) > 1:
         _, codes = np.unique(place, axis=0, return_inverse=True)
         return codes.ravel(), tuple(map(str, range(codes.max() + 1)))

@@ -1,8 +1,8 @@
 """Cross-products under a structured R, at given parameters, and the adjoint back to these.
 
 The rows of data that are correlated with each other are a *block*. For each block the rows of
-[Z X y] are divided by their standard deviations (relative to sigma) and multiplied by the inverse of
-the Cholesky factor of their correlation matrix; the cross-products of the result take the place
+[Z X y] are divided by their standard deviations (relative to sigma) and multiplied by the inverse
+of the Cholesky factor of their correlation matrix; the cross-products of the result take the place
 of those that `elimination` makes for independent residuals, and everything that works on these
 stays as it is. Blocks with the same occasions are one *pattern*, and share the factor.
 """
@@ -10,6 +10,7 @@ stays as it is. Blocks with the same occasions are one *pattern*, and share the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -497,7 +498,7 @@ def pack_residuals(
     block_pattern, pattern_stratum, pattern_points, distances = [], [], [], []
     values, widths, targets = [], [], []
     block_value, block_part, block_target = [0], [0], [0]
-    for start, stop in zip(block_row[:-1], block_row[1:], strict=True):
+    for start, stop in pairwise(block_row):
         own = sort[start:stop]
         point, place = rows.point[own], rows.place[own]
         key = (int(rows.stratum[own[0]]), point.tobytes(), (place - place[0]).tobytes())
@@ -518,7 +519,8 @@ def pack_residuals(
         block_part.append(block_part[-1] + len(nodes))
         block_target.append(block_target[-1] + len(target))
     lengths = [len(points) for points in pattern_points]
-    most_columns = max(len(v) // (b - a) for v, a, b in zip(values, block_row, block_row[1:]))
+    sizes = (stop - start for start, stop in pairwise(block_row))
+    most_columns = max(len(v) // t for v, t in zip(values, sizes, strict=True))
     meta = [
         rows.code,
         int(rows.nugget),

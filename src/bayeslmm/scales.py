@@ -1,5 +1,5 @@
-"""The scale on which a covariance parameter is about normal: the logarithm of a positive one, Fisher's
-z of one within an interval, and any other as it is.
+"""The scale on which a covariance parameter is about normal: the logarithm of a positive one,
+Fisher's z of one within an interval, and any other as it is.
 """
 
 from __future__ import annotations

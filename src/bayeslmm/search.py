@@ -58,8 +58,8 @@ _MEMORY = 20
 _FAR, _DECADES = 100.0, 12
 """Standard deviations above σ from which larger ones are tried, and how often ten times larger."""
 _CHEAP = 1000
-"""Random effects (with a structured R, and rows) times working coordinates up to which descents from several starts cost next to
-nothing."""
+"""What an evaluation grows with, times working coordinates, up to which descents from several
+starts cost next to nothing."""
 
 
 @dataclass(frozen=True)

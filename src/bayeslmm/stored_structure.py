@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from bayeslmm import residual_structure
-from bayeslmm.residual_structure import Covariance, VarExp, VarIdent, VarPower
+from bayeslmm import covariance
+from bayeslmm.covariance import Covariance, VarExp, VarIdent, VarPower
 
 __all__ = ["structure_from_plain", "structure_to_plain"]
 
 _VARIANCES = {cls.__name__: cls for cls in (VarIdent, VarPower, VarExp)}
 _STRUCTURES = {
     name: cls
-    for name in residual_structure.__all__
-    if isinstance(cls := getattr(residual_structure, name), type)
+    for name in covariance.__all__
+    if isinstance(cls := getattr(covariance, name), type)
     and issubclass(cls, Covariance)
     and cls is not Covariance
 }

@@ -1,0 +1,316 @@
+"""Covariance structures as users name them: a correlation and a model of the variance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from bayeslmm import correlations
+from bayeslmm.correlations import Correlation
+from bayeslmm.errors import ArgumentError, ArgumentTypeError
+
+__all__ = [
+    "AR1",
+    "ARH1",
+    "ARMA11",
+    "CAR1",
+    "CS",
+    "CSH",
+    "ID",
+    "UN",
+    "Ante1",
+    "Covariance",
+    "Diag",
+    "Exp",
+    "Gau",
+    "Matern",
+    "Toep",
+    "ToepH",
+    "VarExp",
+    "VarIdent",
+    "VarPower",
+    "correlation_of_distance",
+]
+
+
+@dataclass(frozen=True)
+class VarIdent:
+    """A standard deviation of its own for each level of a column (nlme's ``varIdent``).
+
+    Parameters
+    ----------
+    column : str
+    """
+
+    column: str
+
+
+@dataclass(frozen=True)
+class VarPower:
+    """A standard deviation in proportion to a power of a column's absolute value (nlme's
+    ``varPower``): sigma |x|^power.
+
+    Parameters
+    ----------
+    column : str
+        Numbers other than zero.
+    """
+
+    column: str
+
+
+@dataclass(frozen=True)
+class VarExp:
+    """A standard deviation that grows exponentially with a column (nlme's ``varExp``):
+    sigma exp(power x).
+
+    Parameters
+    ----------
+    column : str
+        Numbers.
+    """
+
+    column: str
+
+
+Variance = str | VarIdent | VarPower | VarExp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covariance:
+    """A covariance structure: a correlation over occasions and a model of the variance.
+
+    Parameters
+    ----------
+    time : str or pair of str, optional
+        The column that orders the occasions, and whose values are their places for correlations
+        that depend on distance; two columns for places in the plane.
+    group : str, optional
+        The column of subjects: rows of different subjects are independent.
+    by : str, optional
+        A column of strata, each of which has parameters of its own; constant within a subject.
+    variance : str, variance function, or sequence of them, optional
+        ``"one"``, ``"occasion"``, `VarIdent`, `VarPower`, `VarExp`.
+    nugget : bool, default False
+        Whether a share of the variance is not correlated; for correlations that depend on
+        distance.
+    """
+
+    time: str | tuple[str, str] | None = None
+    group: str | None = None
+    by: str | None = None
+    variance: Variance | Sequence[Variance] | None = None
+    nugget: bool = False
+
+    _correlation: ClassVar[Correlation] = correlations.NONE
+    _variance: ClassVar[str] = "one"
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        for name in ("group", "by"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ArgumentTypeError(
+                    f"`{name}` of {self.name} should be the name of a column, got {value!r}."
+                )
+        if not all(isinstance(column, str) for column in self.times):
+            raise ArgumentTypeError(
+                f"`time` of {self.name} should be the name of a column, or of two for places in "
+                f"the plane, got {self.time!r}."
+            )
+        for part in self.variances:
+            if not isinstance(part, VarIdent | VarPower | VarExp) and part not in _VARIANCES:
+                raise ArgumentError(
+                    f"`variance` of {self.name} should be 'one', 'occasion', bl.VarIdent(column), "
+                    f"bl.VarPower(column), bl.VarExp(column), or a list of these; got {part!r}."
+                )
+        if self.correlation.code != correlations.NONE.code:
+            for name in ("time", "group") if self._needs_time else ("group",):
+                if getattr(self, name) is None:
+                    raise ArgumentError(
+                        f"{self.name} correlates the rows of a subject, and needs `{name}`: "
+                        f"bl.{self.name}(time='week', group='id')."
+                    )
+        if "occasion" in self.variances and self.time is None:
+            raise ArgumentError(
+                f"{self.name} has a variance for each occasion, and needs `time`, the column of "
+                f"occasions."
+            )
+        if "occasion" in self.variances and len(self.times) > 1:
+            raise ArgumentError(
+                f"a variance for each occasion needs occasions in one order, so `time` of "
+                f"{self.name} should be one column, got {self.time!r}."
+            )
+        if len(self.times) > 1 and not correlation_of_distance(self.correlation):
+            raise ArgumentError(
+                f"{self.name} is over occasions in one order, so `time` should be one column, got "
+                f"{self.time!r}; Exp, Gau and Matern take places in the plane."
+            )
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    @property
+    def correlation(self) -> Correlation:
+        """The correlation structure."""
+        return replace(self._correlation, nugget=True) if self.nugget else self._correlation
+
+    @property
+    def _needs_time(self) -> bool:
+        return self.correlation.code not in (correlations.NONE.code, correlations.CS.code)
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The columns of time or place."""
+        if self.time is None:
+            return ()
+        return (self.time,) if isinstance(self.time, str) else tuple(self.time)
+
+    @property
+    def variances(self) -> tuple[Variance, ...]:
+        """The parts of the variance model."""
+        if self.variance is None:
+            return (self._variance,)
+        if isinstance(self.variance, str | VarIdent | VarPower | VarExp):
+            return (self.variance,)
+        return tuple(self.variance)
+
+    @property
+    def words(self) -> str:
+        """What it is on which columns: "AR1 over week within id"."""
+        parts = [self.name]
+        if self.times:
+            parts.append(f"over {' and '.join(self.times)}")
+        if self.group is not None:
+            parts.append(f"within {self.group}")
+        if self.by is not None:
+            parts.append(f"by {self.by}")
+        if self.nugget:
+            parts.append("with a nugget")
+        for part in self.variances:
+            if not isinstance(part, str):
+                parts.append(f"with {type(part).__name__}({part.column})")
+        return " ".join(parts)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the data that it uses."""
+        names = [*self.times, self.group, self.by]
+        names += [part.column for part in self.variances if not isinstance(part, str)]
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+_VARIANCES = ("one", "occasion")
+
+
+def correlation_of_distance(correlation: Correlation) -> bool:
+    """Whether a correlation depends on distances."""
+    return correlation.code >= correlations.CAR1.code
+
+
+class ID(Covariance):
+    """Independent, with one variance; with ``by`` or `VarIdent` one for each stratum."""
+
+
+class Diag(Covariance):
+    """Independent, with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class UN(Covariance):
+    """Unrestricted: a variance for each occasion and a correlation for each pair of them."""
+
+    _correlation, _variance = correlations.UN, "occasion"
+
+
+class CS(Covariance):
+    """Compound symmetry: one correlation for all pairs of occasions, negative ones included."""
+
+    _correlation = correlations.CS
+
+
+class CSH(CS):
+    """Compound symmetry with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class AR1(Covariance):
+    """First-order autoregressive: rho to the power of the lag, counted in occasions."""
+
+    _correlation = correlations.AR1
+
+
+class ARH1(AR1):
+    """First-order autoregressive with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class ARMA11(Covariance):
+    """First-order autoregressive and moving average, parametrised as in nlme's ``corARMA``."""
+
+    _correlation = correlations.ARMA11
+
+
+class Toep(Covariance):
+    """Toeplitz: a correlation for each lag."""
+
+    _correlation = correlations.TOEP
+
+
+class ToepH(Toep):
+    """Toeplitz with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class CAR1(Covariance):
+    """Autoregressive in continuous time (Ornstein-Uhlenbeck): rho to the power of the distance."""
+
+    _correlation = correlations.CAR1
+
+
+class Exp(Covariance):
+    """Exponential: exp(-distance/range)."""
+
+    _correlation = correlations.EXP
+
+
+class Gau(Covariance):
+    """Gaussian: exp(-(distance/range)²)."""
+
+    _correlation = correlations.GAU
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matern(Covariance):
+    """Matérn, with smoothness 1.5 or 2.5."""
+
+    smoothness: float = 1.5
+
+    def __post_init__(self) -> None:
+        """Check the smoothness."""
+        if self.smoothness not in (1.5, 2.5):
+            raise ArgumentError(
+                f"`smoothness` of Matern should be 1.5 or 2.5, got {self.smoothness!r}; for 0.5 "
+                "use bl.Exp, which it is, and for infinity bl.Gau."
+            )
+        super().__post_init__()
+
+    @property
+    def correlation(self) -> Correlation:
+        """The correlation structure."""
+        smooth = self.smoothness == 2.5
+        found = correlations.MATERN25 if smooth else correlations.MATERN15
+        return replace(found, nugget=True) if self.nugget else found
+
+
+class Ante1(Covariance):
+    """First-order antedependence: a correlation for each pair of neighbours, a variance each."""
+
+    _correlation, _variance = correlations.ANTE1, "occasion"
