@@ -63,7 +63,7 @@ class VarPower:
 @dataclass(frozen=True)
 class VarExp:
     """A standard deviation that grows exponentially with a column (nlme's ``varExp``):
-    sigma exp(power x).
+    sigma exp(expon x).
 
     Parameters
     ----------

@@ -398,7 +398,7 @@ def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:
             raise PriorError(
                 _misfit(parameter, prior, "it lies in an interval", "Uniform within its bounds")
             )
-    elif parameter.startswith("power"):
+    elif parameter.startswith(("power", "expon")):
         if not isinstance(prior, Normal) or isinstance(prior, NormalAtMeans):
             raise PriorError(_misfit(parameter, prior, "it can be any number", "Normal"))
     elif parameter.startswith("corr_"):

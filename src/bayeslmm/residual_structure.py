@@ -44,7 +44,9 @@ class Residuals:
         Whose rows are correlated.
     occasions : tuple of str
     strata : tuple of str
-        Labels of the strata; one, empty, without any.
+        Labels of the strata that have correlations of their own; one, empty, without any.
+    variance_strata : tuple of str
+        The same of those that have powers of their own.
     sigmas : tuple of str
         Labels of the residual standard deviations; one, empty, where there is one.
     spacing : float
@@ -56,6 +58,7 @@ class Residuals:
     subjects: Grouping | None
     occasions: tuple[str, ...]
     strata: tuple[str, ...]
+    variance_strata: tuple[str, ...]
     sigmas: tuple[str, ...]
     spacing: float
 
@@ -94,11 +97,15 @@ class Residuals:
                 f"saw no residual standard deviation; known: {', '.join(map(repr, self.sigmas))}"
             )
         known = np.array([self.sigmas.index(label) for label in labels], dtype=np.int64)
-        return known[codes], _covariates(structure, column, n)
+        place = np.array([self.variance_strata.index(label) for label in strata], dtype=np.int64)
+        covariates = _covariates(structure, column, place[stratum], len(self.variance_strata))
+        return known[codes], covariates
 
     def blocks(self, at: int) -> Iterator[Block]:
         """The blocks of R's parameters in theta, from the place ``at`` on."""
         correlation, T = self.structure.correlation, len(self.occasions)
+        if correlation.code == correlations.CS.code:
+            T = int(np.bincount(self.rows.block).max())  # occasions need no names
         kinds, bounds = correlation.kinds(T), correlation.bounds(T)
         labels = correlation.labels(self.occasions)
         typical = correlation.start(T, self.spacing)
@@ -118,12 +125,14 @@ class Residuals:
                 yield Block(name, kind, None, own, at, at + len(own), -1, T, *bounds[start], values)
                 at += len(own)
                 start = stop
-        for part in self.structure.variances:
-            if isinstance(part, VarPower | VarExp):
-                several = sum(isinstance(p, VarPower | VarExp) for p in self.structure.variances)
-                label = part.column if several > 1 else ""
-                yield Block("power", "power", None, (label,), at, at + 1, -1, 1, -np.inf, np.inf)
-                at += 1
+        exponents = [p for p in self.structure.variances if isinstance(p, VarPower | VarExp)]
+        for part in exponents:
+            several = sum(type(part) is type(other) for other in exponents) > 1
+            column = part.column if several else ""
+            own = tuple(": ".join(filter(None, (s, column))) for s in self.variance_strata)
+            name = "power" if isinstance(part, VarPower) else "expon"
+            yield Block(name, "power", None, own, at, at + len(own), -1, 1, -np.inf, np.inf)
+            at += len(own)
         yield Block("sigma", "sigma", None, self.sigmas, at, at + len(self.sigmas), -1, 1)
 
 
@@ -181,7 +190,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
         place=place if correlation_of_distance(correlation) else np.empty((n, 0)),
         stratum=stratum,
         sigma=sigma,
-        covariates=_covariates(structure, column, n),
+        covariates=_covariates(structure, column, stratum, len(strata)),
         n_points=len(occasions),
         n_strata=len(strata) if n_corr else 1,
         n_sigmas=len(labels),
@@ -189,7 +198,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
     )
     spacing = _spacing(place, block) if correlation_of_distance(correlation) else 1.0
     own = strata if n_corr else ("",)
-    return Residuals(structure, rows, subjects, occasions, own, labels, spacing)
+    return Residuals(structure, rows, subjects, occasions, own, strata, labels, spacing)
 
 
 def _one_for_all(n: int) -> tuple[Array, tuple[str, ...]]:
@@ -318,8 +327,14 @@ def _sigmas(
     return compact.astype(np.int64), tuple(labels[i] for i in used)
 
 
-def _covariates(structure: Covariance, column: dict[str, Column], n: int) -> Array:
-    found = [np.empty((n, 0))]
+def _covariates(
+    structure: Covariance, column: dict[str, Column], stratum: Array, n_strata: int
+) -> Array:
+    """What the logarithm of a row's standard deviation is linear in: for each variance function a
+    column for each stratum, zero in the rows of others.
+    """
+    inside = stratum[:, None] == np.arange(n_strata)
+    found = [np.empty((len(stratum), 0))]
     for part in structure.variances:
         if not isinstance(part, VarPower | VarExp):
             continue
@@ -336,5 +351,5 @@ def _covariates(structure: Covariance, column: dict[str, Column], n: int) -> Arr
                     f"bl.VarExp({part.column!r}), or shift the column"
                 )
             x = np.log(np.abs(x))
-        found.append(x[:, None])
+        found.append(np.where(inside, x[:, None], 0.0))
     return np.hstack(found)
