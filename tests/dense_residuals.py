@@ -3,6 +3,8 @@
 Parameters are read by the names that `summary()` shows.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from dense import covariances, full_Z
 
@@ -96,7 +98,7 @@ def _correlation(value, structure, stratum, pair, between, lag, apart):
     if name in ("Toep", "ToepH"):
         return own("rho", str(lag))
     if name == "Ante1":
-        pairs = zip(between[:-1], between[1:], strict=True)
+        pairs = pairwise(between)
         return np.prod([own("rho", ", ".join(neighbours)) for neighbours in pairs])
     if name == "CAR1":
         return share * own("rho") ** apart

@@ -207,7 +207,7 @@ NEAR_BOUNDS = {
     "Toep": [{"rho[1]": 0.999, "rho[2]": 0.997, "rho[3]": 0.994}],
     "Ante1": [{"rho[8, 10]": 0.9999, "rho[10, 12]": -0.9999, "rho[12, 14]": 0.0}],
     "UN": [
-        {name: 0.999 for name in ("corr_R[8, 10]", "corr_R[8, 12]", "corr_R[10, 12]")}
+        dict.fromkeys(("corr_R[8, 10]", "corr_R[8, 12]", "corr_R[10, 12]"), 0.999)
         | {"corr_R[8, 14]": 0.1, "corr_R[10, 14]": 0.1, "corr_R[12, 14]": 0.1}
     ],
     "ID VarPower": [{"power": -2.0}, {"power": 4.0}],
