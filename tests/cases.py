@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+import bayeslmm as bl
+from bayeslmm.covariance import Covariance
 from bayeslmm.example_data import load_dataset
 
 _HERE = Path(__file__).parent
@@ -23,9 +25,11 @@ def _records(name: str) -> dict[str, dict[str, Any]]:
 
 
 _LIKELIHOOD = _records("likelihood")
+_RESIDUALS = _records("residuals")
 _POSTERIOR = _records("posterior")
 
 LIKELIHOOD_IDS = tuple(_LIKELIHOOD)
+RESIDUAL_IDS = tuple(_RESIDUALS)
 POSTERIOR_IDS = tuple(_POSTERIOR)
 
 # Everything else is written as in lme4.
@@ -48,11 +52,12 @@ class Case(NamedTuple):
     weights: np.ndarray | None
     method: str  # "reml", "ml" or "nuts"
     record: dict[str, Any]
+    R: Covariance | None = None
 
 
 def record(id: str) -> dict[str, Any]:
     """Return the results of another program."""
-    return _LIKELIHOOD[id] if id in _LIKELIHOOD else _POSTERIOR[id]
+    return next(records[id] for records in (_LIKELIHOOD, _RESIDUALS, _POSTERIOR) if id in records)
 
 
 def case(id: str) -> Case:
@@ -61,12 +66,52 @@ def case(id: str) -> Case:
     data = _data(found["dataset"])
     weights = 1 / (1 + 0.1 * data["Days"].to_numpy()) if "weights" in found else None
     method = "nuts" if id in _POSTERIOR else found["method"].lower()
-    return Case(_FORMULAS.get(id, found["formula"]), data.copy(), weights, method, found)
+    R = residual_structure(found["R"]) if "R" in found else None
+    return Case(_formula(id, found), data.copy(), weights, method, found, R)
+
+
+_CORRELATIONS = {
+    "cs": bl.CS,
+    "un": bl.UN,
+    "ar1": bl.AR1,
+    "car1": bl.CAR1,
+    "exp": bl.Exp,
+    "arma11": bl.ARMA11,
+}
+
+
+def residual_structure(pieces: dict[str, str]) -> Covariance | None:
+    """The structure that nlme was given as a correlation and a variance function."""
+    if not pieces:
+        return None
+    variance = {
+        "ident": lambda: bl.VarIdent(pieces["by"]),
+        "power": lambda: bl.VarPower(pieces["by"]),
+    }.get(pieces.get("var", ""), lambda: "one")()
+    places = {key: pieces[key] for key in ("time", "group") if key in pieces}
+    return _CORRELATIONS.get(pieces.get("corr", ""), bl.ID)(**places, variance=variance)
+
+
+def _formula(id: str, found: dict[str, Any]) -> str:
+    """The formula as this library has it."""
+    if id in _FORMULAS or "R" not in found:
+        return _FORMULAS.get(id, found["formula"])
+    fixed, _, random = found["formula"].split(": ", 1)[1].partition("; random ~")
+    text = re.sub(r"\s+", " ", fixed.replace("^", "**"))
+    return f"{text} + ({random})" if random else text
 
 
 def r_name(name: str) -> str:
     """Name a coefficient or an effect as R does: ``Machine[B]`` is ``MachineB`` there."""
-    return re.sub(r"\[([^]]*)\]", r"\1", name)
+    return re.sub(r"\[([^]]*)\]", r"\1", name).replace(" ** ", "^")
+
+
+# Data sets of nlme, with the columns that hold labels.
+_NLME = {
+    "Ovary": ("Mare",),
+    "BodyWeight": ("Rat", "Diet"),
+    "Dialyzer": ("Subject", "QB"),
+}
 
 
 @cache
@@ -76,7 +121,17 @@ def _data(name: str) -> pd.DataFrame:
         pupils = pd.read_csv(_HERE / "data" / "MathAchieve.csv", dtype=label)
         schools = pd.read_csv(_HERE / "data" / "MathAchSchool.csv", dtype=label)
         return pupils.merge(schools[["School", "Sector"]], on="School", how="left")
+    if name in _NLME:
+        data = pd.read_csv(_HERE / "data" / f"{name}.csv", dtype=dict.fromkeys(_NLME[name], "str"))
+        if name == "Ovary":
+            data["idx"] = data.groupby("Mare").cumcount() + 1
+            data["s"] = np.sin(2 * np.pi * data["Time"])
+            data["c"] = np.cos(2 * np.pi * data["Time"])
+        return data
     data = load_dataset(name)
+    if name == "Orthodont":
+        data["occ"] = (data["age"] - 8) // 2 + 1
+        data["ageF"] = data["age"].astype("str")
     if name == "sleepstudy":
         data["off"] = 5 * np.sqrt(data["Days"])
     if name == "Oats":

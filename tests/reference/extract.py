@@ -1,4 +1,4 @@
-"""Write likelihood.json and posterior.json from the full list of reference results.
+"""Write likelihood.json, residuals.json and posterior.json from the full list of reference results.
 
 Usage: ``python tests/reference/extract.py PATH_TO_reference.json``
 
@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 # lme4_insteval_ml is left out: its data, 2.3 MB, are too large to ship.
 LIKELIHOOD = ("lme4_", "lme_ortho_slope_", "tmb_sleep_us_", "tmb_sleep_diag_")
 TOO_LARGE = {"lme4_insteval_ml"}
+ALSO = {"lme_ovary_ri_reml", "lme_bw_slope_reml"}
 POSTERIOR = {"bayes_sleep_ri", "bayes_sleep_slope", "bayes_penicillin", "bayes_machines_nested"}
 
 ORIGIN = ("id", "dataset", "software_version", "formula", "method", "notes", "trust")
@@ -55,7 +56,7 @@ def likelihood(record: dict) -> dict:
                 }
                 for level, u in levels.items()
             }
-            for group, levels in values["ranef_first"].items()
+            for group, levels in values.get("ranef_first", {}).items()
         },
     }
     if "df_satterthwaite" in record:
@@ -64,6 +65,34 @@ def likelihood(record: dict) -> dict:
             {name: {key: row[key] for key in ("df", "t", "p")} for name, row in rows.items()}
         )
     return kept
+
+
+def residuals(record: dict) -> dict:
+    """Estimates of one fit with a structure of R; it is kept as nlme's pieces name it."""
+    kept = likelihood(record)
+    polished = record["polished"]
+    pieces = kept["R"] = {key: value for key, value in record["R_spec"].items() if value}
+    sigma = kept["theta"].pop("sigma")
+    theta = correlations(pieces, polished.get("R_cor", {}))
+    ratios = polished.get("R_var", {})
+    if pieces.get("var") == "ident":
+        strata = record["R_params"]["sd_ratio"]
+        theta |= {f"sigma[{level}]": sigma * ratios.get(level, 1.0) for level in strata}
+    else:
+        theta |= ratios | {"sigma": sigma}
+    kept["theta"] |= theta
+    return kept
+
+
+def correlations(pieces: dict, values: dict) -> dict:
+    """Parameters of R's correlation under the names that `summary()` gives them."""
+    if pieces.get("corr") == "un":  # down the columns, of four occasions
+        pairs = combinations(range(1, 5), 2)
+        return {
+            f"corr_R[{a}, {b}]": value for (a, b), value in zip(pairs, values.values(), strict=True)
+        }
+    names = {"Rho": "rho", "Phi": "rho", "Phi1": "rho", "Theta1": "ma"}
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def covariance(formula: str, varcorr: dict, nested: bool) -> dict:
@@ -101,6 +130,11 @@ def posterior(record: dict) -> dict:
             for name, row in sampled.items()
         },
     }
+
+
+def is_structured(pieces: dict | None) -> bool:
+    """Whether R is more than one variance."""
+    return bool(pieces and (pieces["corr"] or pieces.get("var")))
 
 
 def renamed(by_name: dict) -> dict:
@@ -143,6 +177,11 @@ def main(source: Path) -> None:
             likelihood(record)
             for record in records
             if record["id"].startswith(LIKELIHOOD) and record["id"] not in TOO_LARGE
+        ],
+        "residuals": [
+            residuals(record)
+            for record in records
+            if is_structured(record.get("R_spec")) or record["id"] in ALSO
         ],
         "posterior": [posterior(record) for record in records if record["id"] in POSTERIOR],
     }
