@@ -23,7 +23,7 @@ from .search import BETTER, Place, Search, Step, best_place, descend, near_bound
 if TYPE_CHECKING:
     from .equations import Equations
 
-__all__ = ["Optimum", "Status", "Step", "optimise"]
+__all__ = ["Optimum", "Status", "Step", "check_unit", "conclude", "optimise"]
 
 _NEWTON_STEPS, _PATIENCE = 10, 3
 """The most steps, and after how many L-BFGS goes on with less tolerance."""
@@ -52,6 +52,11 @@ class Status(Enum):
         "converged to a singular fit: a variance is zero or a correlation is ±1. The data do not "
         "support this random-effect structure in full; drop the effect or correlation named, or "
         "give it a prior and use NUTS"
+    )
+    STOPPED = (
+        "stopped before the criterion was at its minimum, as EM does where a variance is small and "
+        "as others do where they find no better place. Fit with the default algorithm, or start "
+        "Newton's method from EM with algorithm='em+newton'"
     )
     NO_PROGRESS = (
         "stopped before the gradient was small. Centre predictors that are far from zero, rescale "
@@ -97,6 +102,7 @@ class Optimum:
     trace : tuple of Step
     evaluations : int
     seconds : float
+    algorithm : str
     """
 
     method: Literal["reml", "ml"]
@@ -110,6 +116,7 @@ class Optimum:
     trace: tuple[Step, ...]
     evaluations: int
     seconds: float
+    algorithm: str = "quasi-newton"
 
     @property
     def singular(self) -> bool:
@@ -154,10 +161,33 @@ def optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
 
 
 def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
-    _check_unit(equations)
+    check_unit(equations)
     search, start = prepare(equations, method)
     place = best_place(search, start)
     status, place, curvature = _finish(search, place)
+    return conclude(search, place, status, curvature)
+
+
+def conclude(
+    search: Search,
+    place: Place,
+    status: Status,
+    curvature: Curvature,
+    algorithm: str = "quasi-newton",
+) -> Optimum:
+    """The optimum that a search has ended at, in natural parameters.
+
+    Parameters
+    ----------
+    search : Search
+    place : Place
+    status : Status
+    curvature : Curvature
+        At the place.
+    algorithm : str
+        What has searched.
+    """
+    equations = search.equations
     flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
     M = flat[: len(flat) - (len(place.working) - search.n_G)]
     relative = search.residual.relative(place.working[search.n_G :])
@@ -173,7 +203,7 @@ def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
         if status is Status.CONVERGED and place.singular:
             status = Status.SINGULAR
     return Optimum(
-        method=method,
+        method=search.method,
         status=status,
         theta=theta,
         M=M,
@@ -184,10 +214,12 @@ def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
         trace=tuple(search.trace),
         evaluations=search.evaluations,
         seconds=time.perf_counter() - search.began,
+        algorithm=algorithm,
     )
 
 
-def _check_unit(equations: Equations) -> None:
+def check_unit(equations: Equations) -> None:
+    """Refuse a response whose squares are no numbers."""
     largest = float(unpack(*equations.packed).constants[2])
     if largest != 0 and not 1 / _LARGEST < largest < _LARGEST:
         raise DataError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 import numpy as np
 
 from bayeslmm import printing
+from bayeslmm.algorithms import maximise
 from bayeslmm.arguments import truth_value
 from bayeslmm.design import compile_design
 from bayeslmm.equations import Equations
@@ -23,7 +24,6 @@ from bayeslmm.errors import (
     unknown_name,
 )
 from bayeslmm.frames import to_pandas
-from bayeslmm.likelihood import optimise
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
 from bayeslmm.residual_identifiability import check_identified
@@ -271,7 +271,13 @@ class Model:
         return self._without("priors", "pymc", "equations")._with(design=design)
 
     @overload
-    def fit(self, method: Literal["reml", "ml"]) -> LikelihoodFit: ...
+    def fit(
+        self,
+        method: Literal["reml", "ml"],
+        *,
+        algorithm: str | None = None,
+        information: Literal["average", "observed"] | None = None,
+    ) -> LikelihoodFit: ...
 
     @overload
     def fit(
@@ -293,6 +299,8 @@ class Model:
         self,
         method: str = "nuts",
         *,
+        algorithm: str | None = None,
+        information: str | None = None,
         random_seed: int | None = None,
         draws: int | None = None,
         tune: int | None = None,
@@ -308,7 +316,13 @@ class Model:
         Parameters
         ----------
         method : {"nuts", "reml", "ml"}
-            Sample the posterior, or maximise the restricted or the full likelihood. The options
+            Sample the posterior, or maximise the restricted or the full likelihood.
+        algorithm : str, optional
+            How "reml" and "ml" maximise: "quasi-newton" (the default), "em", "squarem" (EM
+            accelerated), "newton", "em+newton" as in nlme, or "profile" as in lme4, without
+            derivatives. All start at the same place and lead to the same estimates.
+        information : {"average", "observed"}, optional
+            What "newton" and "em+newton" make their steps with; "average" by default. The options
             that follow are for "nuts".
         random_seed : int, optional
             For the same draws again.
@@ -354,6 +368,8 @@ class Model:
         >>> model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
         >>> model.fit("ml").status.value
         'converged'
+        >>> len(model.fit("ml", algorithm="em").trace)
+        17
         >>> fit = model.fit("nuts", random_seed=1, progress=False)
         >>> fit.draws.theta.shape
         (4, 1000, 2)
@@ -373,6 +389,12 @@ class Model:
         given = [name for name, value in options.items() if value is not None]
         fit: LikelihoodFit | PosteriorFit
         if method == "nuts":
+            for name, value in (("algorithm", algorithm), ("information", information)):
+                if value is not None:
+                    raise ArgumentError(
+                        f"NUTS maximises nothing and has no use for {name}; leave that out, or fit "
+                        "by 'reml' or 'ml'."
+                    )
             own = {name: settings[name] for name in given if name in settings}
             if "random_seed" in own:
                 own["seed"] = own.pop("random_seed")
@@ -387,7 +409,14 @@ class Model:
                     f"{method.upper()} draws no samples and has no use for {', '.join(given)}; "
                     "leave that out, or fit by 'nuts'."
                 )
-            fit = LikelihoodFit(self, optimise(self.equations, method))  # type: ignore[arg-type]
+            optimum = maximise(
+                self.design,
+                self.equations,
+                method,  # type: ignore[arg-type]
+                algorithm,
+                information,
+            )
+            fit = LikelihoodFit(self, optimum)
         if isinstance(fit, LikelihoodFit) and fit.status.ok:
             return fit
         findings = fit.diagnose().findings

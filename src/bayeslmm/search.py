@@ -35,6 +35,7 @@ __all__ = [
     "best_place",
     "descend",
     "near_boundary",
+    "off_boundary",
     "prepare",
     "snap",
 ]
@@ -64,14 +65,15 @@ starts cost next to nothing."""
 
 @dataclass(frozen=True)
 class Step:
-    """One iteration: criterion (-2 log L), largest element of the gradient, working coordinates,
-    seconds since the start.
+    """One iteration: criterion (-2 log L), largest element of the gradient with σ at its best,
+    working coordinates, σ, seconds since the start.
     """
 
     iteration: int
     criterion: float
     gradient: float
     working: np.ndarray
+    sigma: float
     seconds: float
 
 
@@ -194,10 +196,11 @@ class Search:
 
     def record(self, working: np.ndarray) -> None:
         """Add an iteration to the trace."""
-        value, slope = self.criterion(working)
-        largest = float(np.abs(slope).max(initial=0.0))
+        value, slope, sigma2 = self.profiled_at(working)
+        largest = float(np.abs(slope @ self.to_flat).max(initial=0.0))
         seconds = time.perf_counter() - self.began
-        self.trace.append(Step(len(self.trace), value, largest, working.copy(), seconds))
+        sigma = float(np.sqrt(sigma2))
+        self.trace.append(Step(len(self.trace), value, largest, working.copy(), sigma, seconds))
 
     def flat(self, matrices: Sequence[np.ndarray], working: np.ndarray) -> np.ndarray:
         """What is flat for a Λ of each bar, and for R at working coordinates."""
@@ -291,7 +294,7 @@ def _other_starts(search: Search, start: np.ndarray, value: float) -> list[np.nd
 
     sizes = (10.0,) if len(search.bars) == 1 else (30.0, 3.0, 0.3, 0.03)
     others = [] if _one_ample_bar(search) else [times(size) for size in sizes]
-    away = _off_boundary(search, snap(search, times(0.0)))
+    away = off_boundary(search, snap(search, times(0.0)))
     if away is not None:
         others.append(away)
     far = [times(size) for size in _VERY_FAR]
@@ -361,7 +364,7 @@ def descend(search: Search, working: np.ndarray, tolerance: float = 1e-3) -> Pla
             working = _lbfgs(search, working, tolerance, search.record)
         working = _grown(search, working)
         place = snap(search, working)
-        better = _off_boundary(search, place)
+        better = off_boundary(search, place)
         if better is None:
             return place
         working = better
@@ -414,7 +417,7 @@ def snap(search: Search, working: np.ndarray) -> Place:
     return Place(working, matrices, (), *found)
 
 
-def _off_boundary(search: Search, place: Place) -> np.ndarray | None:
+def off_boundary(search: Search, place: Place) -> np.ndarray | None:
     """Better coordinates away from the boundary, if the criterion falls in a direction of G that
     is at zero.
 

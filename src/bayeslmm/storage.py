@@ -259,6 +259,7 @@ def _optimum_dataset(optimum: Optimum) -> xr.Dataset:
         "trace_iteration": ("step", np.array([step.iteration for step in trace], dtype=np.int64)),
         "trace_criterion": ("step", np.array([step.criterion for step in trace], dtype=np.float64)),
         "trace_gradient": ("step", np.array([step.gradient for step in trace], dtype=np.float64)),
+        "trace_sigma": ("step", np.array([step.sigma for step in trace], dtype=np.float64)),
         "trace_seconds": ("step", np.array([step.seconds for step in trace], dtype=np.float64)),
         "trace_working": (
             ("step", "coordinate"),
@@ -273,6 +274,7 @@ def _optimum_dataset(optimum: Optimum) -> xr.Dataset:
         "sigma": optimum.sigma,
         "criterion": optimum.criterion,
         "evaluations": optimum.evaluations,
+        "algorithm": optimum.algorithm,
         "seconds": optimum.seconds,
     }
     return xr.Dataset(arrays, attrs=attributes)
@@ -282,7 +284,7 @@ def _restored_optimum(group: xr.Dataset) -> Optimum:
     attributes = group.attrs
     if attributes["method"] not in ("reml", "ml"):
         raise ValueError(f"unknown method {attributes['method']!r}")
-    columns = ("iteration", "criterion", "gradient", "working", "seconds")
+    columns = ("iteration", "criterion", "gradient", "working", "sigma", "seconds")
     steps = zip(*(group[f"trace_{name}"].to_numpy() for name in columns), strict=True)
     return Optimum(
         method=attributes["method"],
@@ -294,11 +296,12 @@ def _restored_optimum(group: xr.Dataset) -> Optimum:
         boundary=group["boundary"].to_numpy().astype(bool),
         hessian=group["hessian"].to_numpy(),
         trace=tuple(
-            Step(int(iteration), float(criterion), float(gradient), working, float(seconds))
-            for iteration, criterion, gradient, working, seconds in steps
+            Step(int(iteration), float(value), float(gradient), x, float(sigma), float(seconds))
+            for iteration, value, gradient, x, sigma, seconds in steps
         ),
         evaluations=int(attributes["evaluations"]),
         seconds=float(attributes["seconds"]),
+        algorithm=str(attributes["algorithm"]),
     )
 
 

@@ -1,0 +1,91 @@
+"""The algorithms that maximise a likelihood, by name; all start at the same place and reach the
+same maximum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, cast
+
+from .em import em, squarem
+from .errors import ArgumentError, unknown_name
+from .lapack import blas_threads
+from .likelihood import Optimum, check_unit, optimise
+from .newton import Information, em_newton, newton
+from .profiled_deviance import profile
+from .search import prepare
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .design import Design
+    from .equations import Equations
+    from .search import Search
+
+__all__ = ["ALGORITHMS", "maximise"]
+
+type _Simple = Callable[[Search, np.ndarray], Optimum]
+type _WithInformation = Callable[[Search, np.ndarray, Design, Information], Optimum]
+
+_SIMPLE: dict[str, _Simple] = {"em": em, "squarem": squarem, "profile": profile}
+_WITH_INFORMATION: dict[str, _WithInformation] = {"newton": newton, "em+newton": em_newton}
+_DEFAULT = "quasi-newton"
+_INFORMATIONS = ("average", "observed")
+
+ALGORITHMS = (_DEFAULT, "em", "squarem", "newton", "em+newton", "profile")
+"""What ``fit`` takes as ``algorithm``."""
+
+
+def maximise(
+    design: Design,
+    equations: Equations,
+    method: Literal["reml", "ml"],
+    algorithm: str | None = None,
+    information: str | None = None,
+) -> Optimum:
+    """Maximise the likelihood of a model.
+
+    Parameters
+    ----------
+    design : Design
+    equations : Equations
+        Of the design.
+    method : {"reml", "ml"}
+    algorithm : str, optional
+        One of `ALGORITHMS`; the first by default.
+    information : {"average", "observed"}, optional
+        The matrix that the steps of "newton" and "em+newton" are made with; "average" by default.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown algorithm or information, an information without an algorithm that uses it,
+        and a model that the algorithm has no steps for.
+    DataError
+        If the response is so small or large that its squares are not numbers.
+    """
+    name = _DEFAULT if algorithm is None else algorithm
+    if not isinstance(name, str) or name not in ALGORITHMS:
+        raise ArgumentError(unknown_name("algorithm", name, ALGORITHMS))
+    if information is not None:
+        if not isinstance(information, str) or information not in _INFORMATIONS:
+            raise ArgumentError(unknown_name("information", information, _INFORMATIONS))
+        if name not in _WITH_INFORMATION:
+            raise ArgumentError(
+                f"algorithm={name!r} has no use for `information`; leave that out, or use "
+                "algorithm='newton' or 'em+newton'."
+            )
+    if name == _DEFAULT:
+        return optimise(equations, method)
+    with blas_threads(equations.root_order):
+        check_unit(equations)
+        search, start = prepare(equations, method)
+        if name in _SIMPLE:
+            return _SIMPLE[name](search, start)
+        return _WITH_INFORMATION[name](
+            search, start, design, cast("Information", information or "average")
+        )
