@@ -110,7 +110,7 @@ def test_summary_statistics(name):
     assert list(post.columns) == [*COLUMNS, "ess_bulk", "ess_tail", "r_hat", "mcse"]
     assert reml.index.name == "parameter"
     fixed = reml.index.str.startswith("beta[")
-    assert np.isinf(reml.loc[fixed, "df"]).all()
+    assert (reml.loc[fixed, "df"] > 1).all()
     assert reml.loc[fixed, ["t", "p"]].notna().all(axis=None)
     assert reml.loc[~fixed, ["df", "t", "p"]].isna().all(axis=None)
     assert (post["ess_bulk"] > 200).all()

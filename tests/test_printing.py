@@ -53,9 +53,9 @@ def test_a_fit_shows_what_lme4_shows():
         "Groups: Subject, 18\n"
         "\n"
         "Fixed effects:\n"
-        "            Estimate  Std. Error  t value\n"
-        " Intercept    251.41       6.825    36.84\n"
-        " Days          10.47       1.546     6.77\n"
+        "            Estimate  Std. Error    df  t value        p\n"
+        " Intercept    251.41       6.825  17.0    36.84  <0.0001\n"
+        " Days          10.47       1.546  17.0     6.77  <0.0001\n"
         "\n"
         "no problem found"
     )

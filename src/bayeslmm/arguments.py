@@ -10,7 +10,14 @@ from bayeslmm.errors import ArgumentError, ArgumentTypeError, FileError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["GREATEST_SEED", "real_number", "refuse_folder", "truth_value", "whole_number"]
+__all__ = [
+    "GREATEST_SEED",
+    "probability",
+    "real_number",
+    "refuse_folder",
+    "truth_value",
+    "whole_number",
+]
 
 GREATEST_SEED = 2**64 - 1
 """What nutpie takes."""
@@ -44,6 +51,19 @@ def whole_number(name: str, value: object, least: int = 1, greatest: int | None 
     if number < least or (greatest is not None and number > greatest):
         raise ArgumentError(message)
     return number
+
+
+def probability(level: object) -> float:
+    """Take the probability of intervals.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is no number.
+    ArgumentError
+        If it is not between 0 and 1.
+    """
+    return real_number("level", level, 0, 1, "the probability of the intervals, ")
 
 
 def real_number(name: str, value: object, above: float, below: float, what: str = "") -> float:

@@ -45,6 +45,10 @@ class VarIdent:
 
     column: str
 
+    def __post_init__(self) -> None:
+        """Check the name."""
+        _check_column(self)
+
 
 @dataclass(frozen=True)
 class VarPower:
@@ -58,6 +62,10 @@ class VarPower:
     """
 
     column: str
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        _check_column(self)
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,19 @@ class VarExp:
 
     column: str
 
+    def __post_init__(self) -> None:
+        """Check the name."""
+        _check_column(self)
 
+
+def _check_column(function: _Function) -> None:
+    if not _is_text(function.column):
+        raise ArgumentTypeError(
+            f"{type(function).__name__} takes the name of a column, got {function.column!r}."
+        )
+
+
+_Function = VarIdent | VarPower | VarExp
 Variance = str | VarIdent | VarPower | VarExp
 
 
@@ -91,7 +111,8 @@ class Covariance:
     by : str, optional
         A column of strata, each of which has parameters of its own; constant within a subject.
     variance : str, variance function, or sequence of them, optional
-        ``"one"``, ``"occasion"``, `VarIdent`, `VarPower`, `VarExp`.
+        ``"one"``, ``"occasion"`` (a variance for each), `VarIdent`, `VarPower`, `VarExp`, or a
+        list, whose product it is.
     nugget : bool, default False
         Whether a share of the variance is not correlated; for correlations that depend on
         distance.
@@ -114,38 +135,75 @@ class Covariance:
                 raise ArgumentTypeError(
                     f"`{name}` of {self.name} should be the name of a column, got {value!r}."
                 )
-        if not all(isinstance(column, str) for column in self.times):
+        if not (isinstance(self.time, str | tuple | None) and all(map(_is_text, self.times))):
             raise ArgumentTypeError(
-                f"`time` of {self.name} should be the name of a column, or of two for places in "
-                f"the plane, got {self.time!r}."
+                f"`time` of {self.name} should be the name of a column, or a pair of them for "
+                f"places in the plane, got {self.time!r}."
             )
+        if not isinstance(self.nugget, bool):
+            raise ArgumentTypeError(
+                f"`nugget` of {self.name} should be True or False, got {self.nugget!r}."
+            )
+        if isinstance(self.variance, list):
+            object.__setattr__(self, "variance", tuple(self.variance))
+        self._check_variances()
+        self._check_times()
+
+    def _check_variances(self) -> None:
         for part in self.variances:
-            if not isinstance(part, VarIdent | VarPower | VarExp) and part not in _VARIANCES:
+            if not isinstance(part, _Function) and part not in ("one", "occasion"):
                 raise ArgumentError(
                     f"`variance` of {self.name} should be 'one', 'occasion', bl.VarIdent(column), "
                     f"bl.VarPower(column), bl.VarExp(column), or a list of these; got {part!r}."
                 )
-        if self.correlation.code != correlations.NONE.code:
-            for name in ("time", "group") if self._needs_time else ("group",):
+        if not self.variances:
+            raise ArgumentError(
+                f"`variance` of {self.name} is an empty list; for one variance give 'one', or "
+                "leave it out."
+            )
+        twice = [part for part in self.variances if self.variances.count(part) > 1]
+        if twice:
+            raise ArgumentError(
+                f"`variance` of {self.name} has {twice[0]!r} twice, whose parameters the data "
+                "could not tell apart; give it once."
+            )
+        if self.by is not None and VarIdent(self.by) in self.variances:
+            raise ArgumentError(
+                f"by={self.by!r} of {self.name} gives each stratum a variance of its own already; "
+                f"leave VarIdent({self.by!r}) out."
+            )
+        if "occasion" in self.variances and self.time is None:
+            raise ArgumentError(
+                f"{self.name} has a variance for each occasion, and needs `time`, the column of "
+                f"occasions: bl.{self.name}(time='week', ...)."
+            )
+
+    def _check_times(self) -> None:
+        correlation = self._plain
+        distances = correlation_of_distance(correlation)
+        if self.nugget and not distances:
+            raise ArgumentError(
+                f"{self.name} has no nugget, which is for correlations that depend on distance: "
+                "CAR1, Exp, Gau and Matern. Leave `nugget` out."
+            )
+        if correlation.code != correlations.NONE.code:
+            needed = ("group",) if correlation.code == correlations.CS.code else ("time", "group")
+            for name in needed:
                 if getattr(self, name) is None:
                     raise ArgumentError(
                         f"{self.name} correlates the rows of a subject, and needs `{name}`: "
                         f"bl.{self.name}(time='week', group='id')."
                     )
-        if "occasion" in self.variances and self.time is None:
+        if len(self.times) > 2 or (self.time is not None and not self.times):
             raise ArgumentError(
-                f"{self.name} has a variance for each occasion, and needs `time`, the column of "
-                f"occasions."
+                f"`time` of {self.name} should be one column, or two for places in the plane; got "
+                f"{self.time!r}."
             )
-        if "occasion" in self.variances and len(self.times) > 1:
+        if len(self.times) == 2 and (not distances or "occasion" in self.variances):
             raise ArgumentError(
-                f"a variance for each occasion needs occasions in one order, so `time` of "
-                f"{self.name} should be one column, got {self.time!r}."
-            )
-        if len(self.times) > 1 and not correlation_of_distance(self.correlation):
-            raise ArgumentError(
-                f"{self.name} is over occasions in one order, so `time` should be one column, got "
-                f"{self.time!r}; Exp, Gau and Matern take places in the plane."
+                f"{self.name} has occasions in one order here, so `time` should be one column, got "
+                f"{self.time!r}. Places in the plane are for Exp, Gau, Matern and CAR1 with a "
+                "variance that is not by occasion."
             )
 
     @property
@@ -154,13 +212,14 @@ class Covariance:
         return type(self).__name__
 
     @property
-    def correlation(self) -> Correlation:
-        """The correlation structure."""
-        return replace(self._correlation, nugget=True) if self.nugget else self._correlation
+    def _plain(self) -> Correlation:
+        """The correlation structure without a nugget."""
+        return self._correlation
 
     @property
-    def _needs_time(self) -> bool:
-        return self.correlation.code not in (correlations.NONE.code, correlations.CS.code)
+    def correlation(self) -> Correlation:
+        """The correlation structure."""
+        return replace(self._plain, nugget=True) if self.nugget else self._plain
 
     @property
     def times(self) -> tuple[str, ...]:
@@ -203,7 +262,8 @@ class Covariance:
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
-_VARIANCES = ("one", "occasion")
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def correlation_of_distance(correlation: Correlation) -> bool:
@@ -303,11 +363,8 @@ class Matern(Covariance):
         super().__post_init__()
 
     @property
-    def correlation(self) -> Correlation:
-        """The correlation structure."""
-        smooth = self.smoothness == 2.5
-        found = correlations.MATERN25 if smooth else correlations.MATERN15
-        return replace(found, nugget=True) if self.nugget else found
+    def _plain(self) -> Correlation:
+        return correlations.MATERN25 if self.smoothness == 2.5 else correlations.MATERN15
 
 
 class Ante1(Covariance):

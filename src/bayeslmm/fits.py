@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm import printing
-from bayeslmm.arguments import GREATEST_SEED, real_number, whole_number
+from bayeslmm.arguments import GREATEST_SEED, probability, whole_number
 from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
 from bayeslmm.frames import Array, level_label
 from bayeslmm.linear import Estimates, Functions
@@ -102,10 +102,6 @@ class Fit(ABC):
         """Estimate theta."""
 
     @abstractmethod
-    def _statistics(self, fixed: Estimates) -> dict[str, Array]:
-        """The path's own columns of `summary`, given the estimates of beta."""
-
-    @abstractmethod
     def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
         """Values of beta (n, p), M (n, q, q) by factor and theta (n, k) to simulate from."""
 
@@ -180,6 +176,7 @@ class Fit(ABC):
 
     # -- tables ---------------------------------------------------------------------------------
 
+    @abstractmethod
     def summary(self, level: float = _LEVEL) -> pd.DataFrame:
         """Coefficients and covariance parameters.
 
@@ -193,8 +190,8 @@ class Fit(ABC):
         pandas.DataFrame
             A row per parameter, named ``beta[Days]``, ``sd_Subject[Days]``,
             ``corr_Subject[Intercept, Days]``, ``sigma``. After the four columns come ``df``, ``t``
-            and ``p`` from REML and ML (normal approximation, so `df` is infinite; none for
-            variances), or ``ess_bulk``, ``ess_tail``, ``r_hat`` and ``mcse`` from NUTS.
+            and ``p`` of the coefficients from REML and ML, or ``ess_bulk``, ``ess_tail``,
+            ``r_hat`` and ``mcse`` from NUTS.
 
         Raises
         ------
@@ -213,15 +210,18 @@ class Fit(ABC):
         sd_Subject[Intercept]     37.12       6.81
         sigma                     30.99       1.73
         """
-        level = _probability(level)
-        fixed, random = self._fixed(level), self._parameters(level)
+
+    def _summary(
+        self, fixed: Estimates, random: Estimates, statistics: Mapping[str, Array]
+    ) -> pd.DataFrame:
+        """The table of `summary`, given the path's own columns of it."""
         names = [f"beta[{name}]" for name in self.model.design.coef]
         columns = {
             name: np.concatenate([values, random.columns()[name]])
             for name, values in fixed.columns().items()
         }
         index = pd.Index([*names, *self.model.parameters.names], name="parameter")
-        return pd.DataFrame(columns | self._statistics(fixed), index=index)
+        return pd.DataFrame(columns | dict(statistics), index=index)
 
     def fixef(self, level: float = _LEVEL) -> pd.DataFrame:
         """The coefficients beta.
@@ -237,9 +237,11 @@ class Fit(ABC):
             Indexed by coefficient: ``estimate``, ``std_error``, ``lower``, ``upper``. Standard
             errors of the likelihood fits are those of generalised least squares at theta.
         """
-        level = _probability(level)
+        return self._fixef(self._fixed(probability(level)))
+
+    def _fixef(self, fixed: Estimates) -> pd.DataFrame:
         index = pd.Index(self.model.design.coef, name="coef")
-        return pd.DataFrame(self._fixed(level).columns(), index=index)
+        return pd.DataFrame(fixed.columns(), index=index)
 
     def varcorr(self, level: float = _LEVEL) -> pd.DataFrame:
         """Standard deviations and correlations of the random effects, and the parameters of R.
@@ -268,7 +270,7 @@ class Fit(ABC):
         2   Subject  corr  Intercept     Days      0.07       0.33
         3  Residual    sd       None     None     25.59       1.51
         """
-        level = _probability(level)
+        level = probability(level)
         rows: list[tuple[str, str, str | None, str | None]] = []
         kind: str
         for block in self.model.parameters.blocks:
@@ -312,7 +314,7 @@ class Fit(ABC):
         0  Subject   308  Intercept      2.26      12.07 -21.40  25.92
         1  Subject   308       Days      9.20       2.30   4.68  13.72
         """
-        level = _probability(level)
+        level = probability(level)
         parts = []
         for position, factor in self._positions(group):
             q = len(factor.effects)
@@ -351,7 +353,7 @@ class Fit(ABC):
         0  Subject   308  Intercept    253.66      12.25  229.64  277.68
         1  Subject   308       Days     19.67       2.34   15.09   24.25
         """
-        level = _probability(level)
+        level = probability(level)
         design = self.model.design
         parts = []
         for _, factor in self._positions(group):
@@ -525,7 +527,7 @@ class Fit(ABC):
         0     450.3       15.9  419.3  481.4
         1     356.1       67.6  223.6  488.5
         """
-        level = _probability(level)
+        level = probability(level)
         if interval not in _INTERVALS:
             raise ArgumentError(
                 unknown_name("interval", interval, ["mean", "new"], "None gives no interval.")
@@ -729,10 +731,6 @@ class Fit(ABC):
     def _square(self, matrix: Array, rows: Array) -> pd.DataFrame:
         index = self.model.design.index[rows]
         return pd.DataFrame(matrix, index=index, columns=index)
-
-
-def _probability(level: float) -> float:
-    return real_number("level", level, 0, 1, "the probability of the intervals, ")
 
 
 def _labels(factor: GroupingFactor, levels: Array, effects: Sequence[str]) -> pd.DataFrame:

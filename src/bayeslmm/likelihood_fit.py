@@ -8,14 +8,18 @@ from math import log
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from bayeslmm import printing, scales
+from bayeslmm.arguments import probability
+from bayeslmm.degrees_of_freedom import DF, df_method, wald
+from bayeslmm.effect_tests import anova_table, contrast_table, joint_table
 from bayeslmm.errors import MissingAttributeError
 from bayeslmm.fits import Fit
 from bayeslmm.frames import Array
 from bayeslmm.iterations import trace_frame
 from bayeslmm.linear import Estimates
+from bayeslmm.wald import t_columns, t_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +31,11 @@ if TYPE_CHECKING:
     from bayeslmm.likelihood import Optimum, Status
     from bayeslmm.linear import Functions
     from bayeslmm.model import Model
+    from bayeslmm.wald import Wald
 
 __all__ = ["LikelihoodFit"]
+
+_LEVEL = 0.95
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,6 +111,198 @@ class LikelihoodFit(Fit):
     def bic(self) -> float:
         """Schwarz's criterion, -2 loglik + log(rows) n_parameters, for REML too as lme4 has it."""
         return self.optimum.criterion + log(self.model.equations.n) * self.n_parameters
+
+    def summary(self, level: float = _LEVEL, df: DF = "satterthwaite") -> pd.DataFrame:
+        """Coefficients and covariance parameters.
+
+        Parameters
+        ----------
+        level : float
+            Probability of the intervals, between 0 and 1.
+        df : {"satterthwaite", "residual", "none"}
+            The degrees of freedom of the coefficients: Satterthwaite's, as lmerTest gives them; n
+            - p; or infinitely many, which makes t a z. Intervals have the same.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per parameter, under the names of `Fit.summary`: ``estimate``, ``std_error``,
+            ``lower``, ``upper``, and of coefficients ``df``, ``t`` and ``p``, which is two-sided.
+            Degrees of freedom are NaN where the optimiser did not reach a maximum.
+
+        Raises
+        ------
+        ArgumentError
+            If `level` is not between 0 and 1; for an unknown `df`, or one that the fit has not.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").summary().loc[["beta[Days]"], "estimate":"t"].round(2)
+                    estimate  std_error  lower  upper    df     t
+        parameter
+        beta[Days]     10.47       1.55   7.21  13.73  17.0  6.77
+        """
+        level = probability(level)
+        fixed, statistics = self._coefficients(level, df)
+        nan = np.full(len(self.model.parameters), np.nan)
+        padded = {name: np.concatenate([values, nan]) for name, values in statistics.items()}
+        return self._summary(fixed, self._parameters(level), padded)
+
+    def fixef(self, level: float = _LEVEL, df: DF = "satterthwaite") -> pd.DataFrame:
+        """The coefficients beta.
+
+        Parameters
+        ----------
+        level : float
+            Probability of the intervals, between 0 and 1.
+        df : {"satterthwaite", "residual", "none"}
+            The degrees of freedom that the intervals have: see `summary`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by coefficient: ``estimate``, ``std_error``, ``lower``, ``upper``. Standard
+            errors are those of generalised least squares at theta.
+
+        Raises
+        ------
+        ArgumentError
+            As for `summary`.
+        """
+        return self._fixef(self._coefficients(probability(level), df)[0])
+
+    def anova(self, type: Literal[1, 2, 3] = 3, df: DF = "satterthwaite") -> pd.DataFrame:
+        """F tests of the terms of the fixed effects.
+
+        Parameters
+        ----------
+        type : {1, 2, 3}
+            What each term is adjusted for: 1, the terms before it; 2, all terms that do not contain
+            it; 3, all others, at the mean over the levels of factors, each level counted once, and
+            at zero of covariates. How factors are coded in the formula does not matter.
+        df : {"satterthwaite", "residual", "none"}
+            The denominator degrees of freedom: see `summary`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by term: ``num_df``, ``den_df``, ``F``, ``p``. The intercept is not tested.
+
+        Raises
+        ------
+        ArgumentError
+            For another type, an unknown `df`, or one that the fit has not.
+        DesignError
+            Of type 3, for a model in which means over all levels cannot be estimated.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("score ~ Machine + (1 | Worker)", bl.load_dataset("Machines"))
+        >>> model.fit("reml").anova().round(3)
+                 num_df  den_df       F    p
+        term
+        Machine       2    46.0  87.798  0.0
+        """
+        return anova_table(self.model.design, self._beta, self._wald(df), type)
+
+    def contrast(
+        self, L: object, rhs: object = 0.0, level: float = _LEVEL, df: DF = "satterthwaite"
+    ) -> pd.DataFrame:
+        """Estimate linear functions of the coefficients, and test each by t.
+
+        Parameters
+        ----------
+        L : dict, DataFrame, str, sequence of str or array_like
+            Weights of coefficients: ``{"Days": 7}``; several functions with names, ``{"a week":
+            {"Days": 7}, "a day": {"Days": 1}}``; a frame with a column for each coefficient that
+            counts; names of coefficients; or an array with a number for each, one row a function.
+        rhs : float or array_like
+            What each is tested to be.
+        level : float
+            Probability of the intervals, between 0 and 1.
+        df : {"satterthwaite", "residual", "none"}
+            The degrees of freedom: see `summary`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per function: ``estimate``, ``std_error``, ``lower``, ``upper``, ``df``, ``t``,
+            ``p``.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If `L` is none of these.
+        ArgumentError
+            For unknown coefficients, functions without any, numbers that are not finite; as for
+            `summary`.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("score ~ Machine + (1 | Worker)", bl.load_dataset("Machines"))
+        >>> fit = model.fit("reml")
+        >>> fit.contrast({"Machine[C]": 1, "Machine[B]": -1}).loc[:, :"df"].round(2)
+                                 estimate  std_error  lower  upper    df
+        contrast
+        Machine[C] - Machine[B]      5.95       1.05   3.83   8.07  46.0
+        """
+        coef, level = self.model.design.coef, probability(level)
+        return contrast_table(L, rhs, coef, self._beta, self._wald(df), level)
+
+    def test(self, L: object, rhs: object = 0.0, df: DF = "satterthwaite") -> pd.DataFrame:
+        """Test linear functions of the coefficients together, by one F.
+
+        Parameters
+        ----------
+        L : dict, DataFrame, str, sequence of str or array_like
+            As for `contrast`. Functions that others determine count once.
+        rhs : float or array_like
+            What they are tested to be.
+        df : {"satterthwaite", "residual", "none"}
+            The denominator degrees of freedom: see `summary`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row: ``num_df``, ``den_df``, ``F``, ``p``.
+
+        Raises
+        ------
+        ArgumentTypeError
+            If `L` is none of these.
+        ArgumentError
+            As for `contrast`; if the functions contradict each other.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("score ~ Machine + (1 | Worker)", bl.load_dataset("Machines"))
+        >>> model.fit("reml").test(["Machine[B]", "Machine[C]"]).iloc[0, :3].round(3).to_list()
+        [2.0, 46.0, 87.798]
+        """
+        return joint_table(L, rhs, self.model.design.coef, self._beta, self._wald(df))
+
+    def _coefficients(self, level: float, df: DF) -> tuple[Estimates, dict[str, Array]]:
+        """Estimates of beta and the columns df, t and p."""
+        tests, each = self._wald(df), np.eye(self.model.equations.p)
+        std_error, own = np.sqrt(np.diag(tests.vcov)), tests.df(each)
+        fixed = t_intervals(self._beta, std_error, own, level)
+        return fixed, t_columns(self._beta, std_error, own)
+
+    def _wald(self, df: DF) -> Wald:
+        method = df_method(df)
+        if method not in self._known_wald:
+            self._known_wald[method] = wald(self.model, self.optimum, method)
+        return self._known_wald[method]
+
+    @cached_property
+    def _known_wald(self) -> dict[str, Wald]:
+        """What was computed for each way of finding degrees of freedom."""
+        return {}
 
     @property
     def posterior(self) -> NoReturn:
@@ -203,16 +402,6 @@ class LikelihoodFit(Fit):
                 bool(zero.intersection(pair)) for pair in block.labels
             ]
         return undefined
-
-    def _statistics(self, fixed: Estimates) -> dict[str, Array]:
-        p, k = self.model.equations.p, len(self.model.parameters)
-        t = fixed.estimate / fixed.std_error
-        nan = np.full(k, np.nan)
-        return {
-            "df": np.concatenate([np.full(p, np.inf), nan]),
-            "t": np.concatenate([t, nan]),
-            "p": np.concatenate([2 * ndtr(-np.abs(t)), nan]),
-        }
 
     def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
         return (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from bayeslmm import printing
+from bayeslmm.arguments import probability
 from bayeslmm.fits import Fit
 from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates, Functions, over_draws
@@ -18,6 +19,7 @@ from bayeslmm.variables import variables_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from xarray import DataTree
 
     from bayeslmm.diagnose import Diagnosis
@@ -33,6 +35,10 @@ _NO_MAXIMUM = (
 _NO_OPTIMISER = (
     "nothing was maximised. `diagnose()` says how sampling went, `convergence` and `draws.stats` "
     "in numbers, `plot.trace()` in a picture"
+)
+_NO_TEST = (
+    "a posterior has no degrees of freedom, and nothing is tested. `summary()` has the intervals "
+    "of coefficients, and `posterior` the draws, of which any function can be computed"
 )
 _TAKEN = ("chain", "draw", "sample", "coef", "row")
 """Dimensions that ArviZ and `beta` have; a grouping factor of that name is told apart."""
@@ -116,9 +122,11 @@ class PosteriorFit(Fit):
     model: Model
     draws: Draws
 
-    _elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("loglik", "aic", "bic", "n_parameters"), _NO_MAXIMUM
-    ) | dict.fromkeys(("status", "trace", "optimum"), _NO_OPTIMISER)
+    _elsewhere: ClassVar[Mapping[str, str]] = (
+        dict.fromkeys(("loglik", "aic", "bic", "n_parameters"), _NO_MAXIMUM)
+        | dict.fromkeys(("status", "trace", "optimum"), _NO_OPTIMISER)
+        | dict.fromkeys(("anova", "contrast", "test"), _NO_TEST)
+    )
 
     @property
     def method(self) -> Literal["nuts"]:
@@ -265,8 +273,27 @@ class PosteriorFit(Fit):
     def _parameters(self, level: float) -> Estimates:
         return Estimates.of_draws(self._flat[0], level)
 
-    def _statistics(self, fixed: Estimates) -> dict[str, Array]:
-        return self.convergence
+    def summary(self, level: float = 0.95) -> pd.DataFrame:
+        """Coefficients and covariance parameters, with the convergence of each.
+
+        Parameters
+        ----------
+        level : float
+            Probability of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per parameter, under the names of `Fit.summary`: ``estimate``, ``std_error``,
+            ``lower``, ``upper``, ``ess_bulk``, ``ess_tail``, ``r_hat``, ``mcse``.
+
+        Raises
+        ------
+        ArgumentError
+            If `level` is not between 0 and 1.
+        """
+        level = probability(level)
+        return self._summary(self._fixed(level), self._parameters(level), self.convergence)
 
     @cached_property
     def convergence(self) -> dict[str, Array]:

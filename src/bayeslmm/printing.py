@@ -286,10 +286,18 @@ def _fixed_effects(fit: LikelihoodFit) -> Table:
     columns = (
         _numbers(summary["estimate"].to_numpy()),
         _numbers(summary["std_error"].to_numpy()),
+        ["--" if np.isnan(df) else f"{df:.1f}" for df in summary["df"]],
         [f"{t:.2f}" if abs(t) < 1e6 else f"{t:.3g}" for t in summary["t"]],
+        [_p_value(p) for p in summary["p"]],
     )
     rows = tuple(zip(fit.model.design.coef, *columns, strict=True))
-    return Table("Fixed effects:", ("", "Estimate", "Std. Error", "t value"), rows, 1)
+    return Table("Fixed effects:", ("", "Estimate", "Std. Error", "df", "t value", "p"), rows, 1)
+
+
+def _p_value(p: float) -> str:
+    if np.isnan(p):
+        return "--"
+    return "<0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
 def _posterior_random_effects(fit: PosteriorFit) -> Table:

@@ -16,9 +16,17 @@ from bayeslmm.covariance import (
     VarPower,
     correlation_of_distance,
 )
-from bayeslmm.errors import ArgumentTypeError, DataError, DesignError
+from bayeslmm.errors import ArgumentTypeError, DataError
 from bayeslmm.levels import Grouping, group
 from bayeslmm.parameters import Block
+from bayeslmm.residual_checks import (
+    Found,
+    check_constant,
+    check_correlations,
+    check_occasions,
+    check_order,
+    check_variances,
+)
 from bayeslmm.residuals import ResidualRows
 
 if TYPE_CHECKING:
@@ -26,9 +34,6 @@ if TYPE_CHECKING:
     from bayeslmm.parameters import Kind
 
 __all__ = ["Residuals", "resolve_residuals"]
-
-_MOST_OCCASIONS = 60
-"""Of an unrestricted matrix: 1,770 correlations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,31 +168,35 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
             "`R` should be a covariance structure such as bl.AR1(time='week', group='id'), got "
             f"{structure!r}."
         )
-    n = len(table.index)
-    column = table.columns
+    column, n = table.columns, len(table.index)
+    times = [column[name] for name in structure.times]
     subjects = None if structure.group is None else group([column[structure.group]])
     block = np.arange(n) if subjects is None else subjects.codes.astype(np.int64)
-    place = _places(structure, [column[name] for name in structure.times], n)
-    point, occasions = _occasions([column[name] for name in structure.times], place, n)
+    place = _places(structure, times, n)
+    point, occasions = _occasions(times, place, n)
     stratum, strata = _one_for_all(n)
     if structure.by is not None:
-        found = group([column[structure.by]])
-        stratum, strata = found.codes.astype(np.int64), found.levels
-        if subjects is not None:
-            _check_constant(structure, block, stratum, subjects.levels)
+        by = group([column[structure.by]])
+        stratum, strata = by.codes.astype(np.int64), by.levels
+    found = Found(block, point, place, stratum, occasions, strata)
     correlation = structure.correlation
-    if correlation.code != correlations.NONE.code and subjects is not None:
-        _check_occasions(structure, block, point, place, subjects.levels, occasions)
-    if correlation.code == correlations.NONE.code:
-        block = np.arange(n)
+    correlated = correlation.code != correlations.NONE.code
+    if correlated and subjects is not None:
+        check_constant(structure, found, subjects.levels)
+        check_occasions(structure, found, subjects.levels)
+        if times:
+            check_order(structure, times[0])
+        check_correlations(structure, found)
     sigma, labels = _sigmas(structure, column, stratum, strata, point, occasions)
+    check_variances(labels, sigma)
     n_corr = correlation.n_parameters(len(occasions))
+    distances = correlation_of_distance(correlation)
     rows = ResidualRows(
         code=correlation.code,
         nugget=correlation.nugget,
-        block=block,
+        block=block if correlated else np.arange(n),
         point=point,
-        place=place if correlation_of_distance(correlation) else np.empty((n, 0)),
+        place=place if distances else np.empty((n, 0)),
         stratum=stratum,
         sigma=sigma,
         covariates=_covariates(structure, column, stratum, len(strata)),
@@ -196,7 +205,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
         n_sigmas=len(labels),
         n_corr=n_corr,
     )
-    spacing = _spacing(place, block) if correlation_of_distance(correlation) else 1.0
+    spacing = _spacing(place, block) if distances else 1.0
     own = strata if n_corr else ("",)
     return Residuals(structure, rows, subjects, occasions, own, strata, labels, spacing)
 
@@ -237,70 +246,6 @@ def _occasions(
         return codes.ravel(), tuple(map(str, range(codes.max() + 1)))
     found = group(columns)
     return found.codes.astype(np.int64), found.levels
-
-
-def _check_constant(
-    structure: Covariance, block: Array, stratum: Array, subjects: tuple[str, ...]
-) -> None:
-    home = np.zeros(len(subjects), dtype=np.int64)
-    home[block] = stratum
-    changing = np.flatnonzero(home[block] != stratum)
-    if len(changing):
-        raise DataError(
-            f"{structure.by!r} gives each stratum parameters of its own, so it should be the same "
-            f"in all rows of a {structure.group!r}; it changes within "
-            f"{subjects[block[changing[0]]]!r}"
-        )
-
-
-def _check_occasions(
-    structure: Covariance,
-    block: Array,
-    point: Array,
-    place: Array,
-    subjects: tuple[str, ...],
-    occasions: tuple[str, ...],
-) -> None:
-    correlation, T = structure.correlation, len(occasions)
-    sizes = np.bincount(block)
-    if sizes.max() < 2:
-        raise DesignError(
-            f"no {structure.group!r} has more than one row, so that there is nothing for "
-            f"{structure.name} to correlate; check `group`"
-        )
-    if structure.time is not None:
-        pairs = block * T + point
-        values, counts = np.unique(pairs, return_counts=True)
-        if counts.max() > 1:
-            worst = int(values[counts.argmax()])
-            raise DataError(
-                f"the {structure.group!r} {subjects[worst // T]!r} has {counts.max()} rows at "
-                f"{structure.time!r} = {occasions[worst % T]}; {structure.name} needs one row for "
-                "each occasion. Average them, or number the occasions"
-            )
-        if T < 2:
-            raise DesignError(
-                f"{structure.time!r} has one occasion only, {occasions[0]!r}, so that there is no "
-                f"correlation over time to estimate; use bl.CS(group={structure.group!r}) or leave "
-                "R out"
-            )
-    if correlation.code == correlations.UN.code:
-        count = T * (T - 1) // 2
-        if T > _MOST_OCCASIONS:
-            raise DesignError(
-                f"{T} occasions of {structure.time!r} make {count} correlations, more than data "
-                "can tell; use AR1, Toep or Ante1, or CAR1 if the times differ between subjects"
-            )
-        together = np.zeros((T, T), dtype=bool)
-        for own in np.split(point[np.argsort(block, kind="stable")], np.cumsum(sizes)[:-1]):
-            together[np.ix_(own, own)] = True
-        if not together.all():
-            i, j = np.argwhere(~together)[0]
-            raise DesignError(
-                f"no {structure.group!r} has rows at both {structure.time!r} = {occasions[i]} and "
-                f"{occasions[j]}, so that their correlation is not identified; use AR1, Toep or "
-                "CAR1, which have fewer parameters"
-            )
 
 
 def _sigmas(

@@ -28,6 +28,7 @@ from bayeslmm.callables import ARITY, CONTRASTS
 from bayeslmm.errors import BayeslmmError, DataError, DesignError, FormulaError
 from bayeslmm.formula import signed_terms
 from bayeslmm.frames import Array, level_label, where
+from bayeslmm.term_columns import term_columns
 from bayeslmm.tokens import Token, Tokens, tokenize
 
 _KINDS = {
@@ -101,6 +102,8 @@ class Terms:
     ----------
     labels : tuple of str
         Names of the columns of the matrix.
+    terms : tuple of TermColumns
+        Which columns belong to which term.
     matrix : ndarray, shape (n, len(labels)), float64
         The matrix of the data it was fitted to. Taken away by `release`.
     """
@@ -114,6 +117,7 @@ class Terms:
         _check_components(terms)
         self.labels = tuple(label for term in terms for label in term.labels)
         _check_unique(self.labels, side)
+        self.terms = term_columns(terms)
         self.matrix = _stack(terms, [term.data for term in terms], len(frame), index)
         for term in terms:
             term.data = None

@@ -64,6 +64,18 @@ def likelihood(record: dict) -> dict:
         kept["satterthwaite"] = renamed(
             {name: {key: row[key] for key in ("df", "t", "p")} for name, row in rows.items()}
         )
+    for key in ("df_satterthwaite", "df_kenward_roger"):
+        if key in record and not kept["singular"]:
+            terms = record[key]["anova_type3"]
+            kept[f"{key.removeprefix('df_')}_anova"] = {
+                term: {name: row[name] for name in ("num_df", "den_df", "F", "p")}
+                for term, row in terms.items()
+            }
+    if "df_kenward_roger" in record and not kept["singular"]:
+        rows = record["df_kenward_roger"]["coef"]
+        kept["kenward_roger"] = renamed(
+            {name: {key: row[key] for key in ("se", "df", "t", "p")} for name, row in rows.items()}
+        )
     return kept
 
 
