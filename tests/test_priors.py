@@ -1,15 +1,17 @@
 """Prior families against SciPy; keys, defaults and errors of the table of priors."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from scipy import stats
 
 import bayeslmm as bl
 from bayeslmm import priors as families
-from bayeslmm.density import _log_prior, _row
 from bayeslmm.design import compile_design
 from bayeslmm.errors import ArgumentTypeError, PriorError
 from bayeslmm.parameters import Parameters
+from bayeslmm.prior_kernels import log_prior, row_of
 from bayeslmm.prior_table import resolve
 from bayeslmm.priors import LKJ, NormalAtMeans
 
@@ -27,6 +29,8 @@ SCALAR = [
     (bl.InverseGamma(2.5, 3), stats.invgamma(2.5, scale=3), (0.1, 1.0, 60.0)),
     (bl.LogNormal(0.5, 0.7), stats.lognorm(0.7, scale=np.exp(0.5)), (0.1, 1.0, 9.0)),
     (bl.Uniform(1, 7), stats.uniform(1, 6), (1.1, 2.0, 6.9)),
+    (bl.PC(10, 0.05), stats.expon(0, 10 / -np.log(0.05)), (0.01, 1.0, 60.0)),
+    (bl.Beta(2.5, 0.7), stats.beta(2.5, 0.7), (0.01, 0.4, 0.99)),
 ]
 
 
@@ -56,23 +60,24 @@ def test_pymc_gets_the_density(prior, frozen, points):
     ids=lambda x: repr(x) if isinstance(x, families.Prior) else "",
 )
 def test_compiled_density_and_its_slope(prior, frozen, points):
-    code, a, b = _row(prior)
+    code, *hyper = row_of(prior, 0.0, 1.0)
     constants = [
-        scipy_logpdf(prior, frozen, x) - _log_prior.py_func(code, x, a, b)[0] for x in points
+        scipy_logpdf(prior, frozen, x) - log_prior.py_func(code, x, hyper)[0] for x in points
     ]
     np.testing.assert_allclose(constants, constants[0], atol=1e-10)
     for x in points:
         h = 1e-6 * x
         difference = scipy_logpdf(prior, frozen, x + h) - scipy_logpdf(prior, frozen, x - h)
         np.testing.assert_allclose(
-            _log_prior.py_func(code, x, a, b)[1], difference / (2 * h), rtol=1e-5, atol=1e-7
+            log_prior.py_func(code, x, hyper)[1], difference / (2 * h), rtol=1e-5, atol=1e-7
         )
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)
 def test_repr_is_the_code_that_makes_it(name):
     family = families.FAMILIES[name]
-    prior = family(*(0.1 + 1 / 3 + i for i in range(len(family.pymc_parameters))))
+    numbers = [0.1 + 1 / 3 + i for i in range(len(fields(family)))]
+    prior = family(*(reversed(numbers) if name == "PC" else numbers))
     assert eval(repr(prior), vars(families)) == prior
 
 

@@ -25,6 +25,12 @@ _MODULE_OF = {
     "Gamma": "priors",
     "InverseGamma": "priors",
     "LogNormal": "priors",
+    "PC": "priors",
+    "Beta": "priors",
+    "Fixed": "priors",
+    "Wishart": "priors",
+    "InverseWishart": "priors",
+    "HuangWand": "priors",
     "Uniform": "priors",
     "LKJ": "priors",
     "AR1": "covariance",
@@ -100,18 +106,24 @@ if TYPE_CHECKING:
     from bayeslmm.model import Model as Model
     from bayeslmm.posterior_fit import PosteriorFit as PosteriorFit
     from bayeslmm.priors import LKJ as LKJ
+    from bayeslmm.priors import PC as PC
+    from bayeslmm.priors import Beta as Beta
     from bayeslmm.priors import Exponential as Exponential
+    from bayeslmm.priors import Fixed as Fixed
     from bayeslmm.priors import Flat as Flat
     from bayeslmm.priors import Gamma as Gamma
     from bayeslmm.priors import HalfCauchy as HalfCauchy
     from bayeslmm.priors import HalfNormal as HalfNormal
     from bayeslmm.priors import HalfStudentT as HalfStudentT
     from bayeslmm.priors import HalfStudentTAtMeans as HalfStudentTAtMeans
+    from bayeslmm.priors import HuangWand as HuangWand
     from bayeslmm.priors import InverseGamma as InverseGamma
+    from bayeslmm.priors import InverseWishart as InverseWishart
     from bayeslmm.priors import LogNormal as LogNormal
     from bayeslmm.priors import Normal as Normal
     from bayeslmm.priors import NormalAtMeans as NormalAtMeans
     from bayeslmm.priors import Uniform as Uniform
+    from bayeslmm.priors import Wishart as Wishart
     from bayeslmm.storage import load as load
 
 

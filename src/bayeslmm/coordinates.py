@@ -35,12 +35,13 @@ from numba import njit
 
 from bayeslmm.correlations import TOEP, coordinates_pullback, to_natural, to_unconstrained
 from bayeslmm.frames import Array
-from bayeslmm.priors import Gamma, Uniform
+from bayeslmm.priors import Gamma, Uniform, Wishart
 from bayeslmm.structures import UN, correlation_factor, factor, lower_triangle
 
 if TYPE_CHECKING:
     from bayeslmm.equations import Equations
     from bayeslmm.prior_table import PriorTable
+    from bayeslmm.priors import Prior
 
 __all__ = ["Coordinates", "constrain", "pullback"]
 
@@ -344,6 +345,7 @@ class Coordinates:
         parameters = equations.parameters
         kinds = np.full(len(parameters), _SINH)
         ab = np.zeros((len(parameters), 2))
+        held = np.zeros(len(parameters), dtype=bool) if priors is None else priors.held
         bars, T = [(0, 0, 0, 0, 0)][:0], [np.empty(0)]
         for i, (lower, upper) in enumerate(parameters.bounds):
             prior = None if priors is None else priors.theta[i]
@@ -353,7 +355,7 @@ class Coordinates:
                 kinds[i], ab[i] = _LOGIT, (lower, upper)
             elif np.isinf(lower):
                 kinds[i] = _REAL
-            elif scales is not None and not (isinstance(prior, Gamma) and prior.alpha < 1):
+            elif scales is not None and not _infinite_at_zero(prior):
                 ab[i, 0] = scales[i]
         for group, cross in zip(equations.factors, equations.cross, strict=True):
             for number, bar in enumerate(group.bars):
@@ -366,9 +368,12 @@ class Coordinates:
                 about = np.eye(corr.size)
                 if priors is not None:
                     about = priors.basis(group.name, number, corr.size)
-                # the bounds of an interval are those of the effects that the prior is about
+                # the bounds of an interval are those of the effects that the prior is about, and
+                # what is held are parameters as reported
                 bounded = np.any(kinds[sds.start : sds.stop] == _LOGIT)
                 basis = UN.working_transform(cross[own, own]) if of_data and not bounded else about
+                if held[sds.start : sds.stop].any() or held[corr.start : corr.stop].any():
+                    basis = np.eye(corr.size)
                 at = sum(map(len, T))
                 bars.append((sds.start, corr.start, corr.size, at, at + corr.size**2))
                 T += [basis.ravel(), np.linalg.solve(about, basis).ravel()]
@@ -413,7 +418,7 @@ class Coordinates:
         q = bar[2]
         return self.T[bar[3] : bar[3] + q * q].reshape(q, q)
 
-    def unconstrained(self, theta: Array, floor: Array) -> Array:
+    def unconstrained(self, theta: Array, floor: Array, held: Array | None = None) -> Array:
         """The coordinates of theta; those of a point near it, where theta is on the boundary.
 
         Parameters
@@ -421,6 +426,8 @@ class Coordinates:
         theta : (k,) array
         floor : (k,) array
             Standard deviations to which smaller ones are raised.
+        held : (k,) array of bool, optional
+            Parameters whose coordinates are exactly theirs.
         """
         sd = np.maximum(theta, floor)
         x = np.empty(len(theta))
@@ -444,11 +451,23 @@ class Coordinates:
             if self.kinds[i] == _REAL:
                 x[i] = theta[i]
             elif self.kinds[i] == _LOGIT:
-                value = np.clip(theta[i], a + 0.01 * (b - a), b - 0.01 * (b - a))
+                value = theta[i]
+                if held is None or not held[i]:
+                    value = np.clip(value, a + 0.01 * (b - a), b - 0.01 * (b - a))
                 x[i] = np.log(value - a) - np.log(b - value)
             else:
                 x[i] = np.arcsinh(sd[i] / a) if a > 0 else np.log(sd[i])
         return x
+
+
+def _infinite_at_zero(prior: Prior | None) -> bool:
+    """Whether the prior density of a standard deviation has no bound near zero."""
+    match prior:
+        case Gamma(alpha, _):
+            return alpha < 1
+        case Wishart(df, _):
+            return df < 1
+    return False
 
 
 def _partial_z(corr: Array, q: int) -> Array:

@@ -20,85 +20,13 @@ from bayeslmm.announce import announced
 from bayeslmm.coordinates import Coordinates, constrain, pullback
 from bayeslmm.core import compile_core
 from bayeslmm.frames import Array
-from bayeslmm.priors import (
-    LKJ,
-    Exponential,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    InverseGamma,
-    LogNormal,
-    Normal,
-    Prior,
-    Uniform,
-)
-from bayeslmm.structures import correlation_factor
+from bayeslmm.prior_kernels import add_log_priors, prior_arrays, typical_values
 
 if TYPE_CHECKING:
     from bayeslmm.equations import Equations
     from bayeslmm.prior_table import PriorTable
 
 __all__ = ["Density", "callbacks"]
-
-
-(
-    _HALF_NORMAL,
-    _HALF_T,
-    _EXPONENTIAL,
-    _GAMMA,
-    _INVERSE_GAMMA,
-    _LOG_NORMAL,
-    _UNIFORM,
-    _LKJ,
-    _NORMAL,
-) = range(9)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _log_prior(code: int, value: float, a: float, b: float) -> tuple[float, float]:
-    """Log density of a scalar prior without its constant, and its derivative."""
-    if code == _HALF_NORMAL:
-        return -0.5 * (value / a) ** 2, -value / a**2
-    if code == _HALF_T:
-        square = (value / b) ** 2
-        return -0.5 * (a + 1.0) * np.log1p(square / a), -(a + 1.0) * value / (b * b * (a + square))
-    if code == _EXPONENTIAL:
-        return -a * value, -a
-    if code == _NORMAL:
-        return -0.5 * ((value - a) / b) ** 2, -(value - a) / b**2
-    if code == _GAMMA:
-        return (a - 1.0) * np.log(value) - b * value, (a - 1.0) / value - b
-    if code == _INVERSE_GAMMA:
-        return -(a + 1.0) * np.log(value) - b / value, -(a + 1.0) / value + b / value**2
-    if code == _LOG_NORMAL:
-        z = (np.log(value) - a) / b
-        return -np.log(value) - 0.5 * z * z, -(1.0 + z / b) / value
-    return 0.0, 0.0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _lkj(eta: float, corr: Array, q: int, dcorr: Array) -> float:
-    """Log density of LKJ without its constant; adds its gradient to ``dcorr``."""
-    if eta == 1.0:
-        return 0.0
-    L = np.zeros((q, q))
-    correlation_factor(q, corr, L)
-    inverse = np.zeros((q, q))  # of L
-    value = 0.0
-    for i in range(q):
-        value += 2.0 * (eta - 1.0) * np.log(L[i, i])
-        inverse[i, i] = 1.0 / L[i, i]
-        for j in range(i):
-            for k in range(j, i):
-                inverse[i, j] -= L[i, k] * inverse[k, j] / L[i, i]
-    at = 0
-    for i in range(1, q):
-        for j in range(i):
-            for k in range(i, q):
-                dcorr[at] += 2.0 * (eta - 1.0) * inverse[k, i] * inverse[k, j]
-            at += 1
-    return value
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -122,15 +50,7 @@ def log_density(
     constrain(x, kinds, ab, bars, T, lags, theta, about)
     value, dtheta = kernels.collapsed(theta, beta_mean, beta_precision, ints, floats)
     dabout = np.zeros(len(x))
-    for block in range(len(table)):
-        code, start, stop, q = table[block]
-        if code == _LKJ:
-            value += _lkj(hyper[block, 0], about[start:stop], q, dabout[start:stop])
-        else:
-            for i in range(start, stop):
-                log_prior, slope = _log_prior(code, about[i], hyper[block, 0], hyper[block, 1])
-                value += log_prior
-                dabout[i] += slope
+    value += add_log_priors(table, hyper, about, dabout)
     return value + pullback(x, kinds, ab, bars, T, lags, dtheta, dabout, gradient)
 
 
@@ -144,8 +64,8 @@ def _pointer(typingctx: Any, address: Any) -> Any:
     return types.voidptr(address), codegen
 
 
-_ARRAYS = 13
-"""How many arrays the compiled functions read."""
+_ARRAYS, _LOCATION = 13, 11
+"""How many arrays the compiled functions read, and which of them is the location."""
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -172,30 +92,31 @@ def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array, Arr
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _place(z: Array, header: Array, x: Array) -> Array:
-    """Write x = location + scale z, and return the array of scale (k, k)."""
-    k = len(z)
-    location, scale = _floats(header, 11), _floats(header, 12).reshape(k, k)
+    """Write x = location + scale z, and return the array of scale (k, m)."""
+    k, m = len(x), len(z)
+    location, scale = _floats(header, _LOCATION), _floats(header, 12).reshape(k, m)
     for i in range(k):
         x[i] = location[i]
-        for j in range(k):
+        for j in range(m):
             x[i] += scale[i, j] * z[j]
     return scale
 
 
 def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int:
     """nutpie's callback for the log density; 0, or 1 where it does not exist."""
-    k = np.int64(dim)
+    m = np.int64(dim)
     header = carray(data_, (2 * _ARRAYS,), np.int64)
+    k = header[2 * _LOCATION + 1]
     table, hyper = _integers(header, 0), _floats(header, 1)
     kinds, ab, bars, T, lags = _coordinates(header, k)
     beta_mean = _floats(header, 7)
     p = len(beta_mean)
     x, dx = np.empty(k), np.zeros(k)
-    scale = _place(carray(z_, (k,)), header, x)
+    scale = _place(carray(z_, (m,)), header, x)
     value = log_density(
         x,
-        table.reshape(len(table) // 4, 4),
-        hyper.reshape(len(hyper) // 2, 2),
+        table.reshape(len(table) // 6, 6),
+        hyper,
         kinds,
         ab,
         bars,
@@ -208,9 +129,9 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
         dx,
     )
     carray(value_, (1,))[0] = value
-    gradient = carray(gradient_, (k,))
+    gradient = carray(gradient_, (m,))
     finite = np.isfinite(value)
-    for j in range(k):
+    for j in range(m):
         total = 0.0
         for i in range(k):
             total += scale[i, j] * dx[i]
@@ -221,11 +142,11 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
 
 def _expand(dim: int, expanded: int, z_: Any, theta_: Any, data_: Any) -> int:
     """nutpie's callback that makes theta of a position."""
-    k = np.int64(dim)
+    m, k = np.int64(dim), np.int64(expanded)
     header = carray(data_, (2 * _ARRAYS,), np.int64)
     kinds, ab, bars, T, lags = _coordinates(header, k)
     x = np.empty(k)
-    _place(carray(z_, (k,)), header, x)
+    _place(carray(z_, (m,)), header, x)
     constrain(x, kinds, ab, bars, T, lags, carray(theta_, (k,)), np.empty(k))
     return 0
 
@@ -258,72 +179,30 @@ def callbacks() -> tuple[Any, Any]:
     return evaluate, expand
 
 
-def _row(prior: Prior) -> tuple[int, float, float]:
-    """A prior as the kernels know it: its code and up to two hyperparameters."""
-    match prior:
-        case HalfNormal(sigma):
-            return _HALF_NORMAL, sigma, 0.0
-        case HalfStudentT(nu, sigma):
-            return _HALF_T, nu, sigma
-        case HalfCauchy(sigma):
-            return _HALF_T, 1.0, sigma
-        case Exponential(rate):
-            return _EXPONENTIAL, rate, 0.0
-        case Gamma(alpha, beta):
-            return _GAMMA, alpha, beta
-        case InverseGamma(alpha, beta):
-            return _INVERSE_GAMMA, alpha, beta
-        case LogNormal(mu, sigma):
-            return _LOG_NORMAL, mu, sigma
-        case Normal(mu, sigma):
-            return _NORMAL, mu, sigma
-        case Uniform(lower, upper):
-            return _UNIFORM, lower, upper
-        case LKJ(eta):
-            return _LKJ, eta, 0.0
-    raise AssertionError(f"{prior!r} is no prior for theta")
-
-
-def _typical(prior: Prior) -> float:
-    """The value at which the prior density of the logarithm is highest, or the middle."""
-    match prior:
-        case HalfNormal(sigma) | HalfStudentT(_, sigma) | HalfCauchy(sigma):
-            return sigma
-        case Exponential(rate):
-            return 1.0 / rate
-        case Gamma(alpha, beta):
-            return alpha / beta
-        case InverseGamma(alpha, beta):
-            return beta / alpha
-        case LogNormal(mu, _):
-            return float(np.exp(mu))
-        case Normal(mu, _):
-            return mu
-        case Uniform(lower, upper):
-            return (lower + upper) / 2.0
-    return 0.0
-
-
 @dataclass(frozen=True, eq=False)
 class Density:
     """The posterior density of theta, at positions z with x = location + scale z.
+
+    Where parameters are held, z has a number less for each.
 
     Attributes
     ----------
     typical : (k,) array
         Values of theta that the priors find typical.
+    held : (k,) array of bool
+        Parameters that stay at their typical value.
     priors : tuple of arrays
-        A row (prior, first and last place in theta, size of the matrix) for each block, and its
-        hyperparameters.
+        Those of `prior_arrays`.
     coordinates : Coordinates
         What turns x into theta.
     equations : tuple of arrays
         Beta's prior mean and precision, and the equations' integers and floats.
     location : (k,) array
-    scale : (k, k) array
+    scale : (k, m) array
     """
 
     typical: Array
+    held: Array
     priors: tuple[Array, Array]
     coordinates: Coordinates
     equations: tuple[Array, ...]
@@ -339,7 +218,7 @@ class Density:
         *,
         of_data: bool = True,
     ) -> Density:
-        """The density of a model under its priors, at positions z = x.
+        """The density of a model under its priors, at positions z that are x without what is held.
 
         Parameters
         ----------
@@ -348,32 +227,39 @@ class Density:
         scales, of_data
             As in `Coordinates.of`.
         """
-        table: list[tuple[int, int, int, int]] = []
-        hyper: list[tuple[float, float]] = []
-        for block in equations.parameters.blocks:
-            matrix = block.kind == "corr"
-            step = block.stop - block.start if matrix else 1
-            for start in range(block.start, block.stop, step):
-                code, *values = _row(priors.theta[start])
-                table.append((code, start, start + step, block.size if matrix else 1))
-                hyper.append((values[0], values[1]))
-        k = len(equations.parameters)
+        values = typical_values(equations.parameters, priors)
+        coordinates = Coordinates.of(equations, priors, scales, of_data=of_data)
+        location = np.zeros(len(values))
+        if priors.held.any():
+            location[priors.held] = coordinates.unconstrained(values, 0 * values, priors.held)[
+                priors.held
+            ]
         return cls(
-            np.array([_typical(prior) for prior in priors.theta]),
-            (np.array(table, dtype=np.int64), np.array(hyper, dtype=np.float64)),
-            Coordinates.of(equations, priors, scales, of_data=of_data),
+            values,
+            priors.held,
+            prior_arrays(equations.parameters, priors),
+            coordinates,
             (
                 priors.beta_mean,
                 np.ascontiguousarray(priors.beta_precision),
                 *equations.arrays,
             ),
-            np.zeros(k),
-            np.eye(k),
+            location,
+            np.ascontiguousarray(np.eye(len(values))[:, ~priors.held]),
         )
 
-    def at(self, location: Array, scale: Array) -> Density:
-        """The same density with positions relative to a location and scale in x."""
-        return replace(self, location=location, scale=np.ascontiguousarray(scale))
+    @property
+    def dim(self) -> int:
+        """The number of elements of a position."""
+        return self.scale.shape[1]
+
+    def at(self, z: Array, scale: Array) -> Density:
+        """The same density with positions relative to the position ``z``, and a scale (m, m)."""
+        return replace(
+            self,
+            location=self.location + self.scale @ z,
+            scale=np.ascontiguousarray(self.scale @ scale),
+        )
 
     @cached_property
     def header(self) -> Array:
@@ -399,15 +285,19 @@ class Density:
     def theta(self, z: Array) -> Array:
         """Theta at one position."""
         z = np.ascontiguousarray(z, dtype=np.float64)
-        theta = np.empty(len(z))
-        callbacks()[1].ctypes(len(z), len(z), _address(z), _address(theta), self.header.ctypes.data)
+        theta = np.empty(len(self.location))
+        callbacks()[1].ctypes(
+            len(z), len(theta), _address(z), _address(theta), self.header.ctypes.data
+        )
         return theta
 
     def unconstrained(self, theta: Array) -> Array:
-        """The coordinates x of theta; those of a point near it, if it is on or near the boundary of
-        its support.
+        """The coordinates x of theta without those held, where nothing is moved or scaled; those of
+        a point near it, if it is on or near the boundary of its support.
         """
-        return self.coordinates.unconstrained(theta, 0.01 * self.typical)
+        theta = np.where(self.held, self.typical, theta)
+        x = self.coordinates.unconstrained(theta, 0.01 * self.typical, self.held)
+        return x[~self.held]
 
 
 def _address(array: Array) -> Any:

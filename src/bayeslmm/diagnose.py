@@ -130,6 +130,8 @@ def of_posterior(fit: PosteriorFit) -> Diagnosis:
     settings = fit.draws.settings
     names = [f"beta[{name}]" for name in fit.model.design.coef]
     table = pd.DataFrame(fit.convergence, index=[*names, *fit.model.parameters.names])
+    held = [n for n, held in zip(fit.model.parameters.names, fit.model.held, strict=True) if held]
+    table = table.drop(index=held)
     if (chains, draws) != (settings.chains, settings.draws):
         findings.append(
             Finding(

@@ -44,7 +44,8 @@ class LikelihoodFit(Fit):
 
     Standard errors of coefficients and predictions are those at the estimated theta; standard
     errors and intervals of theta come from the curvature of the log-likelihood in log(sd) and
-    Fisher's z of a correlation, mapped back. A parameter on the boundary has none.
+    Fisher's z of a correlation, mapped back. A parameter on the boundary has none; one that is held
+    has a standard error of 0.
 
     Attributes
     ----------
@@ -99,8 +100,8 @@ class LikelihoodFit(Fit):
 
     @property
     def n_parameters(self) -> int:
-        """The number of coefficients and covariance parameters."""
-        return self.model.equations.p + len(self.model.parameters)
+        """The number of coefficients and covariance parameters, without those that are held."""
+        return self.model.equations.p + int((~self.model.held).sum())
 
     @property
     def aic(self) -> float:
@@ -380,6 +381,9 @@ class LikelihoodFit(Fit):
             lower = scales.natural(working - half, bounds)
             upper = scales.natural(working + half, bounds)
         std_error = scales.slopes(theta, bounds) * sd
+        held = self.model.held
+        std_error = np.where(held, 0.0, std_error)
+        lower, upper = np.where(held, theta, lower), np.where(held, theta, upper)
         return Estimates(np.where(self._undefined, np.nan, theta), std_error, lower, upper)
 
     @cached_property

@@ -56,7 +56,9 @@ def _standardised(
     scales = _hard_to_tell_from_zero(equations, rough.coordinates, theta)
     density = Density.of(equations, priors, scales, of_data=of_data)
     mode = _mode(density, theta, 1e-3)
-    k = len(mode)
+    k = density.dim
+    if k == 0:
+        return density
     steps = _STEP * np.eye(k)
     hessian = np.array([density(mode - e)[1] - density(mode + e)[1] for e in steps]) / (2 * _STEP)
     if not np.all(np.isfinite(hessian)):
@@ -84,7 +86,9 @@ def _departure(density: Density) -> float:
     """How far a standardised density is from normal: the mean error of its logarithm two standard
     deviations out.
     """
-    k = len(density.location)
+    k = density.dim
+    if k == 0:
+        return 0.0
     middle = density(np.zeros(k))[0]
     points = 2.0 * np.vstack([np.eye(k), -np.eye(k)])
     errors = [abs(density(z)[0] - middle + 2.0) for z in points]
@@ -92,8 +96,10 @@ def _departure(density: Density) -> float:
 
 
 def _mode(density: Density, theta: np.ndarray, tolerance: float) -> np.ndarray:
-    """The coordinates x of the mode, or of where the search started if that fails."""
+    """The position of the mode, or of where the search started if that fails."""
     x = density.unconstrained(theta)
+    if not len(x):
+        return x
 
     def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = density(x)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from bayeslmm.covariance import Covariance
     from bayeslmm.design import Design
+    from bayeslmm.likelihood import Optimum
     from bayeslmm.posterior_fit import PosteriorFit
     from bayeslmm.prior_table import PriorTable
 
@@ -63,7 +64,8 @@ class Model:
         ``bl.AR1(time="week", group="id")``; independent with one variance unless given.
     priors : mapping or frame, optional
         Priors by the names that parameters have in ``summary()``; the others have weakly
-        informative ones. `priors` shows all. REML and ML do not use them.
+        informative ones. `priors` shows all. REML and ML do not use them, but for `Fixed`, which
+        holds a parameter.
     weights : str or array_like, optional
         A column, or a number per row; the residual variance is σ²/weight.
 
@@ -179,6 +181,13 @@ class Model:
         return resolve(self.__dict__["_given"], self.parameters, self.design)
 
     @cached_property
+    def held(self) -> np.ndarray:
+        """Which covariance parameters are held by `Fixed`; (k,) array of bool."""
+        if self.__dict__["_given"] is None:
+            return np.zeros(len(self.parameters), dtype=bool)
+        return self.priors.held
+
+    @cached_property
     def pymc(self) -> pm.Model:
         """The ``pm.Model`` over theta, with beta and u integrated out."""
         from bayeslmm.collapsed import collapsed_model
@@ -221,7 +230,7 @@ class Model:
         HalfNormal(5)
         """
         self.equations  # noqa: B018  evaluated now, so that all models made from this one share them
-        other = self._without("priors", "pymc")._with(_given=priors)
+        other = self._without("priors", "pymc", "held")._with(_given=priors)
         other.priors  # noqa: B018
         return other
 
@@ -268,7 +277,7 @@ class Model:
         if not np.isfinite(values).all() or np.ptp(values) == 0:
             raise DataError("`y` should be finite and not the same in every row.")
         design = replace(self.design, y=values)
-        return self._without("priors", "pymc", "equations")._with(design=design)
+        return self._without("priors", "pymc", "held", "equations")._with(design=design)
 
     @overload
     def fit(
@@ -409,13 +418,7 @@ class Model:
                     f"{method.upper()} draws no samples and has no use for {', '.join(given)}; "
                     "leave that out, or fit by 'nuts'."
                 )
-            optimum = maximise(
-                self.design,
-                self.equations,
-                method,  # type: ignore[arg-type]
-                algorithm,
-                information,
-            )
+            optimum = self._optimum(method, algorithm, information)  # type: ignore[arg-type]
             fit = LikelihoodFit(self, optimum)
         if isinstance(fit, LikelihoodFit) and fit.status.ok:
             return fit
@@ -424,6 +427,20 @@ class Model:
         if problems:
             warnings.warn("; ".join(problems), ConvergenceWarning, stacklevel=2)
         return fit
+
+    def _optimum(
+        self, method: Literal["reml", "ml"], algorithm: str | None, information: str | None
+    ) -> Optimum:
+        if not self.held.any():
+            return maximise(self.design, self.equations, method, algorithm, information)
+        if algorithm not in (None, "quasi-newton") or information is not None:
+            raise ArgumentError(
+                f"algorithm={algorithm!r} estimates every covariance parameter, but some are held "
+                "by Fixed; leave `algorithm` and `information` out."
+            )
+        from bayeslmm.held_likelihood import optimise_held
+
+        return optimise_held(self.equations, method, self.priors)
 
     def _sample(self, settings: dict[str, Any], sampler: str, collapse: bool) -> PosteriorFit:
         if not isinstance(sampler, str) or sampler not in _SAMPLERS:

@@ -171,13 +171,15 @@ def sample_collapsed(
     began = time.perf_counter()
     density = standardise(equations, priors, start)
     nutpie = _nutpie()
-    k = len(equations.parameters)
+    k, dim = len(equations.parameters), density.dim
+    if dim == 0:
+        return _all_held(equations, priors, density.theta(np.empty(0)), settings, began)
     evaluate, expand = callbacks()
     compiled = nutpie.compile_pymc.CompiledPyMCModel(
         dims={},
         compiled_logp_func=evaluate,
         compiled_expand_func=expand,
-        initial_point_func=lambda seed: np.random.default_rng(seed).standard_normal(k),
+        initial_point_func=lambda seed: np.random.default_rng(seed).standard_normal(dim),
         shared_data={},
         shared_var_keys={},
         user_data=density.header,
@@ -185,7 +187,7 @@ def sample_collapsed(
         shape_info=(["theta"], [slice(0, k)], [(k,)]),
         logp_func=None,
         expand_func=None,
-        _n_dim=k,
+        _n_dim=dim,
         _shapes={"theta": (k,)},
         _coords={},
     )
@@ -200,6 +202,18 @@ def sample_collapsed(
         beta, u = draw_coefficients(equations, priors, theta, settings)
     sampler = f"nutpie {nutpie.__version__}"
     return Draws(theta, beta, u, stats, used, sampler, time.perf_counter() - began)
+
+
+def _all_held(
+    equations: Equations, priors: PriorTable, theta: np.ndarray, settings: Settings, began: float
+) -> Draws:
+    """Draws of beta and u alone, where every covariance parameter is held."""
+    shape = (settings.chains, settings.draws)
+    thetas = np.tile(theta, (*shape, 1))
+    beta, u = draw_coefficients(equations, priors, thetas, settings)
+    stats = {"diverging": np.zeros(shape, dtype=bool)}
+    sampler = "exact draws, as every covariance parameter is held"
+    return Draws(thetas, beta, u, stats, settings, sampler, time.perf_counter() - began)
 
 
 def draw_coefficients(

@@ -297,17 +297,24 @@ class PosteriorFit(Fit):
 
     @cached_property
     def convergence(self) -> dict[str, Array]:
-        """Effective sample sizes, R̂ and Monte Carlo errors, in the order of `summary`."""
+        """Effective sample sizes, R̂ and Monte Carlo errors, in the order of `summary`; NaN for
+        parameters that are held.
+        """
         from arviz_stats.base import array_stats
 
         draws = np.concatenate([self.draws.beta, self.draws.theta], axis=-1)
+        drawn = np.r_[np.ones(self.draws.beta.shape[-1], dtype=bool), ~self.model.held]
         axes = {"chain_axis": 0, "draw_axis": 1}
-        return {
-            "ess_bulk": array_stats.ess(draws, **axes, method="bulk"),
-            "ess_tail": array_stats.ess(draws, **axes, method="tail", prob=_TAILS),
-            "r_hat": array_stats.rhat(draws, **axes),
-            "mcse": array_stats.mcse(draws, **axes),
+        found = {
+            "ess_bulk": array_stats.ess(draws[..., drawn], **axes, method="bulk"),
+            "ess_tail": array_stats.ess(draws[..., drawn], **axes, method="tail", prob=_TAILS),
+            "r_hat": array_stats.rhat(draws[..., drawn], **axes),
+            "mcse": array_stats.mcse(draws[..., drawn], **axes),
         }
+        out = {name: np.full(len(drawn), np.nan) for name in found}
+        for name, values in found.items():
+            out[name][drawn] = values
+        return out
 
     def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
         theta, beta, _ = self._flat

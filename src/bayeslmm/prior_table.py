@@ -1,54 +1,32 @@
-"""Which prior each parameter has: by the user's keys, or a default scaled to the data.
-
-Defaults, with sd(y) the standard deviation of the response (less its offset) and sd(x) that of a
-column of X or Z:
-
-- the linear predictor at the predictors' means: normal around mean(y) with sd 2.5 sd(y), so that
-  where a predictor has its zero does not matter;
-- any other coefficient: normal around 0 with sd 2.5 sd(y)/sd(x);
-- the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale
-  sd(y)/sd(z), of a random intercept and of the residuals the same with scale sd(y). Most of its
-  mass lies below a few sd(y), where a component of var(y) can be;
-- correlations: LKJ(1);
-- both of a random intercept that is correlated with slopes are about the intercept at the means of
-  the slopes' columns, so that again it does not matter where a predictor has its zero.
-"""
+"""Which prior each parameter has: by the user's keys, or a default scaled to the data."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from scipy.linalg import toeplitz
 
 from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
-from bayeslmm.priors import (
-    LKJ,
-    Flat,
-    HalfStudentT,
-    HalfStudentTAtMeans,
-    LogNormal,
-    Normal,
-    NormalAtMeans,
-    Prior,
-    Uniform,
-    as_prior,
+from bayeslmm.prior_checks import check_fits, check_fits_matrix
+from bayeslmm.prior_defaults import (
+    coefficient_slots,
+    level_coefficients,
+    matrix_slots,
+    theta_slots,
 )
+from bayeslmm.priors import Fixed, HalfStudentTAtMeans, Normal, NormalAtMeans, Prior, as_prior
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayeslmm.design import Design
-    from bayeslmm.parameters import Block, Parameters
+    from bayeslmm.parameters import Parameters
 
 __all__ = ["PriorRow", "PriorTable", "resolve"]
-
-_INTERCEPT = "Intercept"
-_COEFFICIENT_SCALE = 2.5
-_SD_DF = 3
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +37,7 @@ class PriorRow:
     ----------
     parameter : str
         The key that sets it, which is the name in ``summary()``; for correlations, that of their
-        matrix.
+        matrix; ``G_<factor>`` where a covariance matrix has a prior as a whole.
     prior : Prior
     source : {"default", "user"}
     scale : str
@@ -113,6 +91,16 @@ class PriorTable:
         return self.bases.get((factor, bar), np.eye(q))
 
     @cached_property
+    def held(self) -> np.ndarray:
+        """Which elements of theta are held by `Fixed`; (k,) array of bool."""
+        return np.array([isinstance(prior, Fixed) for prior in self.theta])
+
+    def with_held(self, theta: np.ndarray) -> np.ndarray:
+        """A copy of theta in which the held parameters have their values."""
+        values = [prior.value if isinstance(prior, Fixed) else np.nan for prior in self.theta]
+        return np.where(self.held, values, theta)
+
+    @cached_property
     def _priors(self) -> dict[str, Prior]:
         return {row.parameter: row.prior for row in self.rows}
 
@@ -153,7 +141,8 @@ def resolve(
         Priors by key, or a (changed) frame of :meth:`PriorTable.frame`. The keys are
         ``"beta[Days]"``; ``"beta"`` for every coefficient but the intercept;
         ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
-        ``"sigma"``. The most specific key wins.
+        ``"sigma"``. The most specific key wins. ``"G_Subject"`` is for the whole covariance matrix
+        of a bar, in place of its standard deviations and correlations.
     parameters : Parameters
     design : Design
 
@@ -168,26 +157,38 @@ def resolve(
     ArgumentTypeError
         For a value that is no prior.
     """
-    coefficients = _coefficient_slots(design)
-    slots = [*coefficients, *_theta_slots(parameters, design)]
+    coefficients = coefficient_slots(design)
+    slots = [*coefficients, *theta_slots(parameters, design)]
     given = _given(priors, {slot.parameter: slot.default for slot in slots})
     # a prior of the user's for correlations is about those that are reported
-    slots = [*coefficients, *_theta_slots(parameters, design, given)]
+    slots = [*coefficients, *theta_slots(parameters, design, given)]
+    matrices = matrix_slots(parameters, design)
     valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
     for key in given:
-        if key not in valid:
-            raise PriorError(unknown_name("prior key", key, valid))
+        if key not in valid and key not in matrices:
+            raise PriorError(unknown_name("prior key", key, [*valid, *matrices]))
 
-    level = _level_coefficients(design)
-    rows = []
+    level = level_coefficients(design)
+    rows: list[PriorRow] = []
     used = set()
+    whole = {}
+    for key, matrix in matrices.items():
+        if key in given:
+            check_fits_matrix(matrix, given[key])
+            whole |= dict.fromkeys(matrix.parameters, key)
     for slot in slots:
+        if slot.parameter in whole:
+            key = whole[slot.parameter]
+            if key not in used:
+                used.add(key)
+                rows.append(PriorRow(key, given[key], "user", ""))
+            continue
         found = next((key for key in slot.keys if key in given), None)
         if found is None:
             rows.append(PriorRow(slot.parameter, slot.default, "default", slot.scale))
         else:
             used.add(found)
-            _check_fits(slot.parameter, given[found], at_means=slot.at_means)
+            check_fits(slot, given[found])
             rows.append(PriorRow(slot.parameter, given[found], "user", ""))
     for key in given:
         if key not in used:
@@ -201,12 +202,33 @@ def resolve(
         [chosen[f"beta[{name}]"] for name in design.coef], design.X.mean(axis=0), level
     )
     mean.flags.writeable = precision.flags.writeable = False
-    theta = tuple(
-        chosen[block.name if block.kind == "corr" else name]
+    names = [
+        block.name if block.kind == "corr" else name
         for block in parameters.blocks
         for name in block.names
-    )
+    ]
+    theta = tuple(chosen[whole.get(name, name)] for name in names)
+    _check_lags(theta, parameters)
     return PriorTable(tuple(rows), theta, _bases(theta, parameters, design), mean, precision)
+
+
+def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
+    """Refuse some lags that are held with others that are not: they move together."""
+    for block in parameters.blocks:
+        own = theta[block.start : block.stop]
+        values = [prior.value for prior in own if isinstance(prior, Fixed)]
+        if block.kind != "lag" or not values:
+            continue
+        if len(values) < len(own):
+            raise PriorError(
+                f"{len(values)} of the {len(own)} correlations {block.name!r} are held, but their "
+                "bounds depend on each other: hold all of them, or none."
+            )
+        if np.linalg.eigvalsh(toeplitz([1.0, *values]))[0] <= 0:
+            raise PriorError(
+                f"the correlations {values} by lag, at which {block.name!r} is held, are not those "
+                "of a positive definite matrix; take values nearer to 0."
+            )
 
 
 def _bases(
@@ -227,17 +249,6 @@ def _bases(
                 basis.flags.writeable = False
                 bases[factor.name, number] = basis
     return bases
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """A parameter that needs a prior: its default, and its keys, the most specific first."""
-
-    parameter: str
-    keys: tuple[str, ...]
-    default: Prior
-    scale: str
-    at_means: bool = False
 
 
 def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
@@ -271,158 +282,6 @@ def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
         for key, prior, source in zip(frame.index, frame["prior"], sources, strict=True)
         if not (source == "default" and defaults.get(key) == prior)
     }
-
-
-def _coefficient_slots(design: Design) -> list[_Slot]:
-    y, level = design.y_less_offset, _level_coefficients(design)
-    centred = bool(level.any())
-    spread_y = _spread(y, centred)
-    what = "sd" if centred else "rms"
-    slots = []
-    for j, name in enumerate(design.coef):
-        keys = (f"beta[{name}]",) if name == _INTERCEPT else (f"beta[{name}]", "beta")
-        if level[j]:
-            mu, sigma = float(y.mean()), _COEFFICIENT_SCALE * spread_y
-            text = f"at the predictors' means: mean(y) = {mu:.4g}, 2.5 sd(y) = {sigma:.4g}"
-            slots.append(_Slot(keys[0], keys, NormalAtMeans(mu, sigma), text, at_means=True))
-        else:
-            spread_x = _spread(design.X[:, j], centred)
-            text = f"2.5 {what}(y)/{what}(x) = 2.5 × {spread_y:.4g}/{spread_x:.4g}"
-            prior = Normal(0.0, _COEFFICIENT_SCALE * spread_y / spread_x)
-            slots.append(_Slot(keys[0], keys, prior, text))
-    return slots
-
-
-def _theta_slots(
-    parameters: Parameters, design: Design, given: Collection[str] = ()
-) -> list[_Slot]:
-    spread_y = _spread(design.y_less_offset, centred=True)
-    factors = {factor.name: factor for factor in design.factors}
-    slots: dict[str, _Slot] = {}
-    prior: Prior
-    for block in parameters.blocks:
-        if block.kind == "sigma":
-            prior = HalfStudentT(_SD_DF, spread_y)
-            for name in block.names:
-                keys = tuple(dict.fromkeys((name, block.name)))
-                slots[name] = _Slot(name, keys, prior, f"sd(y) = {spread_y:.4g}")
-        elif block.factor is None and block.kind != "corr":
-            for name in block.names:
-                keys = tuple(dict.fromkeys((name, block.name)))
-                prior, text = _residual_default(block)
-                slots[name] = _Slot(name, keys, prior, text)
-        elif block.kind == "corr":
-            # the bars of a factor share the key, and each has a matrix of its own
-            slots[block.name] = _Slot(block.name, (block.name, "corr"), LKJ(1.0), "")
-        elif block.factor is not None:
-            factor = factors[block.factor]
-            bar = factor.bars[block.bar]
-            spreads = [_spread_z(z) for z in factor.Z[:, bar.start : bar.stop].T]
-            if len(spreads) > len(block.names):  # one sd for all effects of the bar
-                spreads = [min(spreads)]
-            correlated = parameters.find(block.factor, block.bar, "corr")
-            for name, label, spread in zip(block.names, block.labels, spreads, strict=True):
-                scale = spread_y / spread
-                text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread:.4g}"
-                prior = HalfStudentT(_SD_DF, scale)
-                if label == _INTERCEPT:
-                    text = f"sd(y) = {spread_y:.4g}"
-                movable = label == _INTERCEPT and correlated is not None
-                if movable and not {f"corr_{factor.name}", "corr"}.intersection(given):
-                    text = f"at the means of the bar's other columns: {text}"
-                    prior = HalfStudentTAtMeans(_SD_DF, scale)
-                keys = (name, block.name, "sd")
-                slots[name] = _Slot(name, keys, prior, text, at_means=movable)
-    return list(slots.values())
-
-
-def _residual_default(block: Block) -> tuple[Prior, str]:
-    """The default of a parameter of R's correlation or variance, and how it comes about."""
-    if block.kind == "power":
-        return Normal(0.0, 1.0), ""
-    if block.kind == "range":
-        spacing = float(np.ravel(block.typical)[0])
-        return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
-    return Uniform(block.lower, block.upper), "its bounds"
-
-
-def _spread(values: np.ndarray, centred: bool) -> float:
-    """Standard deviation, or the root mean square where a model has no level to deviate from."""
-    return float(np.std(values, ddof=1) if centred else np.sqrt(np.mean(values**2)))
-
-
-def _spread_z(values: np.ndarray) -> float:
-    """Standard deviation of a column of Z; of a constant one its size, 1 for an intercept."""
-    return float(np.std(values, ddof=1) if np.ptp(values) > 0 else abs(values[0]))
-
-
-def _level_coefficients(design: Design) -> np.ndarray:
-    """Which coefficients set the level of the response: the intercept, or the cells that add up to
-    one.
-
-    Returns
-    -------
-    (p,) bool array
-        All False when no combination of the columns is constant (a regression through the origin).
-    """
-    if _INTERCEPT in design.coef:
-        return np.array([name == _INTERCEPT for name in design.coef])
-    X = design.X
-    size = np.abs(X).max(axis=0)
-    weights = np.linalg.lstsq(X / size, np.ones(len(X)))[0] / size
-    cells: np.ndarray = np.abs(weights - 1.0) < _ROUNDING
-    if np.all(cells | (np.abs(weights) * size < _ROUNDING)) and np.allclose(X @ weights, 1.0):
-        return cells
-    return np.zeros_like(cells)
-
-
-def _check_fits(parameter: str, prior: Prior, *, at_means: bool) -> None:
-    """Refuse a prior that the parameter cannot have."""
-    if parameter.startswith("beta["):
-        if isinstance(prior, NormalAtMeans) and not at_means:
-            raise PriorError(
-                f"{prior!r} is for an intercept, which {parameter!r} is not; use Normal, which is "
-                "on the coefficient itself."
-            )
-        if prior.support != "real":
-            raise PriorError(
-                _misfit(parameter, prior, "a coefficient can be any number", "Normal, Flat")
-            )
-        if not isinstance(prior, Normal | Flat):
-            raise PriorError(
-                f"{parameter!r} got the prior {prior!r}, but coefficients are integrated out "
-                "exactly, which needs a Gaussian prior: use Normal or Flat."
-            )
-    elif parameter.startswith(("rho", "ma", "nugget")):
-        if not isinstance(prior, Uniform):
-            raise PriorError(
-                _misfit(parameter, prior, "it lies in an interval", "Uniform within its bounds")
-            )
-    elif parameter.startswith(("power", "expon")):
-        if not isinstance(prior, Normal) or isinstance(prior, NormalAtMeans):
-            raise PriorError(_misfit(parameter, prior, "it can be any number", "Normal"))
-    elif parameter.startswith("corr_"):
-        if not isinstance(prior, LKJ):
-            raise PriorError(_misfit(parameter, prior, "it is a correlation matrix", "LKJ"))
-    elif isinstance(prior, HalfStudentTAtMeans) and not at_means:
-        raise PriorError(
-            f"{prior!r} is for a random intercept that is correlated with slopes, which "
-            f"{parameter!r} is not; use HalfStudentT."
-        )
-    elif prior.support != "positive" and not (isinstance(prior, Uniform) and prior.lower >= 0):
-        raise PriorError(
-            _misfit(
-                parameter,
-                prior,
-                "a standard deviation is positive",
-                "HalfNormal, HalfStudentT, HalfCauchy, Exponential, Gamma, InverseGamma, "
-                "LogNormal, or Uniform from 0 or more",
-            )
-        )
-
-
-def _misfit(parameter: str, prior: Prior, why: str, families: str) -> str:
-    return f"the prior {prior!r} does not fit {parameter!r}: {why}. Use {families}."
 
 
 def _gaussian(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.tensor.slinalg import solve_triangular
 
+from bayeslmm.priors import Beta, Fixed, HuangWand, InverseWishart, Wishart
 from bayeslmm.variables import Variable, variables_of
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytensor.tensor import TensorVariable
 
-    from bayeslmm.parameters import Parameters
+    from bayeslmm.parameters import Block, Parameters
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
 
@@ -53,20 +55,27 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
     for variable in variables_of(parameters):
         own = priors.theta[variable.start : variable.stop]
         if variable.dim is None:
-            pieces.append(own[0].to_pymc(variable.name)[None])
+            pieces.append(_scalar(variable.name, own[0], variable.blocks[0])[None])
             continue
         model.add_coord(variable.dim, variable.labels)
         if variable.blocks[0].factor is None and variable.kind == "corr":
             lower = []
             for number, block in enumerate(variable.blocks):
                 suffix = "" if len(variable.blocks) == 1 else f"_{number + 1}"
-                K = own[0].to_pymc(f"cholesky_R{suffix}", n=block.size)
+                K = _cholesky(own[0], f"cholesky_R{suffix}", block.size)
                 lower.append(_correlations(K, block.size))
             values = pt.concatenate(lower)
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
             continue
         if variable.kind not in ("sd", "corr"):
-            pieces.append(_sd(variable.name, variable.labels, own, variable.dim))
+            pieces.append(_vector(variable.name, variable, own))
+            continue
+        if own[0].support == "covariance" and variable.kind == "sd":
+            ((factor, bar),) = _bars(variable)
+            F = _covariance_factor(own[0], f"G_{factor}")
+            factors[factor, bar] = F
+            values = pt.sqrt((F**2).sum(axis=1))
+            pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
             continue
         if variable.kind == "corr":
             lower = [_correlations(factors[str(b.factor), b.bar], b.size) for b in variable.blocks]
@@ -75,14 +84,14 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             continue
         moved = any((factor, bar) in priors.bases for factor, bar in _bars(variable))
         name = f"{variable.name}_at_means" if moved else variable.name
-        sds = _sd(name, variable.labels, own, variable.dim)
+        sds = _vector(name, variable, own)
         reported = []
         for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
             part = sds[block.start - variable.start : block.stop - variable.start]
             corr = parameters.find(factor, bar, "corr")
             if corr:
                 suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
-                K = priors.theta[corr.start].to_pymc(f"cholesky_{factor}{suffix}", n=block.size)
+                K = _cholesky(priors.theta[corr.start], f"cholesky_{factor}{suffix}", block.size)
                 basis = priors.basis(factor, bar, block.size)
                 factors[factor, bar] = pt.dot(basis, part[:, None] * K)
                 part = pt.sqrt((factors[factor, bar] ** 2).sum(axis=1)) if moved else part
@@ -105,16 +114,65 @@ def _correlations(L: TensorVariable, q: int) -> TensorVariable:
     return (unit[rows] * unit[columns]).sum(axis=1)
 
 
-def _sd(name: str, labels: Sequence[str], priors: Sequence[Prior], dim: str) -> TensorVariable:
+def _cholesky(prior: Prior, name: str, q: int) -> TensorVariable:
+    """Cholesky factor of a correlation matrix, whose elements are all the same where it is held."""
+    if isinstance(prior, Fixed):
+        held = np.full((q, q), prior.value) + (1.0 - prior.value) * np.eye(q)
+        return pt.as_tensor_variable(np.linalg.cholesky(held))
+    return prior.to_pymc(name, n=q)
+
+
+def _covariance_factor(prior: Prior, name: str) -> TensorVariable:
+    """A factor F (q, q) of G = FF' under a prior of the whole matrix, after Bartlett.
+
+    A Wishart matrix with scale LL' is LAA'L', where A is lower triangular with independent
+    elements: roots of chi-squared variables with df, df - 1, ... degrees of freedom on the
+    diagonal, and standard normal ones below. The inverse of one has the factor (LA)'⁻¹.
+    """
+    if isinstance(prior, HuangWand):
+        q, df = prior.size, prior.df + prior.size - 1
+        a = pm.InverseGamma(f"{name}_a", 0.5, 1 / np.array(prior.scales) ** 2, shape=q)
+        L = pt.diag(pt.sqrt(a / (2 * prior.df)))
+    elif isinstance(prior, Wishart | InverseWishart):
+        q, df, scale = prior.size, prior.df, np.array(prior.scale)
+        inverse = isinstance(prior, InverseWishart)
+        L = pt.as_tensor_variable(np.linalg.cholesky(np.linalg.inv(scale) if inverse else scale))
+    else:
+        raise AssertionError(f"{prior!r} is no prior of a covariance matrix")
+    squares = pm.ChiSquared(f"{name}_squares", df - np.arange(q), shape=q)
+    A = pt.diag(pt.sqrt(squares))
+    if q > 1:
+        below = pm.Normal(f"{name}_below", 0.0, 1.0, shape=q * (q - 1) // 2)
+        A = pt.set_subtensor(A[np.tril_indices(q, -1)], below)
+    F = pt.dot(L, A)
+    return F if isinstance(prior, Wishart) else solve_triangular(F.T, np.eye(q), lower=False)
+
+
+def _scalar(name: str, prior: Prior, block: Block) -> TensorVariable:
+    """One parameter; a held one is a number, one in an interval a share of it."""
+    if isinstance(prior, Fixed):
+        return pm.Deterministic(name, pt.as_tensor_variable(np.float64(prior.value)))
+    if isinstance(prior, Beta):
+        share = prior.to_pymc(f"{name}_share")
+        return pm.Deterministic(name, block.lower + (block.upper - block.lower) * share)
+    return prior.to_pymc(name)
+
+
+def _vector(name: str, variable: Variable, priors: Sequence[Prior]) -> TensorVariable:
     family = priors[0].pymc_name
-    if all(prior.pymc_name == family for prior in priors):
+    own = any(isinstance(prior, Beta | Fixed) for prior in priors)
+    if not own and all(prior.pymc_name == family for prior in priors):
         arguments = {
             key: np.array([prior.pymc_arguments()[key] for prior in priors])
             for key in priors[0].pymc_arguments()
         }
-        return getattr(pm, family)(name, **arguments, dims=dim)
-    each = [prior.to_pymc(f"{name}[{label}]") for label, prior in zip(labels, priors, strict=True)]
-    return pm.Deterministic(name, pt.stack(each), dims=dim)
+        return getattr(pm, family)(name, **arguments, dims=variable.dim)
+    blocks = [block for block in variable.blocks for _ in block.labels]
+    each = [
+        _scalar(f"{name}[{label}]", prior, block)
+        for label, prior, block in zip(variable.labels, priors, blocks, strict=True)
+    ]
+    return pm.Deterministic(name, pt.stack(each), dims=variable.dim)
 
 
 def theta_draws(variables: dict[str, np.ndarray], parameters: Parameters) -> np.ndarray:

@@ -1,0 +1,183 @@
+"""`Prior`, what all prior families have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isfinite
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from bayeslmm.errors import ArgumentTypeError, PriorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytensor.tensor import TensorVariable
+
+__all__ = ["Matrix", "Prior", "Support", "Vector", "matrix", "vector"]
+
+Vector = tuple[float, ...]
+Matrix = tuple[Vector, ...]
+
+Support = Literal["real", "positive", "interval", "correlation", "covariance", "any"]
+
+# Hyperparameters that can be any number; every other one must be positive.
+_UNBOUNDED = {"mu", "lower", "upper", "value"}
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Base of the prior families.
+
+    Attributes
+    ----------
+    support : {"real", "positive", "interval", "correlation", "covariance", "any"}
+        Where the density is not zero. ``"correlation"`` and ``"covariance"`` are whole matrices;
+        a held parameter has ``"any"``.
+    pymc_name : str
+        The class in PyMC.
+    pymc_parameters : tuple of str
+        PyMC's names of the parameters, in the order of the fields.
+    """
+
+    support: ClassVar[Support]
+    pymc_name: ClassVar[str]
+    pymc_parameters: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Refuse hyperparameters that are no numbers, infinite, or negative where they should not
+        be.
+        """
+        for name, value in self.parameters.items():
+            if isinstance(value, tuple):
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ArgumentTypeError(
+                    f"{type(self).__name__}: `{name}` should be a number, got {value!r} "
+                    f"of type {type(value).__name__}."
+                )
+            if not isfinite(value):
+                raise PriorError(
+                    f"{type(self).__name__}: `{name}` should be finite, got {value!r}."
+                )
+            if name not in _UNBOUNDED and value <= 0:
+                raise PriorError(
+                    f"{type(self).__name__}: `{name}` should be positive, got {value!r}."
+                )
+            object.__setattr__(self, name, float(value))
+
+    def __repr__(self) -> str:
+        values = ", ".join(_text(v, lambda x: repr(x).removesuffix(".0")) for v in self._values)
+        return f"{type(self).__name__}({values})"
+
+    def __str__(self) -> str:
+        values = ", ".join(_text(v, lambda x: f"{x:.6g}") for v in self._values)
+        return f"{type(self).__name__}({values})"
+
+    @property
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(self.parameters.values())
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The hyperparameters by name, in order."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def pymc_arguments(self) -> dict[str, Any]:
+        """The hyperparameters by PyMC's names."""
+        return dict(zip(self.pymc_parameters, self.parameters.values(), strict=True))
+
+    def to_pymc(self, name: str | None = None, **kwargs: object) -> TensorVariable:
+        """Make the PyMC variable: registered in the model on the context when named, else a free
+        one.
+
+        Parameters
+        ----------
+        name : str, optional
+        **kwargs
+            Passed on, such as ``dims`` or ``shape``.
+
+        Examples
+        --------
+        >>> import pymc as pm
+        >>> from bayeslmm import HalfNormal
+        >>> with pm.Model() as model:
+        ...     sigma = HalfNormal(2.0).to_pymc("sigma")
+        """
+        import pymc as pm
+
+        family = getattr(pm, self.pymc_name)
+        # PyTensor computes with Python's floats in single precision where they are short
+        numbers = {key: np.float64(value) for key, value in self.pymc_arguments().items()}
+        arguments = {**numbers, **kwargs}
+        return family.dist(**arguments) if name is None else family(name, **arguments)
+
+
+def _text(value: object, number: Callable[[Any], str]) -> str:
+    """A hyperparameter as code: a number, or nested lists of numbers."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(_text(element, number) for element in value)}]"
+    return number(value)
+
+
+def vector(family: str, name: str, value: object) -> Vector:
+    """A hyperparameter that is a sequence of finite numbers; a number is one of one.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is not numbers.
+    PriorError
+        If it has another shape, or a number is not finite.
+    """
+    array = np.atleast_1d(_array(family, name, value))
+    if array.ndim != 1 or not array.size:
+        raise PriorError(
+            f"{family}: `{name}` should be a sequence of numbers, got the shape {array.shape}."
+        )
+    return tuple(map(float, array))
+
+
+def matrix(family: str, name: str, value: object) -> Matrix:
+    """A hyperparameter that is a covariance matrix; a number is one of one by one.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is not numbers.
+    PriorError
+        If it is not square, symmetric and positive definite.
+    """
+    array = np.atleast_2d(_array(family, name, value))
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
+        raise PriorError(
+            f"{family}: `{name}` should be a square matrix, got the shape {array.shape}."
+        )
+    if not np.allclose(array, array.T, rtol=1e-8, atol=0.0):
+        raise PriorError(f"{family}: `{name}` should be symmetric, got {array.tolist()}.")
+    size = np.sqrt(np.abs(np.diag(array)))
+    unit = array / np.outer(size, size) if size.all() else array
+    least = float(np.linalg.eigvalsh(unit)[0])
+    if not least > 1e-12:
+        raise PriorError(
+            f"{family}: `{name}` should be positive definite; as correlations its smallest "
+            f"eigenvalue is {least:.3g}."
+        )
+    return tuple(tuple(map(float, row)) for row in (array + array.T) / 2)
+
+
+def _array(family: str, name: str, value: object) -> np.ndarray:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(
+            f"{family}: `{name}` should be numbers, got {value!r} of type {type(value).__name__}."
+        ) from None
+    if not np.isfinite(array).all():
+        raise PriorError(f"{family}: `{name}` should be finite, got {value!r}.")
+    return array

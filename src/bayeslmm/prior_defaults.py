@@ -1,0 +1,245 @@
+"""The default priors, scaled to the data, and the keys by which each parameter's can be set.
+
+With sd(y) the standard deviation of the response (less its offset) and sd(x) that of a
+column of X or Z:
+
+- the linear predictor at the predictors' means: normal around mean(y) with sd 2.5 sd(y), so that
+  where a predictor has its zero does not matter;
+- any other coefficient: normal around 0 with sd 2.5 sd(y)/sd(x);
+- the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale
+  sd(y)/sd(z), of a random intercept and of the residuals the same with scale sd(y). Most of its
+  mass lies below a few sd(y), where a component of var(y) can be;
+- correlations: LKJ(1);
+- both of a random intercept that is correlated with slopes are about the intercept at the means of
+  the slopes' columns, so that again it does not matter where a predictor has its zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm.priors import (
+    LKJ,
+    HalfStudentT,
+    HalfStudentTAtMeans,
+    LogNormal,
+    Normal,
+    NormalAtMeans,
+    Prior,
+    Uniform,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bayeslmm.design import Design
+    from bayeslmm.parameters import Block, Parameters
+
+__all__ = [
+    "MatrixSlot",
+    "Slot",
+    "coefficient_slots",
+    "level_coefficients",
+    "matrix_slots",
+    "theta_slots",
+]
+
+_INTERCEPT = "Intercept"
+_COEFFICIENT_SCALE = 2.5
+_SD_DF = 3
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A parameter that needs a prior.
+
+    Attributes
+    ----------
+    parameter : str
+        Its name, for correlations that of their matrix.
+    keys : tuple of str
+        What sets its prior, the most specific first.
+    default : Prior
+    scale : str
+        How the default's scale comes about.
+    kind : str
+        "beta", or the kind of its `Block`.
+    bounds : tuple of two floats
+        The interval that it lies in.
+    size : int
+        The number of effects or occasions that correlations are between.
+    at_means : bool
+        Whether its prior may be about the value at the predictors' means.
+    """
+
+    parameter: str
+    keys: tuple[str, ...]
+    default: Prior
+    scale: str
+    kind: str
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    size: int = 1
+    at_means: bool = False
+
+
+def coefficient_slots(design: Design) -> list[Slot]:
+    """The coefficients, in the order of X."""
+    y, level = design.y_less_offset, level_coefficients(design)
+    centred = bool(level.any())
+    spread_y = _spread(y, centred)
+    what = "sd" if centred else "rms"
+    slots = []
+    for j, name in enumerate(design.coef):
+        keys = (f"beta[{name}]",) if name == _INTERCEPT else (f"beta[{name}]", "beta")
+        if level[j]:
+            mu, sigma = float(y.mean()), _COEFFICIENT_SCALE * spread_y
+            text = f"at the predictors' means: mean(y) = {mu:.4g}, 2.5 sd(y) = {sigma:.4g}"
+            default = NormalAtMeans(mu, sigma)
+            slots.append(Slot(keys[0], keys, default, text, "beta", at_means=True))
+        else:
+            spread_x = _spread(design.X[:, j], centred)
+            text = f"2.5 {what}(y)/{what}(x) = 2.5 × {spread_y:.4g}/{spread_x:.4g}"
+            prior = Normal(0.0, _COEFFICIENT_SCALE * spread_y / spread_x)
+            slots.append(Slot(keys[0], keys, prior, text, "beta"))
+    return slots
+
+
+def theta_slots(parameters: Parameters, design: Design, given: Collection[str] = ()) -> list[Slot]:
+    """The covariance parameters, in the order of theta.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    design : Design
+    given : collection of str
+        Keys for which there are priors: one for correlations keeps the default of the intercept's
+        standard deviation from being about the intercept at the means.
+
+    Returns
+    -------
+    list of Slot
+    """
+    spread_y = _spread(design.y_less_offset, centred=True)
+    factors = {factor.name: factor for factor in design.factors}
+    slots: dict[str, Slot] = {}
+    prior: Prior
+    for block in parameters.blocks:
+        kind, bounds = block.kind, (block.lower, block.upper)
+        if kind == "sigma":
+            prior = HalfStudentT(_SD_DF, spread_y)
+            for name in block.names:
+                keys = tuple(dict.fromkeys((name, block.name)))
+                text = f"sd(y) = {spread_y:.4g}"
+                slots[name] = Slot(name, keys, prior, text, kind, bounds)
+        elif block.factor is None and kind != "corr":
+            for name in block.names:
+                keys = tuple(dict.fromkeys((name, block.name)))
+                prior, text = _residual_default(block)
+                slots[name] = Slot(name, keys, prior, text, kind, bounds)
+        elif kind == "corr":
+            # the bars of a factor share the key, and each has a matrix of its own
+            keys = (block.name, "corr")
+            size = max(block.size, slots[block.name].size if block.name in slots else 0)
+            slots[block.name] = Slot(block.name, keys, LKJ(1.0), "", kind, bounds, size)
+        elif block.factor is not None:
+            factor = factors[block.factor]
+            bar = factor.bars[block.bar]
+            spreads = [_spread_z(z) for z in factor.Z[:, bar.start : bar.stop].T]
+            if len(spreads) > len(block.names):  # one sd for all effects of the bar
+                spreads = [min(spreads)]
+            correlated = parameters.find(block.factor, block.bar, "corr")
+            for name, label, spread in zip(block.names, block.labels, spreads, strict=True):
+                scale = spread_y / spread
+                text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread:.4g}"
+                prior = HalfStudentT(_SD_DF, scale)
+                if label == _INTERCEPT:
+                    text = f"sd(y) = {spread_y:.4g}"
+                movable = label == _INTERCEPT and correlated is not None
+                if movable and not {f"corr_{factor.name}", "corr"}.intersection(given):
+                    text = f"at the means of the bar's other columns: {text}"
+                    prior = HalfStudentTAtMeans(_SD_DF, scale)
+                keys = (name, block.name, "sd")
+                slots[name] = Slot(name, keys, prior, text, kind, bounds, at_means=movable)
+    return list(slots.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixSlot:
+    """A covariance matrix G that can have a prior as a whole, or says why it cannot.
+
+    Attributes
+    ----------
+    key : str
+        ``G_<factor>``.
+    parameters : tuple of str
+        The parameters whose own priors it takes the place of.
+    effects : tuple of str
+    refusal : str
+        Why there is no such matrix; empty if there is.
+    """
+
+    key: str
+    parameters: tuple[str, ...]
+    effects: tuple[str, ...]
+    refusal: str
+
+
+def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot]:
+    """The covariance matrices of all factors, by key."""
+    slots = {}
+    for factor in design.factors:
+        refusal = ""
+        if len(factor.bars) > 1:
+            refusal = f"the {len(factor.bars)} bars of {factor.name} have a matrix each"
+        elif len(factor.effects) > 1 and not parameters.find(factor.name, 0, "corr"):
+            refusal = f"the effects of {factor.bars[0].text} have no correlations of their own"
+        own = [block for block in parameters.blocks if block.factor == factor.name]
+        names = [(b.name,) if b.kind == "corr" else b.names for b in own]
+        key = f"G_{factor.name}"
+        together = tuple(name for part in names for name in part)
+        slots[key] = MatrixSlot(key, together, tuple(factor.effects), refusal)
+    return slots
+
+
+def _residual_default(block: Block) -> tuple[Prior, str]:
+    """The default of a parameter of R's correlation or variance, and how it comes about."""
+    if block.kind == "power":
+        return Normal(0.0, 1.0), ""
+    if block.kind == "range":
+        spacing = float(np.ravel(block.typical)[0])
+        return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
+    return Uniform(block.lower, block.upper), "its bounds"
+
+
+def _spread(values: np.ndarray, centred: bool) -> float:
+    """Standard deviation, or the root mean square where a model has no level to deviate from."""
+    return float(np.std(values, ddof=1) if centred else np.sqrt(np.mean(values**2)))
+
+
+def _spread_z(values: np.ndarray) -> float:
+    """Standard deviation of a column of Z; of a constant one its size, 1 for an intercept."""
+    return float(np.std(values, ddof=1) if np.ptp(values) > 0 else abs(values[0]))
+
+
+def level_coefficients(design: Design) -> np.ndarray:
+    """Which coefficients set the level of the response: the intercept, or the cells that add up to
+    one.
+
+    Returns
+    -------
+    (p,) bool array
+        All False when no combination of the columns is constant (a regression through the origin).
+    """
+    if _INTERCEPT in design.coef:
+        return np.array([name == _INTERCEPT for name in design.coef])
+    X = design.X
+    size = np.abs(X).max(axis=0)
+    weights = np.linalg.lstsq(X / size, np.ones(len(X)))[0] / size
+    cells: np.ndarray = np.abs(weights - 1.0) < _ROUNDING
+    if np.all(cells | (np.abs(weights) * size < _ROUNDING)) and np.allclose(X @ weights, 1.0):
+        return cells
+    return np.zeros_like(cells)
