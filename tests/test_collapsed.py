@@ -25,6 +25,12 @@ PRIORS = {
     },
     "others": {"sd": bl.Exponential(1 / 25), "sigma": bl.Uniform(0, 500)},
     "heavy": {"sd": bl.HalfCauchy(20), "sigma": bl.InverseGamma(2, 40)},
+    "simpler": {"sd": bl.PC(100, 0.05), "sigma": bl.PC(60, 0.1)},
+    "wishart": {"G_Subject": bl.Wishart(4.5, [[150, -30], [-30, 20]])},
+    "inverse wishart": {"G_Subject": bl.InverseWishart(4.5, [[900, 40], [40, 30]])},
+    "huang wand": {"G_Subject": bl.HuangWand(2.5, [40, 12])},
+    "huang wand, three": {"G_Subject": bl.HuangWand(2, [40, 12, 5])},
+    "inverse wishart, one": {"G_Subject": bl.InverseWishart(3, 900)},
 }
 
 
@@ -50,6 +56,7 @@ def scalar_log_prior(prior, value):
         "Exponential": lambda: stats.expon(0, 1 / p["rate"]),
         "Gamma": lambda: stats.gamma(p["alpha"], scale=1 / p["beta"]),
         "InverseGamma": lambda: stats.invgamma(p["alpha"], scale=p["beta"]),
+        "PC": lambda: stats.expon(0, p["bound"] / -np.log(p["alpha"])),
         "LogNormal": lambda: stats.lognorm(p["sigma"], scale=np.exp(p["mu"])),
         "Uniform": lambda: stats.uniform(p["lower"], p["upper"] - p["lower"]),
         "HalfStudentT": lambda: stats.t(p["nu"], 0, p["sigma"]),
@@ -94,13 +101,32 @@ def log_prior_of(theta, parameters, priors):
     total = 0.0
     for block in parameters.blocks:
         values = theta[block.start : block.stop]
-        if block.kind == "corr":
+        if priors.theta[block.start].support == "covariance":
+            if block.kind == "sd":
+                corr = parameters.find(block.factor, block.bar, "corr")
+                C = correlation(() if corr is None else theta[corr.start : corr.stop], block.size)
+                total += log_matrix_prior_of(priors.theta[block.start], values, C)
+        elif block.kind == "corr":
             eta = priors.theta[block.start].eta
             total += (eta - 1) * np.linalg.slogdet(correlation(values, block.size))[1]
         else:
             own = priors.theta[block.start : block.stop]
             total += sum(scalar_log_prior(p, v) for p, v in zip(own, values, strict=True))
     return total
+
+
+def log_matrix_prior_of(prior, sd, C):
+    """Log density of (sd, corr) under a prior of G, from SciPy; Huang and Wand's up to a constant,
+    as in their equation 3.
+    """
+    q, G = len(sd), sd[:, None] * C * sd
+    volume = q * np.log(2) + q * np.log(sd).sum()
+    if isinstance(prior, bl.HuangWand):
+        inner = prior.df * np.diag(np.linalg.inv(G)) + 1 / np.array(prior.scales) ** 2
+        log_density = -(prior.df + 2 * q) / 2 * np.linalg.slogdet(G)[1]
+        return volume + log_density - (prior.df + q) / 2 * np.log(inner).sum()
+    family = stats.wishart if isinstance(prior, bl.Wishart) else stats.invwishart
+    return volume + family.logpdf(G, prior.df, np.array(prior.scale))
 
 
 def jacobian(function, x, step=2e-4):
@@ -133,6 +159,12 @@ CASES = [(name, "default", False) for name in FORMULAS] + [
     ("three effects", "mixed", False),
     ("uncorrelated", "heavy", True),
     ("intercept", "others", True),
+    ("slope", "simpler", False),
+    ("slope", "wishart", False),
+    ("slope", "inverse wishart", False),
+    ("slope", "huang wand", True),
+    ("three effects", "huang wand, three", False),
+    ("intercept", "inverse wishart, one", False),
 ]
 
 

@@ -73,11 +73,31 @@ def test_compiled_density_and_its_slope(prior, frozen, points):
         )
 
 
+@pytest.mark.parametrize(("lower", "upper"), [(-1, 1), (-1 / 3, 1), (0, 1)])
+def test_beta_is_stretched_to_the_interval_of_its_parameter(lower, upper):
+    code, *hyper = row_of(bl.Beta(2.5, 0.7), lower, upper)
+    frozen = stats.beta(2.5, 0.7, lower, upper - lower)
+    points = lower + (upper - lower) * np.array([0.02, 0.4, 0.9])
+    values = [log_prior.py_func(code, x, hyper) for x in points]
+    constants = frozen.logpdf(points) - [value for value, _ in values]
+    np.testing.assert_allclose(constants, constants[0], atol=1e-10)
+    difference = frozen.logpdf(points + 1e-6) - frozen.logpdf(points - 1e-6)
+    np.testing.assert_allclose([slope for _, slope in values], difference / 2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("bound", "alpha"), [(10, 0.05), (0.3, 0.5), (200, 0.01)])
+def test_pc_prior_has_alpha_above_its_bound(bound, alpha):
+    assert np.isclose(stats.expon(0, 1 / bl.PC(bound, alpha).rate).sf(bound), alpha)
+
+
 @pytest.mark.parametrize("name", families.FAMILIES)
 def test_repr_is_the_code_that_makes_it(name):
     family = families.FAMILIES[name]
     numbers = [0.1 + 1 / 3 + i for i in range(len(fields(family)))]
-    prior = family(*(reversed(numbers) if name == "PC" else numbers))
+    arrays = {"Wishart": [[2 / 3, 0.1], [0.1, 7]], "InverseWishart": [[2, 1e-7], [1e-7, 1e-7]]}
+    arrays |= {"HuangWand": [1 / 3, 4.0]}
+    given = {"PC": (100 / 3, 1 / 3)} | {key: (10 / 3, value) for key, value in arrays.items()}
+    prior = family(*given.get(name, numbers))
     assert eval(repr(prior), vars(families)) == prior
 
 
@@ -100,6 +120,19 @@ INVALID = [
     (lambda: bl.HalfNormal(True), ArgumentTypeError, "`sigma` should be a number"),
     (lambda: bl.Uniform(2, 2), PriorError, "`lower` should be below `upper`"),
     (lambda: bl.LKJ(0), PriorError, "`eta` should be positive"),
+    (lambda: bl.PC(10, 1), PriorError, "`alpha` is the probability of more than `bound`"),
+    (lambda: bl.PC(-1, 0.1), PriorError, "`bound` should be positive"),
+    (lambda: bl.Beta(0, 1), PriorError, "`alpha` should be positive"),
+    (lambda: bl.Fixed(np.inf), PriorError, "`value` should be finite"),
+    (lambda: bl.Wishart(1, np.eye(2)), PriorError, "`df` should be above 1 for 2 effects, got 1"),
+    (lambda: bl.Wishart(3, [[1, 2], [2, 1]]), PriorError, "smallest eigenvalue is -1"),
+    (lambda: bl.Wishart(3, [[1, 2], [0, 9]]), PriorError, "`scale` should be symmetric"),
+    (lambda: bl.InverseWishart(3, [1, 2]), PriorError, "square matrix, got the shape \\(1, 2\\)"),
+    (lambda: bl.InverseWishart(3, "a"), ArgumentTypeError, "`scale` should be numbers, got 'a'"),
+    (lambda: bl.InverseWishart(3, np.nan), PriorError, "`scale` should be finite"),
+    (lambda: bl.HuangWand(2, [1, 0]), PriorError, "`scales` should be positive"),
+    (lambda: bl.HuangWand(2, [[1, 2]]), PriorError, "a sequence of numbers"),
+    (lambda: bl.HuangWand(0, [1, 2]), PriorError, "`df` should be positive"),
     (lambda: families.StudentT(0, 0, 1), PriorError, "`nu` should be positive"),
 ]
 
@@ -187,6 +220,19 @@ REFUSED = [
         PriorError,
         "nothing would use the prior for 'beta'",
     ),
+    ({"sigma": bl.Beta(2, 2)}, PriorError, "does not fit 'sigma': a standard deviation"),
+    ({"sigma": bl.Wishart(3, 1)}, PriorError, "under a key such as 'G_Subject'"),
+    ({"G_Subject": bl.HalfNormal(3)}, PriorError, "Use Wishart, InverseWishart or HuangWand"),
+    ({"G_Subject": bl.HuangWand(2, [3])}, PriorError, "which is for 1 effects; there are 2"),
+    ({"G_Subjec": bl.HuangWand(2, [3])}, PriorError, "Did you mean 'G_Subject'"),
+    (
+        {"G_Subject": bl.HuangWand(2, [3, 4]), "sd": bl.HalfNormal(3)},
+        PriorError,
+        "nothing would use the prior for 'sd'",
+    ),
+    ({"sigma": bl.Fixed(0)}, PriorError, "cannot be held at 0: it should be positive"),
+    ({"corr_Subject": bl.Fixed(1)}, PriorError, "a correlation lies in \\(-1, 1\\)"),
+    ({"beta[Days]": bl.Fixed(10)}, PriorError, "add an offset of 10 times it"),
     ({"sigma": 5.0}, ArgumentTypeError, "should be a prior such as"),
     ({"sigma": bl.HalfNormal}, ArgumentTypeError, "should be a prior such as"),
     ([bl.HalfNormal(1)], ArgumentTypeError, "priors should be a dictionary"),
@@ -197,6 +243,63 @@ REFUSED = [
 def test_refused(given, error, message):
     with pytest.raises(error, match=message):
         table(given)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("Reaction ~ Days + (Days || Subject)", "no correlations of their own"),
+        ("Reaction ~ (1 | Subject) + (0 + Days | Subject)", "the 2 bars of Subject have a matrix"),
+        ("Reaction ~ Days + diag(Days | Subject)", "no correlations of their own"),
+    ],
+)
+def test_only_a_bar_with_a_whole_matrix_has_a_prior_of_one(formula, message):
+    with pytest.raises(PriorError, match=message):
+        table({"G_Subject": bl.HuangWand(2, [3, 4])}, formula)
+
+
+def test_a_prior_of_a_whole_matrix_is_one_row():
+    prior = bl.HuangWand(2, [30, 4])
+    found = table({"G_Subject": prior, "sigma": bl.HalfNormal(30)})
+    names = [row.parameter for row in found.rows]
+    assert names == ["beta[Intercept]", "beta[Days]", "G_Subject", "sigma"]
+    assert found.theta == (prior, prior, prior, bl.HalfNormal(30))
+    assert table(found.frame()).rows == found.rows
+
+
+BOUNDED = [
+    ("rho", bl.Uniform(-1, 1.1), "it lies in \\(-0.3333, 1\\). Use Beta"),
+    ("rho", bl.HalfNormal(1), "it lies in"),
+    ("rho", bl.Fixed(-0.5), "should be inside"),
+    ("rho", bl.Beta(2, 2), None),
+    ("rho", bl.Uniform(0, 0.5), None),
+    ("rho", bl.Fixed(-0.3), None),
+]
+
+
+@pytest.mark.parametrize(("key", "prior", "message"), BOUNDED)
+def test_priors_of_a_correlation_keep_to_its_bounds(key, prior, message):
+    data, R = bl.load_dataset("Orthodont"), bl.CS(time="age", group="Subject")
+    model = bl.Model("distance ~ age", data, R=R)
+    if message is None:
+        assert model.with_priors({key: prior}).priors[key] == prior
+        return
+    with pytest.raises(PriorError, match=message):
+        model.with_priors({key: prior})
+
+
+def test_lags_are_held_together_or_not_at_all():
+    data, R = bl.load_dataset("Orthodont"), bl.Toep(time="age", group="Subject")
+    model = bl.Model("distance ~ age", data, R=R)
+    names = [name for name in model.parameters.names if name != "sigma"]
+    with pytest.raises(PriorError, match="1 of the 3 correlations 'rho' are held"):
+        model.with_priors({names[0]: bl.Fixed(0.5)})
+    with pytest.raises(PriorError, match="not those of a positive definite matrix"):
+        model.with_priors(dict(zip(names, map(bl.Fixed, (0.9, 0.0, 0.9)), strict=True)))
+    with pytest.raises(PriorError, match="depends on the other lags"):
+        model.with_priors({names[0]: bl.Uniform(0, 1)})
+    held = model.with_priors(dict(zip(names, map(bl.Fixed, (0.5, 0.4, 0.3)), strict=True)))
+    assert held.held.tolist() == [True, True, True, False]
 
 
 def test_no_correlation_no_key():

@@ -195,7 +195,7 @@ def sample_collapsed(
         for target in (settings.target_accept,) if settings.target_accept else TARGETS:
             used = replace(settings, target_accept=target)
             variables, stats = _run_nutpie(nutpie, compiled, used)
-            theta = variables["theta"]
+            theta = priors.with_held(variables["theta"])
             interrupted = theta.shape[:2] != (settings.chains, settings.draws)
             if interrupted or not stats["diverging"].any():
                 break
@@ -209,7 +209,7 @@ def _all_held(
 ) -> Draws:
     """Draws of beta and u alone, where every covariance parameter is held."""
     shape = (settings.chains, settings.draws)
-    thetas = np.tile(theta, (*shape, 1))
+    thetas = np.tile(priors.with_held(theta), (*shape, 1))
     beta, u = draw_coefficients(equations, priors, thetas, settings)
     stats = {"diverging": np.zeros(shape, dtype=bool)}
     sampler = "exact draws, as every covariance parameter is held"

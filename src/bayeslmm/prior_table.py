@@ -171,7 +171,7 @@ def resolve(
     level = level_coefficients(design)
     rows: list[PriorRow] = []
     used = set()
-    whole = {}
+    whole: dict[str, str] = {}
     for key, matrix in matrices.items():
         if key in given:
             check_fits_matrix(matrix, given[key])

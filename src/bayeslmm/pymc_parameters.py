@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pytensor.tensor.slinalg import solve_triangular
+from pytensor.tensor.linalg import solve_triangular
 
 from bayeslmm.priors import Beta, Fixed, HuangWand, InverseWishart, Wishart
 from bayeslmm.variables import Variable, variables_of
