@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -96,7 +97,8 @@ def test_repr_is_the_code_that_makes_it(name):
     numbers = [0.1 + 1 / 3 + i for i in range(len(fields(family)))]
     arrays = {"Wishart": [[2 / 3, 0.1], [0.1, 7]], "InverseWishart": [[2, 1e-7], [1e-7, 1e-7]]}
     arrays |= {"HuangWand": [1 / 3, 4.0]}
-    given = {"PC": (100 / 3, 1 / 3)} | {key: (10 / 3, value) for key, value in arrays.items()}
+    given = {"PC": (100 / 3, 1 / 3), "MvNormal": ([1 / 3, 2], [[2 / 3, 0.1], [0.1, 7]], ["a", "b"])}
+    given |= {key: (10 / 3, value) for key, value in arrays.items()}
     prior = family(*given.get(name, numbers))
     assert eval(repr(prior), vars(families)) == prior
 
@@ -132,6 +134,9 @@ INVALID = [
     (lambda: bl.InverseWishart(3, np.nan), PriorError, "`scale` should be finite"),
     (lambda: bl.HuangWand(2, [1, 0]), PriorError, "`scales` should be positive"),
     (lambda: bl.HuangWand(2, [[1, 2]]), PriorError, "a sequence of numbers"),
+    (lambda: bl.MvNormal([0, 1], 1), PriorError, "`mean` has 2 elements, and `cov` is for 1"),
+    (lambda: bl.MvNormal([0, 1], np.eye(2), ["a", "a"]), PriorError, "labels should differ"),
+    (lambda: bl.MvNormal([0], [[-1]]), PriorError, "`cov` should be positive definite"),
     (lambda: bl.HuangWand(0, [1, 2]), PriorError, "`df` should be positive"),
     (lambda: families.StudentT(0, 0, 1), PriorError, "`nu` should be positive"),
 ]
@@ -211,7 +216,14 @@ REFUSED = [
     ({"sigma": bl.Normal(0, 1)}, PriorError, "does not fit 'sigma': a standard deviation is"),
     ({"sigma": bl.Uniform(-1, 1)}, PriorError, "does not fit 'sigma'"),
     ({"beta[Days]": bl.HalfNormal(1)}, PriorError, "a coefficient can be any number"),
-    ({"beta[Days]": families.StudentT(3, 0, 1)}, PriorError, "needs a Gaussian prior"),
+    ({"beta[Days]": bl.MvNormal([0], 1)}, PriorError, "for several coefficients, under the key"),
+    ({"beta": bl.MvNormal([0, 1, 2], np.eye(3))}, PriorError, "is for 3 coefficients, but there"),
+    ({"beta": bl.MvNormal([0], 1, ["Day"])}, PriorError, "Did you mean 'Days'"),
+    (
+        {"beta": bl.MvNormal([0, 1], np.eye(2)), "beta[Days]": bl.Normal(0, 1)},
+        PriorError,
+        r"nothing would use the prior for 'beta\[Days\]'",
+    ),
     ({"beta[Days]": NormalAtMeans(0, 1)}, PriorError, "is for an intercept"),
     ({"corr_Subject": bl.Uniform(0, 1)}, PriorError, "it is a correlation matrix. Use LKJ"),
     ({"sd_Subject": bl.LKJ(1)}, PriorError, "does not fit"),
@@ -323,23 +335,101 @@ def test_a_frame_of_other_columns_is_refused():
         table(table().frame().rename(columns={"prior": "priors"}))
 
 
-def test_foreign_priors_by_family():
-    class HalfNormal:
-        sigma = 3.0
+COV = np.array([[900.0, -40, 3], [-40, 25, 1], [3, 1, 4]])
+NAMES = ["Intercept", "Days", "I(Days ** 2)"]
+FRAME = pd.DataFrame(COV, NAMES, NAMES)
+JOINT = [
+    # the prior, and the coefficients that it is for
+    (bl.MvNormal([250, 10, 1], COV), NAMES),
+    (bl.MvNormal([250, 10, 1], FRAME), NAMES),
+    (bl.MvNormal([1, 250, 10], FRAME.loc[NAMES[::-1], NAMES[::-1]], NAMES[2:] + NAMES[:2]), NAMES),
+    (bl.MvNormal(pd.Series([10, 250, 1], [*NAMES[1::-1], NAMES[2]]), FRAME), NAMES),
+    (bl.MvNormal([10, 1], COV[1:, 1:]), NAMES[1:]),
+    (bl.MvNormal([10.0], 25, ["Days"]), NAMES[1:2]),
+]
 
-        def to_pymc(self):
-            raise AssertionError
 
-    class Wald(HalfNormal):
-        pass
+@pytest.mark.parametrize(("prior", "names"), JOINT, ids=[f"{i}" for i in range(len(JOINT))])
+def test_joint_prior_of_coefficients(prior, names):
+    given = {"beta": prior}
+    given |= {f"beta[{name}]": bl.Flat() for name in set(NAMES).difference(names)}
+    found = table(given, "Reaction ~ Days + I(Days**2) + (1 | Subject)")
+    own = [NAMES.index(name) for name in names]
+    precision = np.zeros((3, 3))
+    precision[np.ix_(own, own)] = np.linalg.inv(COV[np.ix_(own, own)])
+    np.testing.assert_allclose(found.beta_precision, precision, atol=1e-12)
+    np.testing.assert_allclose(found.beta_mean[own], np.array([250, 10, 1])[own])
+    assert [row.parameter for row in found.rows].count("beta") == 1
+    assert found[f"beta[{names[0]}]"] is found["beta"]
+    again = table(found.frame(), "Reaction ~ Days + I(Days**2) + (1 | Subject)")
+    assert again.rows == found.rows
 
-    assert table({"sigma": HalfNormal()})["sigma"] == bl.HalfNormal(3)
+
+def test_a_joint_prior_beside_the_default_intercept():
+    found = table({"beta": bl.MvNormal([10], 25)})
+    mean = bl.load_dataset("sleepstudy").Days.mean()
+    intercept = found["beta[Intercept]"]
+    np.testing.assert_allclose(found.beta_mean, [intercept.mu - 10 * mean, 10])
+    a = np.array([1, mean]) / intercept.sigma
+    np.testing.assert_allclose(found.beta_precision, np.outer(a, a) + np.diag([0, 1 / 25]))
+
+
+@pytest.mark.parametrize("prior", [bl.StudentT(3, 0, 9), bl.Laplace(0, 9), bl.Cauchy(0, 9)])
+def test_coefficients_without_a_gaussian_prior_are_named(prior):
+    found = table({"beta": prior})
+    assert found.not_gaussian == ("beta[Days]",)
+    assert table().not_gaussian == ()
+    with pytest.raises(bl.ArgumentError, match="needs Gaussian priors; that of beta"):
+        bl.Model(
+            "Reaction ~ Days + (1 | Subject)",
+            bl.load_dataset("sleepstudy"),
+            priors={"beta": prior},
+        ).fit("nuts", collapse=True)
+
+
+# PreliZ's attributes: name, values, what is made of it
+FOREIGN = [
+    ("HalfNormal", {"sigma": 3.0}, bl.HalfNormal(3)),
+    ("HalfStudentT", {"nu": 3.0, "sigma": 5.0, "lam": 0.04}, bl.HalfStudentT(3, 5)),
+    ("HalfCauchy", {"beta": 3.0}, bl.HalfCauchy(3)),
+    ("Exponential", {"lam": 0.25, "beta": 4.0}, bl.Exponential(0.25)),
+    ("Gamma", {"alpha": 2.0, "beta": 0.1, "mu": 20.0, "sigma": 14.1}, bl.Gamma(2, 0.1)),
+    ("InverseGamma", {"alpha": 3.0, "beta": 9.0, "mu": 4.5}, bl.InverseGamma(3, 9)),
+    ("LogNormal", {"mu": 3.0, "sigma": 0.5}, bl.LogNormal(3, 0.5)),
+    ("Uniform", {"lower": 0.0, "upper": 90.0}, bl.Uniform(0, 90)),
+]
+
+
+def foreign(name, values):
+    """A distribution as PreliZ has it: parameters are attributes, and ``to_pymc`` makes one."""
+    return type(name, (), {**values, "to_pymc": lambda self: None})()
+
+
+@pytest.mark.parametrize(("name", "values", "expected"), FOREIGN)
+def test_priors_of_other_packages_by_family(name, values, expected):
+    assert table({"sigma": foreign(name, values)})["sigma"] == expected
+
+
+FOREIGN_COEFFICIENTS = [
+    ("Normal", {"mu": 1.0, "sigma": 5.0}, bl.Normal(1, 5)),
+    ("StudentT", {"nu": 4.0, "mu": 1.0, "sigma": 5.0}, bl.StudentT(4, 1, 5)),
+    ("Laplace", {"mu": 1.0, "b": 5.0}, bl.Laplace(1, 5)),
+    ("Cauchy", {"alpha": 1.0, "beta": 5.0}, bl.Cauchy(1, 5)),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "expected"), FOREIGN_COEFFICIENTS)
+def test_priors_of_other_packages_for_coefficients(name, values, expected):
+    assert table({"beta": foreign(name, values)})["beta[Days]"] == expected
+
+
+def test_priors_of_other_packages_that_cannot_be_taken():
     with pytest.raises(PriorError, match="family Wald, which this library does not have"):
-        table({"sigma": Wald()})
-    unset = HalfNormal()
-    unset.sigma = None
+        table({"sigma": foreign("Wald", {"mu": 1.0})})
+    with pytest.raises(PriorError, match="family PC, which this library does not have"):
+        table({"sigma": foreign("PC", {"bound": 1.0, "alpha": 0.1})})
     with pytest.raises(PriorError, match="lacks values for sigma"):
-        table({"sigma": unset})
+        table({"sigma": foreign("HalfNormal", {"sigma": None})})
 
 
 @pytest.mark.parametrize("shift", [-4.5, 2006.0])

@@ -16,6 +16,10 @@ _MODULE_OF = {
     "datasets": "example_data",
     "Normal": "priors",
     "NormalAtMeans": "priors",
+    "MvNormal": "priors",
+    "StudentT": "priors",
+    "Cauchy": "priors",
+    "Laplace": "priors",
     "Flat": "priors",
     "HalfNormal": "priors",
     "HalfStudentT": "priors",
@@ -108,6 +112,7 @@ if TYPE_CHECKING:
     from bayeslmm.priors import LKJ as LKJ
     from bayeslmm.priors import PC as PC
     from bayeslmm.priors import Beta as Beta
+    from bayeslmm.priors import Cauchy as Cauchy
     from bayeslmm.priors import Exponential as Exponential
     from bayeslmm.priors import Fixed as Fixed
     from bayeslmm.priors import Flat as Flat
@@ -119,9 +124,12 @@ if TYPE_CHECKING:
     from bayeslmm.priors import HuangWand as HuangWand
     from bayeslmm.priors import InverseGamma as InverseGamma
     from bayeslmm.priors import InverseWishart as InverseWishart
+    from bayeslmm.priors import Laplace as Laplace
     from bayeslmm.priors import LogNormal as LogNormal
+    from bayeslmm.priors import MvNormal as MvNormal
     from bayeslmm.priors import Normal as Normal
     from bayeslmm.priors import NormalAtMeans as NormalAtMeans
+    from bayeslmm.priors import StudentT as StudentT
     from bayeslmm.priors import Uniform as Uniform
     from bayeslmm.priors import Wishart as Wishart
     from bayeslmm.storage import load as load

@@ -141,6 +141,16 @@ def of_posterior(fit: PosteriorFit) -> Diagnosis:
                 "Fit again without interrupting for all draws",
             )
         )
+    sampled = fit.model.priors.not_gaussian
+    if sampled:
+        findings.append(
+            Finding(
+                "note",
+                "priors that are not Gaussian made NUTS sample all coefficients and random effects",
+                ", ".join(sampled),
+                "",
+            )
+        )
     divergent = int(fit.draws.stats["diverging"].sum())
     if divergent:
         where = _suspect(fit)

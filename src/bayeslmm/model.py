@@ -189,7 +189,11 @@ class Model:
 
     @cached_property
     def pymc(self) -> pm.Model:
-        """The ``pm.Model`` over theta, with beta and u integrated out."""
+        """The ``pm.Model`` over theta, with beta and u integrated out; that of `full_pymc` where a
+        coefficient has a prior that is not Gaussian.
+        """
+        if self.priors.not_gaussian:
+            return self.full_pymc()
         from bayeslmm.collapsed import collapsed_model
 
         return collapsed_model(self.equations, self.priors, self.design.response)
@@ -348,7 +352,8 @@ class Model:
             The package that samples; nutpie by default.
         collapse : bool, optional
             Whether to sample theta alone and to draw beta and u exactly given it, the default;
-            False samples the textbook model, which is slower and has the same posterior.
+            False samples the textbook model, which is slower and has the same posterior; so it
+            is by itself where a coefficient has a prior that is not Gaussian.
         progress : bool, optional
             Whether to show progress; by default on a terminal and in a notebook.
 
@@ -410,7 +415,7 @@ class Model:
             fit = self._sample(
                 own,
                 "nutpie" if sampler is None else sampler,
-                collapse is None or truth_value("collapse", collapse),
+                None if collapse is None else truth_value("collapse", collapse),
             )
         else:
             if given:
@@ -442,12 +447,23 @@ class Model:
 
         return optimise_held(self.equations, method, self.priors)
 
-    def _sample(self, settings: dict[str, Any], sampler: str, collapse: bool) -> PosteriorFit:
+    def _sample(
+        self, settings: dict[str, Any], sampler: str, collapse: bool | None
+    ) -> PosteriorFit:
         if not isinstance(sampler, str) or sampler not in _SAMPLERS:
             raise ArgumentError(unknown_name("sampler", sampler, _SAMPLERS))
         from bayeslmm.nuts import Settings
         from bayeslmm.posterior_fit import PosteriorFit, sample
 
+        if self.priors.not_gaussian:
+            if collapse:
+                raise ArgumentError(
+                    f"collapse=True integrates beta out, which needs Gaussian priors; that of "
+                    f"{', '.join(self.priors.not_gaussian)} is not. Leave `collapse` out."
+                )
+            collapse = False
+        elif collapse is None:
+            collapse = True
         draws = sample(self, Settings(**settings), sampler, collapse)  # type: ignore[arg-type]
         return PosteriorFit(self, draws)
 

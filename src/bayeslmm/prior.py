@@ -113,16 +113,16 @@ class Prior:
 
         family = getattr(pm, self.pymc_name)
         # PyTensor computes with Python's floats in single precision where they are short
-        numbers = {key: np.float64(value) for key, value in self.pymc_arguments().items()}
+        numbers = {key: np.asarray(v, np.float64) for key, v in self.pymc_arguments().items()}
         arguments = {**numbers, **kwargs}
         return family.dist(**arguments) if name is None else family(name, **arguments)
 
 
 def _text(value: object, number: Callable[[Any], str]) -> str:
-    """A hyperparameter as code: a number, or nested lists of numbers."""
+    """A hyperparameter as code: a number, text, or nested lists of them."""
     if isinstance(value, tuple):
         return f"[{', '.join(_text(element, number) for element in value)}]"
-    return number(value)
+    return repr(value) if isinstance(value, str) else number(value)
 
 
 def vector(family: str, name: str, value: object) -> Vector:

@@ -11,10 +11,10 @@ from bayeslmm.priors import (
     LKJ,
     Beta,
     Fixed,
-    Flat,
     HalfStudentTAtMeans,
     HuangWand,
     InverseWishart,
+    MvNormal,
     Normal,
     NormalAtMeans,
     Prior,
@@ -31,6 +31,7 @@ _POSITIVE = (
     "HalfNormal, HalfStudentT, HalfCauchy, Exponential, PC, Gamma, InverseGamma, LogNormal, or "
     "Uniform from 0 or more"
 )
+_REAL = "Normal, Flat, StudentT, Laplace or Cauchy"
 _WHAT = {"sd": "standard deviation", "sigma": "standard deviation", "range": "range"}
 
 
@@ -109,13 +110,13 @@ def _check_coefficient(slot: Slot, prior: Prior) -> None:
             f"{prior!r} is for an intercept, which {slot.parameter!r} is not; use Normal, which is "
             "on the coefficient itself."
         )
-    if prior.support != "real":
-        raise _misfit(slot, prior, "a coefficient can be any number", "Normal, Flat")
-    if not isinstance(prior, Normal | Flat):
+    if isinstance(prior, MvNormal):
         raise PriorError(
-            f"{slot.parameter!r} got the prior {prior!r}, but coefficients are integrated out "
-            "exactly, which needs a Gaussian prior: use Normal or Flat."
+            f"the prior {prior!r} does not fit {slot.parameter!r}: it is for several coefficients, "
+            "under the key 'beta'."
         )
+    if prior.support != "real":
+        raise _misfit(slot, prior, "a coefficient can be any number", _REAL)
 
 
 def _check_within(slot: Slot, prior: Prior) -> None:

@@ -9,7 +9,8 @@ column of X or Z:
 - the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale
   sd(y)/sd(z), of a random intercept and of the residuals the same with scale sd(y). Most of its
   mass lies below a few sd(y), where a component of var(y) can be;
-- correlations: LKJ(1);
+- correlations: LKJ(1); those of R uniform on their bounds, for `CAR1` the one at the spacing of the
+  data, so that the unit of time does not matter;
 - both of a random intercept that is correlated with slopes are about the intercept at the means of
   the slopes' columns, so that again it does not matter where a predictor has its zero.
 """
@@ -23,6 +24,7 @@ import numpy as np
 
 from bayeslmm.priors import (
     LKJ,
+    Beta,
     HalfStudentT,
     HalfStudentTAtMeans,
     LogNormal,
@@ -212,6 +214,11 @@ def _residual_default(block: Block) -> tuple[Prior, str]:
     if block.kind == "range":
         spacing = float(np.ravel(block.typical)[0])
         return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
+    if block.kind == "rho" and block.lower == 0.0:
+        # a correlation at a distance of one: what is uniform is that at the spacing, whatever the
+        # unit of time
+        spacing = float(-1.0 / np.log(np.ravel(block.typical)[0]))
+        return Beta(spacing, 1.0), f"uniform at the spacing, {spacing:.4g}"
     return Uniform(block.lower, block.upper), "its bounds"
 
 

@@ -330,7 +330,7 @@ def typical_values(parameters: Parameters, priors: PriorTable) -> Array:
             if prior.support == "covariance":
                 values[i] = 0.0 if block.kind == "corr" else _typical_sd(prior, i - block.start)
             else:
-                values[i] = _typical(prior)
+                values[i] = _typical(prior, block.lower, block.upper)
     return values
 
 
@@ -346,7 +346,7 @@ def _typical_sd(prior: Prior, effect: int) -> float:
     raise AssertionError(f"{prior!r} is no prior of a covariance matrix")
 
 
-def _typical(prior: Prior) -> float:
+def _typical(prior: Prior, lower: float, upper: float) -> float:
     """The value at which the prior density of the logarithm is highest, or the middle; where a
     parameter is held, its value.
     """
@@ -367,6 +367,8 @@ def _typical(prior: Prior) -> float:
             return mu
         case Fixed(value):
             return value
-        case Uniform(lower, upper):
-            return (lower + upper) / 2.0
+        case Uniform():
+            return (prior.lower + prior.upper) / 2.0
+        case Beta(alpha, beta):
+            return lower + (upper - lower) * alpha / (alpha + beta)
     return 0.0

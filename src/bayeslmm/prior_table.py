@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.linalg import toeplitz
 
+from bayeslmm.coefficient_prior import GAUSSIAN, covered, gaussian_prior
 from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
 from bayeslmm.prior_checks import check_fits, check_fits_matrix
 from bayeslmm.prior_defaults import (
@@ -18,7 +19,7 @@ from bayeslmm.prior_defaults import (
     matrix_slots,
     theta_slots,
 )
-from bayeslmm.priors import Fixed, HalfStudentTAtMeans, Normal, NormalAtMeans, Prior, as_prior
+from bayeslmm.priors import Fixed, HalfStudentTAtMeans, MvNormal, Prior, as_prior
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,9 @@ class PriorTable:
     beta_precision : (p, p) array
         Inverse covariance matrix of the Gaussian prior of beta, in inverse squared units of the
         coefficients. Not diagonal when a prior is set at the predictors' means; of deficient rank
-        when a coefficient's prior is flat.
+        when a coefficient's prior is flat. Zero for coefficients whose prior is not Gaussian.
+    whole : dict of str
+        By parameter with a prior that it shares, ``MvNormal`` or one of G, the key of its row.
     """
 
     rows: tuple[PriorRow, ...]
@@ -76,11 +79,12 @@ class PriorTable:
     bases: Mapping[tuple[str, int], np.ndarray]
     beta_mean: np.ndarray
     beta_precision: np.ndarray
+    whole: Mapping[str, str]
 
     def __getitem__(self, parameter: str) -> Prior:
-        """The prior of a parameter by its key."""
+        """The prior of a parameter by its key; the joint one of those that have one."""
         try:
-            return self._priors[parameter]
+            return self._priors[self.whole.get(parameter, parameter)]
         except KeyError:
             raise PriorError(unknown_name("parameter", parameter, self._priors)) from None
 
@@ -89,6 +93,15 @@ class PriorTable:
         are reported.
         """
         return self.bases.get((factor, bar), np.eye(q))
+
+    @cached_property
+    def not_gaussian(self) -> tuple[str, ...]:
+        """Coefficients whose prior is neither Gaussian nor flat, so that they are sampled."""
+        return tuple(
+            row.parameter
+            for row in self.rows
+            if row.parameter.startswith("beta") and not isinstance(row.prior, GAUSSIAN)
+        )
 
     @cached_property
     def held(self) -> np.ndarray:
@@ -142,7 +155,8 @@ def resolve(
         ``"beta[Days]"``; ``"beta"`` for every coefficient but the intercept;
         ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
         ``"sigma"``. The most specific key wins. ``"G_Subject"`` is for the whole covariance matrix
-        of a bar, in place of its standard deviations and correlations.
+        of a bar, in place of its standard deviations and correlations, and ``"beta"`` takes a joint
+        prior of several coefficients too.
     parameters : Parameters
     design : Design
 
@@ -163,15 +177,18 @@ def resolve(
     # a prior of the user's for correlations is about those that are reported
     slots = [*coefficients, *theta_slots(parameters, design, given)]
     matrices = matrix_slots(parameters, design)
+    joint = given.get("beta")
+    whole: dict[str, str] = {}
+    if isinstance(joint, MvNormal):
+        whole = {f"beta[{name}]": "beta" for name in covered(joint, design.coef)}
     valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
     for key in given:
-        if key not in valid and key not in matrices:
+        if key not in valid and key not in matrices and key not in whole.values():
             raise PriorError(unknown_name("prior key", key, [*valid, *matrices]))
 
     level = level_coefficients(design)
     rows: list[PriorRow] = []
     used = set()
-    whole: dict[str, str] = {}
     for key, matrix in matrices.items():
         if key in given:
             check_fits_matrix(matrix, given[key])
@@ -197,9 +214,10 @@ def resolve(
                 "prior of its own. Leave it out."
             )
 
-    chosen = {row.parameter: row.prior for row in rows}
-    mean, precision = _gaussian(
-        [chosen[f"beta[{name}]"] for name in design.coef], design.X.mean(axis=0), level
+    by_row = {row.parameter: row.prior for row in rows}
+    chosen = by_row | {parameter: by_row[key] for parameter, key in whole.items()}
+    mean, precision = gaussian_prior(
+        [chosen[f"beta[{name}]"] for name in design.coef], design.coef, design.X.mean(axis=0), level
     )
     mean.flags.writeable = precision.flags.writeable = False
     names = [
@@ -207,9 +225,10 @@ def resolve(
         for block in parameters.blocks
         for name in block.names
     ]
-    theta = tuple(chosen[whole.get(name, name)] for name in names)
+    theta = tuple(chosen[name] for name in names)
     _check_lags(theta, parameters)
-    return PriorTable(tuple(rows), theta, _bases(theta, parameters, design), mean, precision)
+    bases = _bases(theta, parameters, design)
+    return PriorTable(tuple(rows), theta, bases, mean, precision, whole)
 
 
 def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
@@ -282,29 +301,3 @@ def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
         for key, prior, source in zip(frame.index, frame["prior"], sources, strict=True)
         if not (source == "default" and defaults.get(key) == prior)
     }
-
-
-def _gaussian(
-    priors: list[Prior], x_means: np.ndarray, level: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and precision of beta from a prior for each coefficient.
-
-    A prior at the means is one on a'beta, where a picks the coefficient and adds the other
-    predictors at their means. Each prior adds a a'/sigma² to the precision, and the mean is where
-    all of them are at their centre.
-    """
-    p = len(priors)
-    mean, precision = np.zeros(p), np.zeros((p, p))
-    others = np.where(level, 0.0, x_means)
-    for j, prior in enumerate(priors):
-        if isinstance(prior, Normal):
-            mean[j] = prior.mu
-            direction = np.zeros(p)
-            direction[j] = 1.0
-            if isinstance(prior, NormalAtMeans):
-                direction += others
-            precision += np.outer(direction, direction) / prior.sigma**2
-    for j, prior in enumerate(priors):
-        if isinstance(prior, NormalAtMeans):
-            mean[j] -= others @ mean
-    return mean, precision

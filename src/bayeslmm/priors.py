@@ -26,7 +26,15 @@ from bayeslmm.priors_positive import (
     LogNormal,
     Uniform,
 )
-from bayeslmm.priors_real import Cauchy, Flat, Laplace, Normal, NormalAtMeans, StudentT
+from bayeslmm.priors_real import (
+    Cauchy,
+    Flat,
+    Laplace,
+    MvNormal,
+    Normal,
+    NormalAtMeans,
+    StudentT,
+)
 
 __all__ = [
     "FAMILIES",
@@ -47,6 +55,7 @@ __all__ = [
     "InverseWishart",
     "Laplace",
     "LogNormal",
+    "MvNormal",
     "Normal",
     "NormalAtMeans",
     "Prior",
@@ -61,6 +70,7 @@ FAMILIES: dict[str, type[Prior]] = {
     for family in (
         Normal,
         NormalAtMeans,
+        MvNormal,
         StudentT,
         Cauchy,
         Laplace,
@@ -85,7 +95,7 @@ FAMILIES: dict[str, type[Prior]] = {
 }
 _OUR_OWN = (
     *(LKJ, NormalAtMeans, HalfStudentTAtMeans, PC, Fixed),
-    *(Wishart, InverseWishart, HuangWand),
+    *(MvNormal, Wishart, InverseWishart, HuangWand),
 )
 """Families whose names mean something else, or nothing, in other packages."""
 

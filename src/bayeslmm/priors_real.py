@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from bayeslmm.prior import Prior
+import numpy as np
+
+from bayeslmm.errors import PriorError
+from bayeslmm.prior import Matrix, Prior, Vector, matrix, vector
 
 __all__ = [
     "Cauchy",
     "Flat",
     "Laplace",
+    "MvNormal",
     "Normal",
     "NormalAtMeans",
     "StudentT",
@@ -69,10 +74,10 @@ class NormalAtMeans(Normal):
 
 @dataclass(frozen=True, repr=False)
 class StudentT(Prior):
-    """Student's t distribution.
+    """Student's t distribution, for coefficients.
 
-    Coefficients are integrated out exactly, which needs Gaussian priors, so that no parameter takes
-    it; it is known so that the refusal can say this.
+    Coefficients are integrated out exactly under Gaussian priors only: one with another prior makes
+    NUTS sample the textbook model, with all coefficients and random effects, which is slower.
 
     Parameters
     ----------
@@ -85,7 +90,7 @@ class StudentT(Prior):
 
     Examples
     --------
-    >>> from bayeslmm.priors import StudentT
+    >>> from bayeslmm import StudentT
     >>> StudentT(3, mu=0, sigma=10)
     StudentT(3, 0, 10)
     """
@@ -100,7 +105,7 @@ class StudentT(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Cauchy(Prior):
-    """Cauchy distribution; no parameter takes it, see `StudentT`.
+    """Cauchy distribution, for coefficients; as for `StudentT`, NUTS samples the textbook model.
 
     Parameters
     ----------
@@ -111,7 +116,7 @@ class Cauchy(Prior):
 
     Examples
     --------
-    >>> from bayeslmm.priors import Cauchy
+    >>> from bayeslmm import Cauchy
     >>> Cauchy(0, sigma=2.5)
     Cauchy(0, 2.5)
     """
@@ -125,7 +130,7 @@ class Cauchy(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Laplace(Prior):
-    """Laplace distribution; no parameter takes it, see `StudentT`.
+    """Laplace distribution, for coefficients; as for `StudentT`, NUTS samples the textbook model.
 
     Parameters
     ----------
@@ -136,7 +141,7 @@ class Laplace(Prior):
 
     Examples
     --------
-    >>> from bayeslmm.priors import Laplace
+    >>> from bayeslmm import Laplace
     >>> Laplace(0, b=1)
     Laplace(0, 1)
     """
@@ -162,3 +167,89 @@ class Flat(Prior):
     support = "real"
     pymc_name = "Flat"
     pymc_parameters = ()
+
+
+@dataclass(frozen=True, repr=False)
+class MvNormal(Prior):
+    """Multivariate normal distribution of several coefficients, under the key ``"beta"``.
+
+    Parameters
+    ----------
+    mean : sequence of float
+        In the order of the coefficients, or a series with their names.
+    cov : array_like of shape (m, m)
+        Covariance matrix (of variances, not standard deviations), in products of the units of the
+        coefficients; or a frame with their names in its index and columns. Positive definite.
+    labels : sequence of str, optional
+        The names of the coefficients, as `summary` has them in brackets; those of `mean` or `cov`
+        by default. Without labels it is for all coefficients, in the order of X, or, if it has one
+        fewer, for all but the intercept.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> prior = bl.MvNormal([250, 10], [[900, -40], [-40, 25]])
+    >>> data = bl.load_dataset("sleepstudy")
+    >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", data, priors={"beta": prior})
+    >>> model.priors["beta"]
+    MvNormal([250, 10], [[900, -40], [-40, 25]])
+    """
+
+    mean: Vector
+    cov: Matrix
+    labels: tuple[str, ...] = ()
+    support = "real"
+    pymc_name = "MvNormal"
+    pymc_parameters = ("mu", "cov")
+
+    def __post_init__(self) -> None:
+        labels, mean, cov = tuple(self.labels), self.mean, self.cov
+        for given in (mean, cov):
+            own: Any = getattr(given, "index", None)
+            if own is not None and not callable(own) and not labels:
+                labels = tuple(map(str, own))
+        if len(set(labels)) < len(labels):
+            raise PriorError(f"MvNormal: the labels should differ, got {', '.join(labels)}.")
+        ordered = [_in_order(value, labels) for value in (mean, cov)]
+        object.__setattr__(self, "mean", vector("MvNormal", "mean", ordered[0]))
+        object.__setattr__(self, "cov", matrix("MvNormal", "cov", ordered[1]))
+        object.__setattr__(self, "labels", labels)
+        sizes = {len(self.mean), len(self.cov), len(labels) or len(self.mean)}
+        if len(sizes) > 1:
+            raise PriorError(
+                f"MvNormal: `mean` has {len(self.mean)} elements, and `cov` is for "
+                f"{len(self.cov)}" + (f", with {len(labels)} labels." if labels else ".")
+            )
+
+    @property
+    def size(self) -> int:
+        """The number of coefficients."""
+        return len(self.mean)
+
+    @property
+    def _values(self) -> tuple[Any, ...]:
+        return (self.mean, self.cov, self.labels)[: 3 if self.labels else 2]
+
+    def pymc_arguments(self) -> dict[str, Any]:
+        """Mean and covariance matrix, by PyMC's names."""
+        return {"mu": np.array(self.mean), "cov": np.array(self.cov)}
+
+
+def _in_order(value: Any, labels: tuple[str, ...]) -> Any:
+    """A labelled series or frame in the order of labels; anything else as it is."""
+    names = getattr(value, "index", None)
+    if names is None or callable(names):
+        return value
+    axes = [list(map(str, names))]
+    if hasattr(value, "columns"):
+        axes.append(list(map(str, value.columns)))
+    for own in axes:
+        if sorted(own) != sorted(labels):
+            raise PriorError(
+                f"MvNormal: the labels of `mean` and `cov` should be the same, got "
+                f"{', '.join(own)} and {', '.join(labels)}."
+            )
+    array = np.asarray(value)
+    for axis, own in enumerate(axes):
+        array = array.take([own.index(label) for label in labels], axis=axis)
+    return array
