@@ -60,7 +60,7 @@ def test_posterior_does_not_depend_on_the_unit_of_time_of_the_residuals():
         rho = np.array([0.2, 0.5, 0.7, 0.9]) ** (1 / unit)
         values = [density(np.array([np.log(r / (1 - r)), 0.7]))[0] for r in rho]
         # as densities of log(-log(rho)), which a unit of time only shifts
-        log_densities.append(values - np.log(1 - rho) - np.log(-np.log(rho)))
+        log_densities.append(values - np.log(1 - rho) + np.log(-np.log(rho)))
     np.testing.assert_allclose(np.diff(log_densities[0]), np.diff(log_densities[1]), atol=1e-8)
 
 
