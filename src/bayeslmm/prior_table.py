@@ -16,7 +16,7 @@ column of X or Z:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design
     from bayeslmm.parameters import Block, Parameters
 
-__all__ = ["PriorRow", "PriorTable", "resolve"]
+__all__ = ["PriorRow", "PriorTable", "means_basis", "resolve"]
 
 _INTERCEPT = "Intercept"
 _COEFFICIENT_SCALE = 2.5
@@ -344,6 +344,23 @@ def _residual_default(block: Block) -> tuple[Prior, str]:
         spacing = float(np.ravel(block.typical)[0])
         return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
     return Uniform(block.lower, block.upper), "its bounds"
+
+
+def means_basis(design: Design, priors: Sequence[Prior]) -> np.ndarray:
+    """The matrix (p, p) that takes the coefficients that priors are about to the reported ones.
+
+    They differ where a prior is for the value at the predictors' means.
+
+    Parameters
+    ----------
+    design : Design
+    priors : sequence of Prior
+        One for each coefficient.
+    """
+    moved = np.array([isinstance(prior, NormalAtMeans) for prior in priors], dtype=bool)
+    others = np.where(_level_coefficients(design), 0.0, design.X.mean(axis=0))
+    basis: np.ndarray = np.eye(len(priors)) - np.outer(moved, others)
+    return basis
 
 
 def _spread(values: np.ndarray, centred: bool) -> float:

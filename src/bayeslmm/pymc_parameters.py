@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
 
-__all__ = ["CovarianceVariables", "covariance_variables", "theta_draws"]
+__all__ = ["CovarianceVariables", "covariance_variables", "theta_draws", "vector_variable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
             continue
         if variable.kind not in ("sd", "corr"):
-            pieces.append(_sd(variable.name, variable.labels, own, variable.dim))
+            pieces.append(vector_variable(variable.name, variable.labels, own, variable.dim))
             continue
         if variable.kind == "corr":
             lower = [_correlations(factors[str(b.factor), b.bar], b.size) for b in variable.blocks]
@@ -75,7 +75,7 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             continue
         moved = any((factor, bar) in priors.bases for factor, bar in _bars(variable))
         name = f"{variable.name}_at_means" if moved else variable.name
-        sds = _sd(name, variable.labels, own, variable.dim)
+        sds = vector_variable(name, variable.labels, own, variable.dim)
         reported = []
         for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
             part = sds[block.start - variable.start : block.stop - variable.start]
@@ -105,7 +105,23 @@ def _correlations(L: TensorVariable, q: int) -> TensorVariable:
     return (unit[rows] * unit[columns]).sum(axis=1)
 
 
-def _sd(name: str, labels: Sequence[str], priors: Sequence[Prior], dim: str) -> TensorVariable:
+def vector_variable(
+    name: str, labels: Sequence[str], priors: Sequence[Prior], dim: str
+) -> TensorVariable:
+    """A vector of independent parameters, added to the model on the context.
+
+    Priors of one family make one variable; else each parameter is a variable of its own, with its
+    label in brackets, and the vector is what they make up.
+
+    Parameters
+    ----------
+    name : str
+    labels : sequence of str
+    priors : sequence of Prior
+        One for each label.
+    dim : str
+        The dimension of the vector.
+    """
     family = priors[0].pymc_name
     if all(prior.pymc_name == family for prior in priors):
         arguments = {
