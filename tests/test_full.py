@@ -94,7 +94,7 @@ def residual_covariance(structure, value, data, weights):
         if any(isinstance(p, VarPower) for p in structure.variances):
             sd *= age ** value["power"]
         if any(isinstance(p, VarExp) for p in structure.variances):
-            sd *= np.exp(age * value["power"])
+            sd *= np.exp(age * value["expon"])
         sds.append(sd)
     R = np.zeros((len(data), len(data)))
     for rows in data.groupby("Subject").indices.values():
@@ -128,7 +128,9 @@ def evaluator(model):
 def random_point(pm_model, seed):
     rng = np.random.default_rng(seed)
     point = pm_model.initial_point()
-    return {name: value + 0.3 * rng.standard_normal(np.shape(value)) for name, value in point.items()}
+    return {
+        name: value + 0.3 * rng.standard_normal(np.shape(value)) for name, value in point.items()
+    }
 
 
 @pytest.mark.parametrize("name", list(STRUCTURES))
@@ -155,7 +157,9 @@ def test_full_model_with_R_integrated_over_beta_and_u_is_the_collapsed_one():
     values = {full.rvs_to_values[v].name: v for v in full.free_RVs}
     linear = [name for name in values if name.startswith(("beta", "z_"))]
     logp = full.compile_logp(jacobian=False, mode=python_mode())
-    dlogp = full.compile_dlogp([values[name] for name in linear], jacobian=False, mode=python_mode())
+    dlogp = full.compile_dlogp(
+        [values[name] for name in linear], jacobian=False, mode=python_mode()
+    )
     small = collapsed.compile_logp(jacobian=False, mode=python_mode())
     for seed in range(2):
         point = random_point(full, seed)

@@ -74,9 +74,7 @@ def _matrices(code: int, nugget: bool, params: Array, points: Array, D: Array) -
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _pullback(
-    code: int, nugget: bool, params: Array, points: Array, D: Array, dC: Array
-) -> Array:
+def _pullback(code: int, nugget: bool, params: Array, points: Array, D: Array, dC: Array) -> Array:
     dparams = np.zeros(params.shape)
     for i in range(len(D)):
         correlation_pullback(code, nugget, params[i], points[i], D[i], dC[i], dparams[i])
