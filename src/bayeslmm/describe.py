@@ -119,8 +119,9 @@ def _residuals(model: Model, w: Notation) -> Iterator[Line]:
     product = [w.indexed("s", "j"), w.indexed("s", "k"), w.indexed("C", "j", "k")]
     times = w.words(f"{structure.name}: j and k are rows of a {{}}", group)
     if structure.times:
-        text = f"{structure.name}: j and k are occasions of {' and '.join(['{}'] * len(structure.times))}"
-        times = w.words(f"{text}, {len(residuals.occasions)} in all", *structure.times)
+        columns = " and ".join(["{}"] * len(structure.times))
+        text = f"j and k are occasions of {columns}, {len(residuals.occasions)} in all"
+        times = w.words(f"{structure.name}: {text}", *structure.times)
     yield Line(w.indexed("R", "j", "k"), "=", (dot.join(product),), times)
     yield Line(w.indexed("s", "j"), "=", (_residual_sd(model, w, "j"),))
     formula = _correlation(residuals, w)

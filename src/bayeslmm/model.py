@@ -222,9 +222,9 @@ class Model:
           u[Batch, Intercept] ~ Normal(0, sd_Batch[Intercept])
         <BLANKLINE>
         Priors (of a normal one mean and standard deviation)
-          β[Intercept]        ~ Normal(1527.5, 157.381)
-          sd_Batch[Intercept] ~ HalfStudentT(3, 62.9525)
-          σ                   ~ HalfStudentT(3, 62.9525)
+          β[Intercept]        ~ Normal(1527.5, 157.559)
+          sd_Batch[Intercept] ~ HalfStudentT(3, 63.0237)
+          σ                   ~ HalfStudentT(3, 63.0237)
         """
         from bayeslmm.describe import describe
 
