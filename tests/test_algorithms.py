@@ -282,3 +282,52 @@ def test_algorithms_without_steps_for_a_structure_say_so(algorithm):
     compiled = bl.Model("distance ~ age", bl.load_dataset("Orthodont"), R=R)
     with pytest.raises(bl.ArgumentError, match="use algorithm='quasi-newton' or 'newton'"):
         compiled.fit("reml", algorithm=algorithm)
+
+
+# -- pictures ----------------------------------------------------------------------------
+
+
+def test_the_picture_of_one_fit_shows_its_trace():
+    fit = best("sleepstudy", "reml")
+    criterion, gradient = fit.plot.convergence().axes
+    trace = fit.trace
+    above = np.maximum(trace["criterion"] - trace["criterion"].min(), 1e-9)
+    np.testing.assert_allclose(criterion.lines[0].get_ydata(), above)
+    np.testing.assert_allclose(gradient.lines[0].get_ydata(), trace["gradient"])
+    np.testing.assert_array_equal(criterion.lines[0].get_xdata(), trace.index)
+    assert criterion.get_xscale() == "linear"
+
+
+def test_the_picture_of_several_fits_has_one_minimum_for_all():
+    fits = {"slow": model("Pastes").fit("ml", algorithm="em"), "fast": best("Pastes", "ml")}
+    criterion = bl.plot_convergence(fits).axes[0]
+    least = min(fit.trace["criterion"].min() for fit in fits.values())
+    for line, (name, fit) in zip(criterion.lines, fits.items(), strict=True):
+        assert line.get_label() == name
+        above = np.maximum(fit.trace["criterion"] - least, 1e-9)
+        np.testing.assert_allclose(line.get_ydata(), above)
+        np.testing.assert_array_equal(line.get_xdata(), fit.trace.index + 1)
+    assert criterion.get_xscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("fits", "error", "message"),
+    [
+        (list, bl.ArgumentError, "`fits` is empty"),
+        (lambda: [best("Pastes", "ml")] * 2, bl.ArgumentError, "by the same algorithm"),
+        (
+            lambda: {m: best("Pastes", m) for m in ("ml", "reml")},
+            bl.ArgumentError,
+            "by ML and of .* by REML, with criteria that are not comparable",
+        ),
+        (
+            lambda: {name: best(name, "ml") for name in ("Pastes", "Dyestuff")},
+            bl.ArgumentError,
+            "not comparable",
+        ),
+        (lambda: [best("Pastes", "ml"), 3], bl.ArgumentTypeError, "got int"),
+    ],
+)
+def test_fits_that_cannot_be_in_one_picture_are_refused(fits, error, message):
+    with pytest.raises(error, match=message):
+        bl.plot_convergence(fits())

@@ -11,6 +11,8 @@ _MODULE_OF = {
     "Model": "model",
     "LikelihoodFit": "likelihood_fit",
     "PosteriorFit": "posterior_fit",
+    "henderson": "henderson_equations",
+    "plot_convergence": "plots_convergence",
     "load": "storage",
     "load_dataset": "example_data",
     "datasets": "example_data",
@@ -106,8 +108,10 @@ if TYPE_CHECKING:
     from bayeslmm.errors import PriorError as PriorError
     from bayeslmm.example_data import datasets as datasets
     from bayeslmm.example_data import load_dataset as load_dataset
+    from bayeslmm.henderson_equations import henderson as henderson
     from bayeslmm.likelihood_fit import LikelihoodFit as LikelihoodFit
     from bayeslmm.model import Model as Model
+    from bayeslmm.plots_convergence import plot_convergence as plot_convergence
     from bayeslmm.posterior_fit import PosteriorFit as PosteriorFit
     from bayeslmm.priors import LKJ as LKJ
     from bayeslmm.priors import PC as PC

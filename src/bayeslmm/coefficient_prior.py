@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.errors import PriorError, unknown_name
+from bayeslmm.prior_defaults import level_coefficients
 from bayeslmm.priors import Flat, MvNormal, Normal, NormalAtMeans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bayeslmm.design import Design
     from bayeslmm.priors import Prior
 
-__all__ = ["GAUSSIAN", "covered", "gaussian_prior"]
+__all__ = ["GAUSSIAN", "covered", "gaussian_prior", "means_basis"]
 
 GAUSSIAN = (Normal, MvNormal, Flat)
 """Families under which coefficients are integrated out exactly."""
@@ -94,3 +96,20 @@ def gaussian_prior(
         if isinstance(prior, NormalAtMeans):
             mean[j] -= others @ mean
     return mean, precision
+
+
+def means_basis(design: Design, priors: Sequence[Prior]) -> np.ndarray:
+    """The matrix (p, p) that takes the coefficients that priors are about to the reported ones.
+
+    They differ where a prior is for the value at the predictors' means.
+
+    Parameters
+    ----------
+    design : Design
+    priors : sequence of Prior
+        One for each coefficient.
+    """
+    moved = np.array([isinstance(prior, NormalAtMeans) for prior in priors], dtype=bool)
+    others = np.where(level_coefficients(design), 0.0, design.X.mean(axis=0))
+    basis: np.ndarray = np.eye(len(priors)) - np.outer(moved, others)
+    return basis

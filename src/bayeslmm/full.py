@@ -8,7 +8,10 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayeslmm.pymc_parameters import covariance_variables
+from bayeslmm.coefficient_prior import covered, means_basis
+from bayeslmm.priors import MvNormal
+from bayeslmm.pymc_parameters import covariance_variables, vector_variable
+from bayeslmm.response import observe
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design
     from bayeslmm.parameters import Parameters
     from bayeslmm.prior_table import PriorTable
+    from bayeslmm.priors import Prior
 
 __all__ = ["full_model"]
 
@@ -43,7 +47,7 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
         for factor in design.factors:
             model.add_coord(factor.name, factor.levels)
             model.add_coord(f"{factor.name}_effect", factor.effects)
-        beta = _coefficients(priors)
+        beta = _coefficients(design, priors)
         variables = covariance_variables(parameters, priors)
         mean = pt.dot(design.X, beta)
         if design.offset is not None:
@@ -65,22 +69,34 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
                     parts.append(own * variables.theta[sd.start : sd.stop])
             u = pm.Deterministic(f"u_{factor.name}", pt.concatenate(parts, axis=1), dims=dims)
             mean += (factor.Z * u[factor.codes]).sum(axis=1)
-        sigma = model["sigma"]
-        if design.weights is not None:
-            sigma = sigma / np.sqrt(design.weights)
-        pm.Normal(design.response, mean, sigma, observed=design.y)
+        observe(design, mean, variables.theta)
     return model
 
 
-def _coefficients(priors: PriorTable) -> TensorVariable:
-    """beta under its Gaussian prior, flat in the directions in which the precision is zero."""
-    mean, precision = priors.beta_mean, priors.beta_precision
-    diagonal = np.diag(precision)
-    if np.array_equal(precision, np.diag(diagonal)) and np.all(diagonal > 0):
-        return pm.Normal("beta", mean, 1 / np.sqrt(diagonal), dims="coef")
-    beta = pm.Flat("beta", dims="coef")
-    rank = np.linalg.matrix_rank(precision, hermitian=True)
-    if rank:
-        deviation = beta - mean
-        pm.Potential("beta_prior", -0.5 * pt.dot(deviation, pt.dot(precision, deviation)))
-    return beta
+def _coefficients(design: Design, priors: PriorTable) -> TensorVariable:
+    """beta, of coefficients that each have a prior.
+
+    Where the intercept's prior is about the predictors' means, the variable is ``beta_at_means``,
+    of which the reported coefficients are made.
+    """
+    own = [priors[f"beta[{name}]"] for name in design.coef]
+    if not own:
+        return pm.Deterministic("beta", pt.zeros(0), dims="coef")
+    basis = means_basis(design, own)
+    if np.array_equal(basis, np.eye(len(own))):
+        return _vector("beta", design, own)
+    at_means = _vector("beta_at_means", design, own)
+    return pm.Deterministic("beta", pt.dot(basis, at_means), dims="coef")
+
+
+def _vector(name: str, design: Design, priors: list[Prior]) -> TensorVariable:
+    joint = next((prior for prior in priors if isinstance(prior, MvNormal)), None)
+    if joint is None:
+        return vector_variable(name, design.coef, priors, "coef")
+    own = covered(joint, design.coef)
+    together = joint.to_pymc(f"{name}_joint", shape=len(own))
+    each = [
+        together[own.index(label)] if label in own else prior.to_pymc(f"{name}[{label}]")
+        for label, prior in zip(design.coef, priors, strict=True)
+    ]
+    return pm.Deterministic(name, pt.stack(each), dims="coef")

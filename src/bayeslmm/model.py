@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from bayeslmm.covariance import Covariance
+    from bayeslmm.describe import Description
     from bayeslmm.design import Design
     from bayeslmm.likelihood import Optimum
     from bayeslmm.posterior_fit import PosteriorFit
@@ -201,6 +202,9 @@ class Model:
     def full_pymc(self) -> pm.Model:
         """The textbook hierarchical ``pm.Model``, with beta, u and theta.
 
+        Under a structured R the response is a multivariate normal for each subject: one variable of
+        all subjects with equally many rows, in the order of their occasions.
+
         Returns
         -------
         pm.Model
@@ -208,6 +212,36 @@ class Model:
         from bayeslmm.full import full_model
 
         return full_model(self.design, self.parameters, self.priors)
+
+    def describe(self) -> Description:
+        """The model as a statistician writes it on a board: likelihood, G, R and every prior.
+
+        Returns
+        -------
+        Description
+            Unicode in a terminal, LaTeX in a notebook; its ``latex`` is for a document.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff")).describe()
+        Yield ~ 1 + (1 | Batch), 30 rows
+        <BLANKLINE>
+        Likelihood
+          Yieldᵢ = β[Intercept] + u[Batchᵢ, Intercept] + εᵢ    i = 1, …, 30
+          εᵢ     ~ Normal(0, σ)
+        <BLANKLINE>
+        Random effects of Batch, 6 levels
+          u[Batch, Intercept] ~ Normal(0, sd_Batch[Intercept])
+        <BLANKLINE>
+        Priors (of a normal one mean and standard deviation)
+          β[Intercept]        ~ Normal(1527.5, 157.559)
+          sd_Batch[Intercept] ~ HalfStudentT(3, 63.0237)
+          σ                   ~ HalfStudentT(3, 63.0237)
+        """
+        from bayeslmm.describe import describe
+
+        return describe(self)
 
     def with_priors(self, priors: Mapping[str, object] | pd.DataFrame | PriorTable | None) -> Self:
         """The same model under other priors; nothing is compiled or evaluated again.

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Plots"]
 
 
-_OF_DRAWS = ("forest", "trace")
-"""Plots that a point estimate does not have."""
+_OF_DRAWS, _OF_POINTS = ("forest", "trace"), ("convergence",)
+"""Plots that a point estimate does not have, and those that only it has."""
 
 
 class Plots:
@@ -55,11 +55,9 @@ class Plots:
         self._fit = fit
 
     def __repr__(self) -> str:
-        point = self._fit.method != "nuts"
+        others = _OF_POINTS if self._fit.method == "nuts" else _OF_DRAWS
         methods = [
-            name
-            for name in vars(type(self))
-            if not name.startswith("_") and not (point and name in _OF_DRAWS)
+            name for name in vars(type(self)) if not name.startswith("_") and name not in others
         ]
         return f"Plots of a fit by {self._fit.method.upper()}: {', '.join(methods)}"
 
@@ -228,6 +226,27 @@ class Plots:
             For a fit without draws, and unknown variables.
         """
         return draw_trace(*self._draws(var_names, one_scale=False))
+
+    def convergence(self) -> Figure:
+        """The iterations of the algorithm that maximised the likelihood: the criterion above its
+        minimum, and the largest element of its gradient.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentTypeError
+            For a fit by NUTS.
+
+        See Also
+        --------
+        bayeslmm.plot_convergence : Several fits in one figure.
+        """
+        from bayeslmm.plots_convergence import plot_convergence
+
+        return plot_convergence(self._fit)  # type: ignore[arg-type]
 
     def _draws(
         self, var_names: str | Sequence[str] | None, *, one_scale: bool

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.fits import Fit
+    from bayeslmm.henderson_equations import MixedModelEquations
     from bayeslmm.likelihood_fit import LikelihoodFit
     from bayeslmm.model import Model
     from bayeslmm.posterior_fit import PosteriorFit
@@ -27,6 +28,7 @@ __all__ = [
     "as_html",
     "as_text",
     "of_diagnosis",
+    "of_equations",
     "of_likelihood_fit",
     "of_model",
     "of_posterior_fit",
@@ -34,6 +36,8 @@ __all__ = [
 
 _DIGITS = 4
 _POSTERIOR = ("Estimate", "Post. SD", "2.5%", "97.5%", "ESS", "r_hat")
+_SMALL_SYSTEM = 16
+"""Equations that are printed with their matrix."""
 _BOUNDARY = "not available: on the boundary"
 _UNKNOWN = "not available"
 
@@ -181,6 +185,32 @@ def _kind(design: Design) -> str:
 def of_diagnosis(diagnosis: Diagnosis) -> Page:
     """What a diagnosis looks like."""
     return (Lines(_findings(diagnosis)),)
+
+
+def of_equations(system: MixedModelEquations) -> Page:
+    """Mixed-model equations: the system, if it is small, and its solution."""
+    scale = 1.0 if system.sigma2 is None else system.sigma2
+    names = [str(name) for name in system.rhs.index]
+    times = "" if system.sigma2 is None else f", times the residual variance {scale:g}"
+    head = Lines((("Henderson's mixed-model equations", ""), ("Formula", system.formula)))
+    columns = [_numbers(system.solution[name].to_numpy()) for name in ("estimate", "std_error")]
+    rows = tuple(zip(names, *columns, strict=True))
+    if len(names) > _SMALL_SYSTEM:
+        rows = rows[:_SMALL_SYSTEM]
+    shown = f", the first {len(rows)} of {len(names)}" if len(rows) < len(names) else ""
+    solution = Table(f"Solution{shown}:", ("", "Estimate", "Std. Error"), rows, 1)
+    if len(names) > _SMALL_SYSTEM:
+        return (head, solution)
+    C = [[f"{value:.{_DIGITS}g}" for value in row] for row in scale * system.C.to_numpy()]
+    y = [f"{value:.{_DIGITS}g}" for value in scale * system.rhs]
+    # a zero of the matrix is where no row joins the two, as textbooks show it
+    cells = [["." if cell == "0" else cell for cell in row] for row in C]
+    equations = tuple(
+        (name, *row, "|", right) for name, row, right in zip(names, cells, y, strict=True)
+    )
+    blank = tuple("" for _ in names)
+    title = f"Equations{times}:"
+    return (head, Table(title, ("", *blank, "", "rhs"), equations, 1), solution)
 
 
 def _findings(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:

@@ -76,8 +76,12 @@ class Prior:
         return f"{type(self).__name__}({values})"
 
     def __str__(self) -> str:
-        values = ", ".join(_text(v, lambda x: f"{x:.6g}") for v in self._values)
-        return f"{type(self).__name__}({values})"
+        return f"{type(self).__name__}({', '.join(self.shown)})"
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The hyperparameters as text, of six digits."""
+        return tuple(_text(value, lambda x: f"{x:.6g}") for value in self._values)
 
     @property
     def _values(self) -> tuple[Any, ...]:

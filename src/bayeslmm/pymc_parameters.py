@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from pytensor.tensor import TensorVariable
 
-    from bayeslmm.parameters import Block, Parameters
+    from bayeslmm.parameters import Parameters
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
 
-__all__ = ["CovarianceVariables", "covariance_variables", "theta_draws"]
+__all__ = ["CovarianceVariables", "covariance_variables", "theta_draws", "vector_variable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
     for variable in variables_of(parameters):
         own = priors.theta[variable.start : variable.stop]
         if variable.dim is None:
-            pieces.append(_scalar(variable.name, own[0], variable.blocks[0])[None])
+            pieces.append(_scalar(variable.name, own[0], _bounds(variable)[0])[None])
             continue
         model.add_coord(variable.dim, variable.labels)
         if variable.blocks[0].factor is None and variable.kind == "corr":
@@ -68,7 +68,10 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
             continue
         if variable.kind not in ("sd", "corr"):
-            pieces.append(_vector(variable.name, variable, own))
+            values = vector_variable(
+                variable.name, variable.labels, own, variable.dim, _bounds(variable)
+            )
+            pieces.append(values)
             continue
         if own[0].support == "covariance" and variable.kind == "sd":
             ((factor, bar),) = _bars(variable)
@@ -84,7 +87,7 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             continue
         moved = any((factor, bar) in priors.bases for factor, bar in _bars(variable))
         name = f"{variable.name}_at_means" if moved else variable.name
-        sds = _vector(name, variable, own)
+        sds = vector_variable(name, variable.labels, own, variable.dim)
         reported = []
         for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
             part = sds[block.start - variable.start : block.stop - variable.start]
@@ -148,17 +151,40 @@ def _covariance_factor(prior: Prior, name: str) -> TensorVariable:
     return F if isinstance(prior, Wishart) else solve_triangular(F.T, np.eye(q), lower=False)
 
 
-def _scalar(name: str, prior: Prior, block: Block) -> TensorVariable:
+def _scalar(name: str, prior: Prior, bounds: tuple[float, float]) -> TensorVariable:
     """One parameter; a held one is a number, one in an interval a share of it."""
     if isinstance(prior, Fixed):
         return pm.Deterministic(name, pt.as_tensor_variable(np.float64(prior.value)))
     if isinstance(prior, Beta):
+        lower, upper = bounds
         share = prior.to_pymc(f"{name}_share")
-        return pm.Deterministic(name, block.lower + (block.upper - block.lower) * share)
+        return pm.Deterministic(name, lower + (upper - lower) * share)
     return prior.to_pymc(name)
 
 
-def _vector(name: str, variable: Variable, priors: Sequence[Prior]) -> TensorVariable:
+def vector_variable(
+    name: str,
+    labels: Sequence[str],
+    priors: Sequence[Prior],
+    dim: str,
+    bounds: Sequence[tuple[float, float]] | None = None,
+) -> TensorVariable:
+    """A vector of independent parameters, added to the model on the context.
+
+    Priors of one family make one variable; else each parameter is a variable of its own, with its
+    label in brackets, and the vector is what they make up.
+
+    Parameters
+    ----------
+    name : str
+    labels : sequence of str
+    priors : sequence of Prior
+        One for each label.
+    dim : str
+        The dimension of the vector.
+    bounds : sequence of pairs of floats, optional
+        The interval that each parameter lies in; none by default.
+    """
     family = priors[0].pymc_name
     own = any(isinstance(prior, Beta | Fixed) for prior in priors)
     if not own and all(prior.pymc_name == family for prior in priors):
@@ -166,13 +192,17 @@ def _vector(name: str, variable: Variable, priors: Sequence[Prior]) -> TensorVar
             key: np.array([prior.pymc_arguments()[key] for prior in priors])
             for key in priors[0].pymc_arguments()
         }
-        return getattr(pm, family)(name, **arguments, dims=variable.dim)
-    blocks = [block for block in variable.blocks for _ in block.labels]
+        return getattr(pm, family)(name, **arguments, dims=dim)
+    intervals = [(-np.inf, np.inf)] * len(priors) if bounds is None else bounds
     each = [
-        _scalar(f"{name}[{label}]", prior, block)
-        for label, prior, block in zip(variable.labels, priors, blocks, strict=True)
+        _scalar(f"{name}[{label}]", prior, interval)
+        for label, prior, interval in zip(labels, priors, intervals, strict=True)
     ]
-    return pm.Deterministic(name, pt.stack(each), dims=variable.dim)
+    return pm.Deterministic(name, pt.stack(each), dims=dim)
+
+
+def _bounds(variable: Variable) -> list[tuple[float, float]]:
+    return [(block.lower, block.upper) for block in variable.blocks for _ in block.labels]
 
 
 def theta_draws(variables: dict[str, np.ndarray], parameters: Parameters) -> np.ndarray:

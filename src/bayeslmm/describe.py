@@ -1,0 +1,289 @@
+"""`Model.describe`: the model as a statistician writes it on a board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm import correlations
+from bayeslmm.coefficient_prior import means_basis
+from bayeslmm.covariance import VarExp, VarIdent, VarPower, correlation_of_distance
+from bayeslmm.notation import LATEX, TEXT, Line, Notation, lay_out
+from bayeslmm.priors import Fixed, HalfStudentTAtMeans, NormalAtMeans, Prior
+
+if TYPE_CHECKING:
+    from bayeslmm.design import BarBlock, GroupingFactor
+    from bayeslmm.model import Model
+    from bayeslmm.residual_structure import Residuals
+
+__all__ = ["Description", "describe"]
+
+_WRITTEN_OUT = 8
+"""Coefficients up to which the linear predictor is written out."""
+_SHOWN_CORRELATIONS = 3
+
+
+@dataclass(frozen=True, repr=False)
+class Description:
+    """A model in statements: Unicode in a terminal, LaTeX in a notebook.
+
+    Attributes
+    ----------
+    text : str
+        In Unicode.
+    latex : str
+        An ``aligned`` environment, without what delimits mathematics.
+    """
+
+    text: str
+    latex: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_latex_(self) -> str:
+        return f"$$\n{self.latex}\n$$"
+
+
+def describe(model: Model) -> Description:
+    """Write a model with the names and sizes of its data, and its priors.
+
+    Parameters
+    ----------
+    model : Model
+    """
+    n = len(model.design.y)
+    title = f"{model.formula}, {n:,} rows"
+    if model.design.n_dropped:
+        title += f" ({model.design.n_dropped:,} more have missing values)"
+    written = [
+        lay_out(
+            notation,
+            title,
+            [
+                (
+                    notation.words("Likelihood"),
+                    [_response(model, notation), *_residuals(model, notation)],
+                ),
+                *_random_effects(model, notation),
+                (
+                    notation.words("Priors (of a normal one mean and standard deviation)"),
+                    list(_priors(model, notation)),
+                ),
+            ],
+        )
+        for notation in (TEXT, LATEX)
+    ]
+    return Description(*written)
+
+
+def _response(model: Model, w: Notation) -> Line:
+    design, dot = model.design, w.word("dot")
+    terms = []
+    if len(design.coef) <= _WRITTEN_OUT:
+        for name in design.coef:
+            coefficient = w.parameter(f"beta[{name}]")
+            terms.append(
+                coefficient if name == "Intercept" else f"{coefficient}{dot}{w.of_row(name)}"
+            )
+    else:
+        terms.append(f"{w.of_row('x')}{w.word('transposed')}{w.greek('beta')}")
+    terms += [w.of_row(text) for text in design.formula.offsets]
+    for factor in design.factors:
+        for effect in factor.effects:
+            value = w.indexed("u", w.of_row(factor.name), w.name(effect))
+            terms.append(value if effect == "Intercept" else f"{value}{dot}{w.of_row(effect)}")
+    terms.append(w.row_of(w.greek("varepsilon")))
+    remark = f"i = 1, …, {len(design.y)}"
+    if len(design.coef) > _WRITTEN_OUT:
+        remark += f"; x has {len(design.coef)} columns"
+    return Line(w.of_row(design.response), "=", tuple(terms), w.words(remark))
+
+
+def _residuals(model: Model, w: Notation) -> Iterator[Line]:
+    residuals, distributed, dot = model.design.residuals, w.word("distributed"), w.word("dot")
+    epsilon = w.greek("varepsilon")
+    if residuals is None or residuals.structure.correlation.code == correlations.NONE.code:
+        right = w.function("Normal", "0", _residual_sd(model, w, "i"))
+        yield Line(w.row_of(epsilon), distributed, (right,))
+        return
+    structure, subjects = residuals.structure, residuals.subjects
+    assert subjects is not None
+    group = str(structure.group)
+    remark = w.words(f"for each {{}}, {len(subjects.levels):,} in all", group)
+    right = w.function("MvNormal", "0", "R")
+    yield Line(w.indexed(epsilon, w.name(group)), distributed, (right,), remark)
+    product = [w.indexed("s", "j"), w.indexed("s", "k"), w.indexed("C", "j", "k")]
+    times = w.words(f"{structure.name}: j and k are rows of a {{}}", group)
+    if structure.times:
+        columns = " and ".join(["{}"] * len(structure.times))
+        text = f"j and k are occasions of {columns}, {len(residuals.occasions)} in all"
+        times = w.words(f"{structure.name}: {text}", *structure.times)
+    yield Line(w.indexed("R", "j", "k"), "=", (dot.join(product),), times)
+    yield Line(w.indexed("s", "j"), "=", (_residual_sd(model, w, "j"),))
+    formula = _correlation(residuals, w)
+    yield Line(w.indexed("C", "j", "k"), "=", (formula,), w.words("j ≠ k"))
+
+
+def _residual_sd(model: Model, w: Notation, row: str) -> str:
+    """The standard deviation of the residual of a row."""
+    residuals, design = model.design.residuals, model.design
+    sd = w.greek("sigma")
+    if residuals is not None:
+        structure, dot = residuals.structure, w.word("dot")
+        own = [structure.by] if structure.by else []
+        for part in structure.variances:
+            own += [str(structure.time)] if part == "occasion" else []
+            own += [part.column] if isinstance(part, VarIdent) else []
+        if len(residuals.sigmas) > 1:
+            sd = w.indexed(sd, *(w.of_row(name, row) for name in own))
+        growing = [p for p in structure.variances if isinstance(p, VarPower | VarExp)]
+        for part in growing:
+            several = sum(type(part) is type(other) for other in growing) > 1
+            indices = [w.of_row(structure.by, row)] if structure.by else []
+            indices += [w.name(part.column)] if several else []
+            exponent = w.name("power" if isinstance(part, VarPower) else "expon")
+            exponent = w.indexed(exponent, *indices) if indices else exponent
+            x = w.of_row(part.column, row)
+            grown = w.power(f"|{x}|", exponent)
+            if isinstance(part, VarExp):
+                grown = w.function("exp", f"{exponent}{dot}{x}")
+            sd = f"{sd}{dot}{grown}"
+    if design.weights is not None:
+        name = model.weights if isinstance(model.weights, str) else "weight"
+        sd = f"{sd}/{w.root(w.of_row(name, row))}"
+    return sd
+
+
+def _correlation(residuals: Residuals, w: Notation) -> str:
+    """An element of the correlation matrix, of the occasions j and k."""
+    structure = residuals.structure
+    code, minus, dot = structure.correlation.code, w.word("minus"), w.word("dot")
+    stratum = [w.name(structure.by)] if structure.by else []
+
+    def parameter(symbol: str, *indices: str) -> str:
+        own = [*stratum, *indices]
+        return w.indexed(symbol, *own) if own else symbol
+
+    rho, ma = parameter(w.greek("rho")), parameter(w.name("ma"))
+    lag = f"|j{minus}k|"
+    if correlation_of_distance(structure.correlation):
+        lag = f"|{w.indexed('t', 'j')}{minus}{w.indexed('t', 'k')}|"
+    ratio = f"{lag}/{parameter(w.name('range'))}"
+    third, fifth = (f"{w.root(number)}{dot}{ratio}" for number in "35")
+    decay = {s: w.function("exp", f"{minus}{s}") for s in (ratio, third, fifth)}
+    square = w.power(f"({ratio})", "2")
+    chain = [parameter(w.greek("rho"), *pair) for pair in (("j", "j+1"), (f"k{minus}1", "k"))]
+    first = f"(1+{rho}{dot}{ma})({rho}+{ma})/(1+2{dot}{rho}{dot}{ma}+{w.power(ma, '2')})"
+    formula = {
+        correlations.UN.code: parameter(w.name("corr_R"), "j", "k"),
+        correlations.CS.code: rho,
+        correlations.AR1.code: w.power(rho, lag),
+        correlations.ARMA11.code: f"{first}{dot}{w.power(rho, f'({lag}{minus}1)')}",
+        correlations.TOEP.code: parameter(w.greek("rho"), lag),
+        correlations.ANTE1.code: f"{chain[0]} ⋯ {chain[1]}",
+        correlations.CAR1.code: w.power(rho, lag),
+        correlations.EXP.code: decay[ratio],
+        correlations.GAU.code: w.function("exp", f"{minus}{square}"),
+        correlations.MATERN15.code: f"(1+{third}){dot}{decay[third]}",
+        correlations.MATERN25.code: f"(1+{fifth}+5{dot}{square}/3){dot}{decay[fifth]}",
+    }[code]
+    if structure.nugget:
+        return f"(1{minus}{parameter(w.name('nugget'))}){dot}{formula}"
+    return formula
+
+
+def _random_effects(model: Model, w: Notation) -> Iterator[tuple[str, list[Line]]]:
+    for factor in model.design.factors:
+        lines = []
+        for number, bar in enumerate(factor.bars):
+            lines += list(_bar(model, factor, number, bar, w))
+        yield w.words(f"Random effects of {{}}, {len(factor.levels):,} levels", factor.name), lines
+
+
+def _bar(
+    model: Model, factor: GroupingFactor, number: int, bar: BarBlock, w: Notation
+) -> Iterator[Line]:
+    effects = factor.effects[bar.start : bar.stop]
+    sds = model.parameters.find(factor.name, number, "sd")
+    assert sds is not None
+    sd = [w.parameter(name) for name in sds.names]
+    u = w.vector([w.indexed("u", w.name(factor.name), w.name(effect)) for effect in effects])
+    distributed = w.word("distributed")
+    if len(effects) == 1:
+        yield Line(u, distributed, (w.function("Normal", "0", sd[0]),))
+        return
+    suffix = f" {number + 1}" if len(factor.bars) > 1 else ""
+    G = w.name(f"G_{factor.name}{suffix}")
+    yield Line(u, distributed, (w.function("MvNormal", "0", G),))
+    variances = [w.power(value, "2") for value in sd]
+    corr = model.parameters.find(factor.name, number, "corr")
+    if corr is None:
+        if len(sd) == 1:
+            yield Line(G, "=", (f"{variances[0]}{w.word('dot')}I",))
+        else:
+            yield Line(G, "=", (w.function("diag", *variances),))
+        return
+    yield Line(G, "=", ("D C D",))
+    yield Line("D", "=", (w.function("diag", *sd),))
+    names = [w.parameter(name) for name in corr.names]
+    if len(names) > _SHOWN_CORRELATIONS:
+        remark = w.words(f"{len(names)} correlations, {corr.size}×{corr.size}")
+        yield Line("C", "=", (w.name(corr.name),), remark)
+        return
+    for (first, second), name in zip(corr.labels, names, strict=True):
+        yield Line(w.indexed("C", w.name(first), w.name(second)), "=", (name,))
+
+
+def _priors(model: Model, w: Notation) -> Iterator[Line]:
+    design, table = model.design, model.priors
+    priors = [table[f"beta[{name}]"] for name in design.coef]
+    # rows of the inverse say what each prior is about
+    about = np.linalg.inv(means_basis(design, priors)) if priors else np.empty((0, 0))
+    left = {
+        f"beta[{name}]": _combination(
+            w, row, [w.parameter(f"beta[{other}]") for other in design.coef]
+        )
+        for name, row in zip(design.coef, about, strict=True)
+    }
+    remarks = {}
+    for (name, number), basis in table.bases.items():
+        factor = design.factor(name)
+        bar = factor.bars[number]
+        effects = factor.effects[bar.start : bar.stop]
+        row = np.linalg.inv(basis)[effects.index("Intercept")]
+        u = [w.indexed("u", w.name(name), w.name(effect)) for effect in effects]
+        combined = _combination(w, row, u)
+        left[f"sd_{name}[Intercept]"] = w.function("sd", combined)
+        remarks[f"corr_{name}"] = w.words("with the intercept at those means")
+    for row_ in table.rows:
+        yield Line(
+            left.get(row_.parameter, w.parameter(row_.parameter)),
+            "=" if isinstance(row_.prior, Fixed) else w.word("distributed"),
+            (_prior(row_.prior, w),),
+            remarks.get(row_.parameter, ""),
+        )
+
+
+def _combination(w: Notation, weights: np.ndarray, symbols: list[str]) -> str:
+    """A linear combination, without what has no weight."""
+    written = ""
+    for weight, symbol in zip(weights, symbols, strict=True):
+        if weight == 0:
+            continue
+        size = f"{abs(weight):.4g}{w.word('dot')}" if abs(weight) != 1 else ""
+        sign = w.word("minus") if weight < 0 else "+"
+        written += f" {sign} {size}{symbol}" if written else f"{size}{symbol}"
+    return written
+
+
+def _prior(prior: Prior, w: Notation) -> str:
+    name = type(prior).__name__
+    if isinstance(prior, NormalAtMeans | HalfStudentTAtMeans):
+        name = name.removesuffix("AtMeans")
+    if isinstance(prior, Fixed):
+        return prior.shown[0]
+    return w.function(name, *prior.shown)
