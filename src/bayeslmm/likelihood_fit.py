@@ -312,6 +312,9 @@ class LikelihoodFit(Fit):
             "with `model.fit('nuts')` for a posterior, or use `simulate()` for new responses."
         )
 
+    def _fit_again(self, model: Model) -> LikelihoodFit:
+        return model.fit(self.method, algorithm=self.algorithm)
+
     def _page(self) -> printing.Page:
         return printing.of_likelihood_fit(self)
 

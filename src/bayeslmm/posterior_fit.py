@@ -192,6 +192,18 @@ class PosteriorFit(Fit):
             variables[f"u_{_in_tree(name)}"] = u
         return variables, dims, coords
 
+    def _fit_again(self, model: Model) -> PosteriorFit:
+        own = self.draws.settings
+        return model.fit(
+            "nuts",
+            random_seed=own.seed,
+            draws=own.draws,
+            tune=own.tune,
+            chains=own.chains,
+            cores=own.cores,
+            progress=own.progress,
+        )
+
     def _page(self) -> printing.Page:
         return printing.of_posterior_fit(self)
 
