@@ -223,6 +223,14 @@ class Equations:
         flat = np.zeros(self.p), np.zeros((self.p, self.p))
         return kernels.loglik(theta, _KIND[method], *flat, *self.packed)
 
+    def given_factors(
+        self, M: np.ndarray, theta: np.ndarray, method: Method
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """-2 log-likelihood at relative factors, and σ and R's parameters of theta, with its
+        gradients in M and in these; regular where G is singular.
+        """
+        return kernels.given_factors(M, theta, _KIND[method], *self.packed)
+
     def collapsed(
         self, theta: np.ndarray, beta_mean: np.ndarray, beta_precision: np.ndarray
     ) -> tuple[float, np.ndarray]:
