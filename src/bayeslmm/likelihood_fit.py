@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from xarray import DataTree
 
-    import pandas as pd
-
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.equations import Equations
     from bayeslmm.likelihood import Optimum, Status
