@@ -107,10 +107,12 @@ class Equations:
 
     def residual_covariance(self, theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Covariance matrix of the residuals of some rows, relative to σ², weights aside."""
-        sds = self.residual_sds(theta)[rows]
         own = self.residuals
         if own is None:
-            return np.diag(sds**2)
+            return np.eye(len(rows))
+        ones = np.ones(len(rows))
+        noise = Noise(ones, own.sigma[rows], own.covariates[rows], own.n_sigmas)
+        sds = np.sqrt(noise.relative(theta))
         C = np.zeros((len(rows), len(rows)))
         for block in np.unique(own.block[rows]):
             here = np.flatnonzero(own.block[rows] == block)

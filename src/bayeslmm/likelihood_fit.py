@@ -121,9 +121,10 @@ class LikelihoodFit(Fit):
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "residual", "none"}
-            The degrees of freedom of the coefficients: Satterthwaite's, as lmerTest gives them; n
-            - p; or infinitely many, which makes t a z. Intervals have the same.
+        df : {"satterthwaite", "kenward-roger", "residual", "none"}
+            The degrees of freedom of the coefficients: Satterthwaite's, as lmerTest gives them;
+            Kenward and Roger's, of REML only, with their adjusted standard errors; n - p; or
+            infinitely many, which makes t a z. Intervals have the same.
 
         Returns
         -------
@@ -159,14 +160,14 @@ class LikelihoodFit(Fit):
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "residual", "none"}
             The degrees of freedom that the intervals have: see `summary`.
 
         Returns
         -------
         pandas.DataFrame
             Indexed by coefficient: ``estimate``, ``std_error``, ``lower``, ``upper``. Standard
-            errors are those of generalised least squares at theta.
+            errors are those of generalised least squares at theta, but for Kenward and Roger's.
 
         Raises
         ------
@@ -184,7 +185,7 @@ class LikelihoodFit(Fit):
             What each term is adjusted for: 1, the terms before it; 2, all terms that do not contain
             it; 3, all others, at the mean over the levels of factors, each level counted once, and
             at zero of covariates. How factors are coded in the formula does not matter.
-        df : {"satterthwaite", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "residual", "none"}
             The denominator degrees of freedom: see `summary`.
 
         Returns
@@ -225,7 +226,7 @@ class LikelihoodFit(Fit):
             What each is tested to be.
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "residual", "none"}
             The degrees of freedom: see `summary`.
 
         Returns
@@ -264,7 +265,7 @@ class LikelihoodFit(Fit):
             As for `contrast`. Functions that others determine count once.
         rhs : float or array_like
             What they are tested to be.
-        df : {"satterthwaite", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "residual", "none"}
             The denominator degrees of freedom: see `summary`.
 
         Returns
