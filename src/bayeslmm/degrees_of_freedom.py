@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from bayeslmm.between_within import between_within
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.kenward_roger import KenwardRoger, kenward_roger
 from bayeslmm.satterthwaite import satterthwaite
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DF", "df_method", "wald"]
 
-DF = Literal["satterthwaite", "kenward-roger", "residual", "none"]
+DF = Literal["satterthwaite", "kenward-roger", "between-within", "residual", "none"]
 
 
 def df_method(df: object) -> DF:
@@ -44,7 +45,7 @@ def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
     ----------
     model : Model
     optimum : Optimum
-    df : {"satterthwaite", "kenward-roger", "residual", "none"}
+    df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
 
     Raises
     ------
@@ -58,6 +59,8 @@ def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
         _check_kenward_roger(optimum)
         return _kenward_roger(model, optimum)
     vcov = equations.given_residuals(optimum.theta).var_beta(optimum.M, optimum.sigma)
+    if df == "between-within":
+        return ByCoefficient(vcov, between_within(model.design))
     each = float(equations.n - equations.p) if df == "residual" else np.inf
     return ByCoefficient(vcov, np.full(equations.p, each))
 

@@ -121,10 +121,11 @@ class LikelihoodFit(Fit):
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "kenward-roger", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The degrees of freedom of the coefficients: Satterthwaite's, as lmerTest gives them;
-            Kenward and Roger's, of REML only, with their adjusted standard errors; n - p; or
-            infinitely many, which makes t a z. Intervals have the same.
+            Kenward and Roger's, of REML only, with their adjusted standard errors; those of SAS's
+            strata between and within nested groups; n - p; or infinitely many, which makes t a z.
+            Intervals have the same.
 
         Returns
         -------
@@ -160,7 +161,7 @@ class LikelihoodFit(Fit):
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "kenward-roger", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The degrees of freedom that the intervals have: see `summary`.
 
         Returns
@@ -185,7 +186,7 @@ class LikelihoodFit(Fit):
             What each term is adjusted for: 1, the terms before it; 2, all terms that do not contain
             it; 3, all others, at the mean over the levels of factors, each level counted once, and
             at zero of covariates. How factors are coded in the formula does not matter.
-        df : {"satterthwaite", "kenward-roger", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The denominator degrees of freedom: see `summary`.
 
         Returns
@@ -226,7 +227,7 @@ class LikelihoodFit(Fit):
             What each is tested to be.
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "kenward-roger", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The degrees of freedom: see `summary`.
 
         Returns
@@ -265,7 +266,7 @@ class LikelihoodFit(Fit):
             As for `contrast`. Functions that others determine count once.
         rhs : float or array_like
             What they are tested to be.
-        df : {"satterthwaite", "kenward-roger", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The denominator degrees of freedom: see `summary`.
 
         Returns
