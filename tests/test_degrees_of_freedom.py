@@ -13,7 +13,7 @@ import bayeslmm as bl
 from bayeslmm import scales
 from bayeslmm.satterthwaite import var_beta_slopes
 
-METHODS = ("satterthwaite",)
+METHODS = ("satterthwaite", "kenward-roger")
 
 
 @cache
@@ -92,7 +92,7 @@ def test_a_linear_model_has_those_of_its_residual_variance(method):
     assert (fit.summary(df="residual")["df"].iloc[:p] == n - p).all()
 
 
-@pytest.mark.parametrize("df", ["satterthwaite", "residual", "none"])
+@pytest.mark.parametrize("df", [*METHODS, "residual", "none"])
 def test_intervals_and_tests_have_the_same_degrees_of_freedom(df):
     fit = fits_cache.likelihood("two bars")
     for level in (0.5, 0.95):

@@ -197,3 +197,17 @@ def test_the_trace_of_a_fit_with_a_held_parameter():
     np.testing.assert_allclose(last, -2 * fit.loglik, atol=1e-4)
     with pytest.raises(bl.ArgumentError, match="some are held by Fixed"):
         sleepstudy(sigma=bl.Fixed(25)).fit("reml", algorithm="em")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda fit: fit.profile(),
+        lambda fit: fit.bootstrap(10),
+        lambda fit: fit.summary(df="kenward-roger"),
+    ],
+)
+def test_what_supposes_that_everything_is_estimated_says_so(ask):
+    fit = sleepstudy(sigma=bl.Fixed(25)).fit("reml")
+    with pytest.raises(bl.ArgumentError, match="all estimated, but sigma is held by Fixed; use"):
+        ask(fit)

@@ -411,6 +411,30 @@ class Coordinates:
         pullback(x, *self.arrays, np.zeros(len(x)), np.zeros(len(x)), jacobian)
         return whole - jacobian
 
+    def holding(self, x: Array, i: int, value: float) -> Array:
+        """x with its i-th coordinate such that theta[i] has a value, the others as they are.
+
+        It is NaN where no such coordinate exists. Not for standard deviations and correlations of
+        random effects. A correlation of R, by pair or by lag, is linear in its own partial
+        correlation.
+        """
+        x = x.copy()
+        kind, (a, b) = self.kinds[i], self.ab[i]
+        with np.errstate(all="ignore"):
+            if kind in (_PARTIAL, _LAGS):
+                x[i] = 0.0
+                middle = self.natural(x)[i]
+                x[i] = 1.0
+                slope = (self.natural(x)[i] - middle) / np.tanh(1.0)
+                x[i] = np.arctanh((value - middle) / slope)
+            elif kind == _LOGIT:
+                x[i] = np.log(value - a) - np.log(b - value)
+            elif kind == _REAL:
+                x[i] = value
+            else:
+                x[i] = np.arcsinh(value / a) if a > 0 else np.log(value)
+        return x
+
     def basis(self, bar: Array) -> Array:
         """The matrix (q, q) that takes effects of these coordinates to those of a row of
         ``bars``.

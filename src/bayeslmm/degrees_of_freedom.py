@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from bayeslmm.between_within import between_within
 from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.held import require_nothing_held
+from bayeslmm.kenward_roger import KenwardRoger, kenward_roger
 from bayeslmm.satterthwaite import satterthwaite
+from bayeslmm.sensitivity import sensitivity
+from bayeslmm.structured_sensitivity import structured_sensitivity
 from bayeslmm.wald import ByCoefficient
 
 if TYPE_CHECKING:
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DF", "df_method", "wald"]
 
-DF = Literal["satterthwaite", "residual", "none"]
+DF = Literal["satterthwaite", "kenward-roger", "between-within", "residual", "none"]
 
 
 def df_method(df: object) -> DF:
@@ -41,11 +46,48 @@ def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
     ----------
     model : Model
     optimum : Optimum
-    df : {"satterthwaite", "residual", "none"}
+    df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
+
+    Raises
+    ------
+    ArgumentError
+        Where the degrees of freedom are not defined for the fit.
     """
     equations = model.equations
     if df == "satterthwaite":
         return satterthwaite(equations, optimum)
+    if df == "kenward-roger":
+        _check_kenward_roger(optimum)
+        require_nothing_held(model, "Kenward-Roger's adjustment", "use df='satterthwaite'")
+        return _kenward_roger(model, optimum)
     vcov = equations.given_residuals(optimum.theta).var_beta(optimum.M, optimum.sigma)
+    if df == "between-within":
+        return ByCoefficient(vcov, between_within(model.design))
     each = float(equations.n - equations.p) if df == "residual" else np.inf
     return ByCoefficient(vcov, np.full(equations.p, each))
+
+
+def _check_kenward_roger(optimum: Optimum) -> None:
+    if optimum.method != "reml":
+        raise ArgumentError(
+            "Kenward-Roger's adjustment is for REML estimates, and this is a fit by ML; fit the "
+            "model by 'reml', or use df='satterthwaite'."
+        )
+    if not optimum.status.ok:
+        raise ArgumentError(
+            "Kenward-Roger's adjustment holds at the maximum of the likelihood, which the "
+            f"optimiser did not reach: {optimum.status.value}."
+        )
+
+
+def _kenward_roger(model: Model, optimum: Optimum) -> KenwardRoger:
+    design, equations = model.design, model.equations
+    # far from zero, columns of X are nearly dependent; an orthonormal basis of them is not
+    X, triangle = np.linalg.qr(design.X)
+    rotation = np.linalg.inv(triangle)
+    if equations.structured:
+        G = list(equations.covariances(optimum.M, optimum.sigma).values())
+        found = structured_sensitivity(design, X, equations, optimum.theta, G)
+    else:
+        found = sensitivity(design, X, equations.split_M(optimum.M), optimum.sigma)
+    return kenward_roger(found, rotation)

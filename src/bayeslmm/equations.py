@@ -107,10 +107,12 @@ class Equations:
 
     def residual_covariance(self, theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Covariance matrix of the residuals of some rows, relative to σ², weights aside."""
-        sds = self.residual_sds(theta)[rows]
         own = self.residuals
         if own is None:
-            return np.diag(sds**2)
+            return np.eye(len(rows))
+        ones = np.ones(len(rows))
+        noise = Noise(ones, own.sigma[rows], own.covariates[rows], own.n_sigmas)
+        sds = np.sqrt(noise.relative(theta))
         C = np.zeros((len(rows), len(rows)))
         for block in np.unique(own.block[rows]):
             here = np.flatnonzero(own.block[rows] == block)
@@ -222,6 +224,14 @@ class Equations:
         """
         flat = np.zeros(self.p), np.zeros((self.p, self.p))
         return kernels.loglik(theta, _KIND[method], *flat, *self.packed)
+
+    def given_factors(
+        self, M: np.ndarray, theta: np.ndarray, method: Method
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """-2 log-likelihood at relative factors, and σ and R's parameters of theta, with its
+        gradients in M and in these; regular where G is singular.
+        """
+        return kernels.given_factors(M, theta, _KIND[method], *self.packed)
 
     def collapsed(
         self, theta: np.ndarray, beta_mean: np.ndarray, beta_precision: np.ndarray

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,11 @@ from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
 from bayeslmm.frames import Array, level_label
 from bayeslmm.linear import Estimates, Functions
 from bayeslmm.prediction import NEW_LEVELS, functions_of_data, functions_of_rows
+from bayeslmm.updating import changed
 
 if TYPE_CHECKING:
     from os import PathLike
+    from typing import Self
 
     from xarray import DataTree
 
@@ -113,6 +115,10 @@ class Fit(ABC):
     @abstractmethod
     def _residual_covariance(self, rows: Array) -> Array:
         """Covariance matrix of the residuals of some rows, weights aside."""
+
+    @abstractmethod
+    def _fit_again(self, model: Model) -> Fit:
+        """Another model, fitted as this one was."""
 
     @abstractmethod
     def _page(self) -> printing.Page:
@@ -659,6 +665,70 @@ class Fit(ABC):
         y += e if design.weights is None else e / np.sqrt(design.weights)
         index = pd.RangeIndex(n, name="simulation")
         return pd.DataFrame(y, index=index, columns=design.index)
+
+    # -- fits of changed models ------------------------------------------------------------------
+
+    def refit(self, y: object) -> Self:
+        """Fit the same model to another response, in the same way.
+
+        Parameters
+        ----------
+        y : array_like of shape (n,)
+            A number for each row that is used, as for `Model.with_response`; a row of `simulate`.
+
+        Returns
+        -------
+        LikelihoodFit or PosteriorFit
+            By the same method and algorithm; by NUTS with the same seed and numbers of draws.
+
+        Raises
+        ------
+        DataError
+            If `y` has another length, is constant, or has values that are not finite.
+        ArgumentTypeError
+            If `y` is not numbers.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff")).fit("reml")
+        >>> fit.refit(fit.model.design.y / 1000).theta.round(3).to_dict()
+        {'sd_Batch[Intercept]': 0.042, 'sigma': 0.05}
+        """
+        return cast("Self", self._fit_again(self.model.with_response(y)))
+
+    def update(self, formula: str | None = None, data: object | None = None) -> Self:
+        """Fit another formula, other data or both, in the same way; R, priors and weights stay.
+
+        Parameters
+        ----------
+        formula : str, optional
+            In full.
+        data : data frame, optional
+            By default the columns that the model uses.
+
+        Returns
+        -------
+        LikelihoodFit or PosteriorFit
+            By the same method and algorithm; by NUTS with the same seed and numbers of draws.
+
+        Raises
+        ------
+        ArgumentError
+            If nothing is to change, or the model's weights are an array and the data change.
+        DataError, FormulaError, DesignError, PriorError
+            As for `Model`; also for columns that this model does not use, without `data`.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> fit = model.fit("ml")
+        >>> without = fit.update(formula="Reaction ~ Days + (1 | Subject)")
+        >>> round(2 * (fit.loglik - without.loglik), 2)
+        42.14
+        """
+        return cast("Self", self._fit_again(changed(self.model, formula, data)))
 
     # -- what other modules do with a fit -------------------------------------------------------
 

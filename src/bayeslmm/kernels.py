@@ -23,6 +23,7 @@ __all__ = [
     "conditional_variances",
     "draw_coefficients",
     "factor_at",
+    "given_factors",
     "half_solve_chain",
     "loglik",
     "profiled",
@@ -286,6 +287,61 @@ def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
     if structured:
         pull_assembled(theta, ints, floats, draw, dtheta)
     return value, dtheta
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def given_factors(M, theta, kind, ints, floats):
+    """-2 log-likelihood at relative factors ``M`` and, from theta, sigma and the parameters of R.
+
+    Unlike :func:`loglik` it is regular where G is singular. Returns the value (inf where it does
+    not exist), its gradient in M and that in theta, zero but for sigma and the parameters of R.
+    """
+    structured = has_structure(ints)
+    dtheta = np.zeros(len(theta))
+    base, ok = floats, theta[-1] > 0.0
+    if structured and ok:
+        base, ok = assemble(theta, ints, floats)
+    system = unpack(ints, base)
+    p, n = system.meta[2], system.meta[6]
+    panel, inverse, root, b, gamma, dM, draw, out = _workspace(
+        system, len(base) if structured else 0
+    )
+    if not ok:
+        return np.inf, dM, dtheta
+    df = n - p if kind == REML else n
+    sigma2 = theta[-1] * theta[-1]
+    what = SOLVE + INVERSE + GRADIENT + (PRODUCTS if structured else 0)
+    flat, rhs, noise = np.zeros((p, p)), np.zeros(p), np.zeros(p + len(b))
+    run(
+        what,
+        kind,
+        M,
+        flat,
+        rhs,
+        0.0,
+        noise,
+        sigma2,
+        n,
+        ints,
+        base,
+        panel,
+        inverse,
+        root,
+        b,
+        gamma,
+        dM,
+        draw,
+        out,
+    )
+    logdet, logdet_x, rss, positive = out
+    if positive == 0.0:
+        return np.inf, dM, dtheta
+    value = df * np.log(2.0 * np.pi * sigma2) + rss / sigma2 - system.constants[0]
+    value += logdet_x + 2.0 * system.constants[1] if kind == REML else logdet
+    dtheta[-1] = -df / theta[-1] + rss / (sigma2 * theta[-1])
+    if structured:
+        pull_assembled(theta, ints, floats, draw, dtheta)
+    return value, -2.0 * dM, -2.0 * dtheta
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

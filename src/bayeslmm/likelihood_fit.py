@@ -22,15 +22,17 @@ from bayeslmm.linear import Estimates
 from bayeslmm.wald import t_columns, t_intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
+    from xarray import DataTree
 
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.equations import Equations
     from bayeslmm.likelihood import Optimum, Status
     from bayeslmm.linear import Functions
     from bayeslmm.model import Model
+    from bayeslmm.profile_likelihood import Profile
     from bayeslmm.wald import Wald
 
 __all__ = ["LikelihoodFit"]
@@ -120,9 +122,11 @@ class LikelihoodFit(Fit):
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "residual", "none"}
-            The degrees of freedom of the coefficients: Satterthwaite's, as lmerTest gives them; n
-            - p; or infinitely many, which makes t a z. Intervals have the same.
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
+            The degrees of freedom of the coefficients: Satterthwaite's, as lmerTest gives them;
+            Kenward and Roger's, of REML only, with their adjusted standard errors; those of SAS's
+            strata between and within nested groups; n - p; or infinitely many, which makes t a z.
+            Intervals have the same.
 
         Returns
         -------
@@ -158,14 +162,14 @@ class LikelihoodFit(Fit):
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The degrees of freedom that the intervals have: see `summary`.
 
         Returns
         -------
         pandas.DataFrame
             Indexed by coefficient: ``estimate``, ``std_error``, ``lower``, ``upper``. Standard
-            errors are those of generalised least squares at theta.
+            errors are those of generalised least squares at theta, but for Kenward and Roger's.
 
         Raises
         ------
@@ -183,7 +187,7 @@ class LikelihoodFit(Fit):
             What each term is adjusted for: 1, the terms before it; 2, all terms that do not contain
             it; 3, all others, at the mean over the levels of factors, each level counted once, and
             at zero of covariates. How factors are coded in the formula does not matter.
-        df : {"satterthwaite", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The denominator degrees of freedom: see `summary`.
 
         Returns
@@ -224,7 +228,7 @@ class LikelihoodFit(Fit):
             What each is tested to be.
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The degrees of freedom: see `summary`.
 
         Returns
@@ -263,7 +267,7 @@ class LikelihoodFit(Fit):
             As for `contrast`. Functions that others determine count once.
         rhs : float or array_like
             What they are tested to be.
-        df : {"satterthwaite", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
             The denominator degrees of freedom: see `summary`.
 
         Returns
@@ -313,6 +317,9 @@ class LikelihoodFit(Fit):
             "with `model.fit('nuts')` for a posterior, or use `simulate()` for new responses."
         )
 
+    def _fit_again(self, model: Model) -> LikelihoodFit:
+        return model.fit(self.method, algorithm=self.algorithm)
+
     def _page(self) -> printing.Page:
         return printing.of_likelihood_fit(self)
 
@@ -326,6 +333,155 @@ class LikelihoodFit(Fit):
         from bayeslmm.diagnose import of_likelihood
 
         return of_likelihood(self)
+
+    # -- intervals ------------------------------------------------------------------------------
+
+    def profile(
+        self, parameters: str | Sequence[str] | None = None, level: float = 0.99
+    ) -> Profile:
+        """Profile the likelihood: intervals that do not take it to be normal.
+
+        The criterion is that of ML, also for a fit by REML, which is then fitted by ML first, as
+        lme4 does: a restricted likelihood says nothing about the coefficients.
+
+        Parameters
+        ----------
+        parameters : str or list of str, optional
+            Names of `summary`; all by default.
+        level : float
+            Probability of the widest intervals that the profile is to have.
+
+        Returns
+        -------
+        Profile
+            With ``intervals(level)``, ``zeta(parameter, value)``, ``frame()`` and ``plot()``.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown parameter, and where no maximum was found.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When a likelihood greater than that of the fit is met.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").profile("sd_Subject[Days]").intervals(0.95).round(2)
+                          estimate  lower  upper
+        parameter
+        sd_Subject[Days]      5.72    3.8   8.75
+        """
+        from bayeslmm.profile_likelihood import profile
+
+        return profile(self, parameters, level)
+
+    def bootstrap(
+        self,
+        n: int = 1000,
+        kind: Literal["parametric", "residual", "cases"] = "parametric",
+        random_seed: int | None = None,
+        jobs: int | None = None,
+    ) -> DataTree:
+        """Refit the model to other data: the sampling distribution of its estimates.
+
+        Parameters
+        ----------
+        n : int
+            How many refits.
+        kind : {"parametric", "residual", "cases"}
+            Responses simulated at the estimates; from predicted random effects and residuals, drawn
+            with replacement after they are given the covariance that was estimated; or groups drawn
+            with replacement, with all their rows.
+        random_seed : int, optional
+            For the same draws again, whatever `jobs` is.
+        jobs : int, optional
+            Processes; by default several where that is quicker.
+
+        Returns
+        -------
+        xarray.DataTree
+            Group ``posterior``, the name that ArviZ looks for, with one chain and the variables of
+            a posterior but for the random effects. Attributes say how many refits failed
+            (``n_failed``, which are left out) and were singular (``n_singular``).
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown kind, one that does not suit the model, and where no refit has estimates.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When some refits have no estimates.
+
+        Notes
+        -----
+        Refits start at the estimate and make no Hessian. "cases" draws levels of the factor that
+        the others are nested in.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff")).fit("reml")
+        >>> draws = fit.bootstrap(200, random_seed=1)
+        >>> draws["posterior"]["sd_Batch"].dims
+        ('chain', 'draw', 'Batch_effect')
+        """
+        from bayeslmm.bootstrap import bootstrap
+
+        return bootstrap(self, n, kind, random_seed, jobs)
+
+    def confint(
+        self,
+        method: Literal["profile", "wald", "bootstrap"] = "profile",
+        level: float = 0.95,
+        parameters: str | Sequence[str] | None = None,
+        n: int | None = None,
+        random_seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Confidence intervals of coefficients and covariance parameters.
+
+        Parameters
+        ----------
+        method : {"profile", "wald", "bootstrap"}
+            From `profile`, which is of the likelihood by ML; those of `summary`; or quantiles of
+            a parametric `bootstrap`.
+        level : float
+            Probability of the intervals, between 0 and 1.
+        parameters : str or list of str, optional
+            Names of `summary`; all by default.
+        n, random_seed : int, optional
+            Of the bootstrap: how many refits, 1000 by default, and for the same ones again.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``estimate``, ``lower``, ``upper``, indexed as `summary`. With "profile" the estimates
+            are those by ML.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown method or parameter, and `n` or `random_seed` without a bootstrap.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff")).fit("reml")
+        >>> fit.confint().round(1)
+                             estimate   lower   upper
+        parameter
+        beta[Intercept]        1527.5  1486.5  1568.5
+        sd_Batch[Intercept]      37.3    12.2    84.1
+        sigma                    49.5    38.2    67.7
+        """
+        from bayeslmm.intervals import confint
+
+        return confint(self, method, level, parameters, n, random_seed)
 
     @cached_property
     def _equations(self) -> Equations:

@@ -27,6 +27,7 @@ from bayeslmm.frames import to_pandas
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
 from bayeslmm.residual_identifiability import check_identified
+from bayeslmm.responses import of_response
 
 if TYPE_CHECKING:
     from typing import Self
@@ -315,7 +316,8 @@ class Model:
         if not np.isfinite(values).all() or np.ptp(values) == 0:
             raise DataError("`y` should be finite and not the same in every row.")
         design = replace(self.design, y=values)
-        return self._without("priors", "pymc", "held", "equations")._with(design=design)
+        equations = of_response(self.equations, design, design.y_less_offset)
+        return self._without("priors", "pymc", "held")._with(design=design, equations=equations)
 
     @overload
     def fit(

@@ -14,7 +14,7 @@ from bayeslmm.arguments import probability
 from bayeslmm.fits import Fit
 from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates, Functions, over_draws
-from bayeslmm.variables import variables_of
+from bayeslmm.variables import in_tree, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,11 +91,6 @@ def sample(
     return nuts.Draws(theta, beta, u, stats, settings, name, time.perf_counter() - began)
 
 
-def _in_tree(name: str) -> str:
-    """A name as a DataTree can have it: a slash would be a path there."""
-    return name.replace("/", "_")
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class PosteriorFit(Fit):
     """Draws from the posterior; made by ``model.fit("nuts")``.
@@ -170,27 +165,29 @@ class PosteriorFit(Fit):
     def _labelled(self) -> tuple[dict[str, Array], dict[str, list[str]], dict[str, Any]]:
         """Variables of the posterior, their dimensions, and the coordinates of those."""
         design = self.model.design
-        variables = {"beta": self.draws.beta}
-        dims = {"beta": ["coef"]}
-        coords: dict[str, Any] = {"coef": list(design.coef)}
+        parameters, theta = self.model.parameters, self.draws.theta
+        variables, dims, coords = labelled(parameters, design.coef, self.draws.beta, theta)
         for factor in design.factors:
-            label = _in_tree(factor.name)
+            label = in_tree(factor.name)
             level = f"{label}_level" if label in _TAKEN else label
             coords[level] = list(factor.levels)
             coords[f"{label}_effect"] = list(factor.effects)
             dims[f"u_{label}"] = [level, f"{label}_effect"]
-        for variable in variables_of(self.model.parameters):
-            name = _in_tree(variable.name)
-            draws = self.draws.theta[..., variable.start : variable.stop]
-            if variable.dim is None:
-                variables[name] = draws[..., 0]
-                continue
-            dim = _in_tree(variable.dim)
-            coords[dim] = list(variable.labels)
-            variables[name], dims[name] = draws, [dim]
         for name, u in self.model.equations.split_u(self.draws.u).items():
-            variables[f"u_{_in_tree(name)}"] = u
+            variables[f"u_{in_tree(name)}"] = u
         return variables, dims, coords
+
+    def _fit_again(self, model: Model) -> PosteriorFit:
+        own = self.draws.settings
+        return model.fit(
+            "nuts",
+            random_seed=own.seed,
+            draws=own.draws,
+            tune=own.tune,
+            chains=own.chains,
+            cores=own.cores,
+            progress=own.progress,
+        )
 
     def _page(self) -> printing.Page:
         return printing.of_posterior_fit(self)

@@ -28,6 +28,7 @@ __all__ = [
     "has_structure",
     "pack_residuals",
     "pull_assembled",
+    "replace_response",
 ]
 
 N_HEADER = 16
@@ -468,6 +469,18 @@ def coloured(theta, ints, floats, z):
                 out[first + i] += K[at + i * t + k] * z[first + k]
             out[first + i] *= np.exp(log_sd[first + i])
     return out
+
+
+def replace_response(ints: np.ndarray, floats: np.ndarray, values: np.ndarray) -> None:
+    """Write other residuals of y, times the root of the weight and by block, into the packed
+    floats.
+    """
+    res = _unpack(ints, floats)
+    rows = np.diff(res.block_row)
+    columns = np.repeat(np.diff(res.block_value) // rows, rows)
+    within = np.arange(len(values)) - np.repeat(res.block_row[:-1], rows)
+    first = np.repeat(res.block_value[:-1], rows)
+    res.values[first + (within + 1) * columns - 1] = values
 
 
 def pack_residuals(

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bayeslmm.frames import Array
     from bayeslmm.parameters import Block, Parameters
 
-__all__ = ["Variable", "variables_of"]
+__all__ = ["Variable", "in_tree", "labelled", "variables_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +81,39 @@ def _variable(name: str, blocks: tuple[Block, ...]) -> Variable:
     elif any(labels):
         dim = f"{name}_level"
     return Variable(name, blocks, labels, dim)
+
+
+def in_tree(name: str) -> str:
+    """A name as a DataTree can have it: a slash would be a path there."""
+    return name.replace("/", "_")
+
+
+def labelled(
+    parameters: Parameters, coef: Sequence[str], beta: Array, theta: Array
+) -> tuple[dict[str, Array], dict[str, list[str]], dict[str, object]]:
+    """Values of beta and theta as the variables of a DataTree.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    coef : sequence of str, length p
+    beta : (chains, draws, p) array
+    theta : (chains, draws, k) array
+
+    Returns
+    -------
+    dict, dict, dict
+        Values, dimensions beyond chain and draw, and the coordinates of these, by name.
+    """
+    values, dims = {"beta": beta}, {"beta": ["coef"]}
+    coords: dict[str, object] = {"coef": list(coef)}
+    for variable in variables_of(parameters):
+        name = in_tree(variable.name)
+        draws = theta[..., variable.start : variable.stop]
+        if variable.dim is None:
+            values[name] = draws[..., 0]
+            continue
+        dim = in_tree(variable.dim)
+        coords[dim] = list(variable.labels)
+        values[name], dims[name] = draws, [dim]
+    return values, dims, coords

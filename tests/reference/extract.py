@@ -1,4 +1,5 @@
-"""Write likelihood.json, residuals.json and posterior.json from the full list of reference results.
+"""Write likelihood.json, residuals.json, posterior.json and profile.json from the full list of
+reference results.
 
 Usage: ``python tests/reference/extract.py PATH_TO_reference.json``
 
@@ -123,6 +124,23 @@ def covariance(formula: str, varcorr: dict, nested: bool) -> dict:
     return named
 
 
+def profile(record: dict) -> dict:
+    """Profile-likelihood intervals, by the names that `summary()` has."""
+    named = {}
+    nested = "/" in record["formula"]
+    for name, row in renamed(record["profile_ci_95_exact"]).items():
+        if "|" in name:
+            own, group = name.split("|")
+            kind, effects = own.split("_", 1)
+            effects = ", ".join(reversed(effects.split(".")))
+            kind = "corr" if kind == "cor" else kind
+            name = f"{kind}_{outermost_first(group, nested)}[{effects}]"
+        elif name != "sigma":
+            name = f"beta[{name}]"
+        named[name] = [row["lower"], row["upper"]]
+    return {key: record[key] for key in ORIGIN} | {"intervals": named}
+
+
 def posterior(record: dict) -> dict:
     """Posterior summaries of one model, by NUTS and by importance sampling."""
     sampled = record["independent_importance_sampling"]["posterior"]
@@ -195,6 +213,7 @@ def main(source: Path) -> None:
             for record in records
             if is_structured(record.get("R_spec")) or record["id"] in ALSO
         ],
+        "profile": [profile(record) for record in records if "profile_ci_95_exact" in record],
         "posterior": [posterior(record) for record in records if record["id"] in POSTERIOR],
     }
     for name, kept in chosen.items():

@@ -1,0 +1,82 @@
+"""Refits of a model to other responses or rows: from the estimate, and without the Hessian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .errors import BayeslmmError
+from .likelihood import optimise
+from .search import best_place, descend, prepare
+
+if TYPE_CHECKING:
+    from .equations import Equations
+    from .frames import Array
+
+__all__ = ["Refit", "refit", "start_of"]
+
+_TOLERANCE = 1e-4
+"""Of the gradient in working coordinates, whose curvature is of order one."""
+_STEEP = 1e-2
+"""A gradient there that is not that of an optimum: the search is then made in full."""
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """Estimates from another response.
+
+    Attributes
+    ----------
+    beta : (p,) array
+    theta : (k,) array
+    singular : bool
+        Whether G is singular there.
+    """
+
+    beta: Array
+    theta: Array
+    singular: bool
+
+
+def start_of(equations: Equations, method: Literal["reml", "ml"]) -> Array:
+    """Working coordinates of the optimum, for refits to start from."""
+    return best_place(*prepare(equations, method)).working
+
+
+def refit(equations: Equations, method: Literal["reml", "ml"], start: Array) -> Refit | str:
+    """Estimate a model again.
+
+    Parameters
+    ----------
+    equations : Equations
+        With the other response, or of other rows.
+    method : {"reml", "ml"}
+    start : array
+        Working coordinates to start from.
+
+    Returns
+    -------
+    Refit or str
+        Or why there are no estimates.
+    """
+    search, cold = prepare(equations, method)
+    place = descend(search, start, _TOLERANCE) if len(start) else best_place(search, cold)
+    steep = np.abs(place.slope @ search.to_flat).max(initial=0.0) if len(start) else 0.0
+    if np.isfinite(place.value) and (place.singular or steep < _STEEP):
+        flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
+        of_R = place.working[search.n_G :]
+        M = flat[: len(flat) - len(of_R)]
+        theta = equations.theta(M, sigma, search.residual.relative(of_R))
+        singular = bool(place.singular)
+    else:
+        try:
+            optimum = optimise(equations, method)
+        except BayeslmmError as error:
+            return str(error)
+        if not optimum.status.ok:
+            return optimum.status.value
+        M, theta, singular = optimum.M, optimum.theta, optimum.singular
+    beta, _ = equations.given_residuals(theta).solve(M)
+    return Refit(beta, theta, singular)

@@ -1,0 +1,74 @@
+"""Between-within degrees of freedom against those that nlme and SAS define."""
+
+import fits_cache
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayeslmm as bl
+from bayeslmm.between_within import between_within
+
+
+def df_of(formula, data, **model):
+    fit = bl.Model(formula, data, **model).fit("reml")
+    table = fit.summary(df="between-within").iloc[: len(fit.model.design.coef)]
+    return {name[5:-1]: value for name, value in table["df"].items()}
+
+
+def test_one_factor_has_two_strata():
+    data = bl.load_dataset("Orthodont")
+    expected = {"Intercept": 25, "age": 79, "Sex[Male]": 25, "age:Sex[Male]": 79}
+    assert df_of("distance ~ age * Sex + (1 | Subject)", data) == expected
+    assert df_of("distance ~ age * Sex + (age | Subject)", data) == expected
+    R = bl.CS(group="Subject")
+    assert df_of("distance ~ age * Sex", data, R=R) == expected
+
+
+def test_nested_factors_are_those_of_a_split_plot():
+    # nlme's for Oats: Variety 10, nitro 51 without the interaction
+    data = bl.load_dataset("Oats")
+    found = df_of("yield ~ Variety + C(nitro) + (1 | Block/Variety)", data)
+    assert found["Intercept"] == 5
+    assert found["Variety[Victory]"] == 10
+    assert found["C(nitro)[0.2]"] == 51
+
+
+def test_balanced_strata_are_those_of_satterthwaite():
+    fit = bl.Model("yield ~ Variety * C(nitro) + (1 | Block/Variety)", bl.load_dataset("Oats")).fit(
+        "reml"
+    )
+    own, other = fit.anova(df="between-within"), fit.anova()
+    np.testing.assert_allclose(own, other, rtol=1e-3)
+    assert list(own["den_df"]) == [10, 45, 45]
+
+
+def test_a_term_goes_with_the_innermost_of_its_columns():
+    rng = np.random.default_rng(2)
+    group = np.repeat(np.arange(8), 5)
+    a = np.where(group < 3, "p", np.where(group < 6, "q", "r")).astype(object)
+    a[group == 7] = ["p", "p", "r", "r", "r"]
+    data = pd.DataFrame({"y": rng.standard_normal(40), "a": a, "g": group})
+    found = df_of("y ~ a + (1 | g)", data)
+    assert found["a[q]"] == found["a[r]"] == 40 - 8 - 2
+    assert found["Intercept"] == 8 - 1
+
+
+def test_functions_over_strata_have_the_smallest():
+    data = bl.load_dataset("Orthodont")
+    fit = bl.Model("distance ~ age * Sex + (1 | Subject)", data).fit("reml")
+    table = fit.contrast({"at 8": {"Sex[Male]": 1, "age:Sex[Male]": 8}}, df="between-within")
+    assert table["df"].iloc[0] == 25
+    assert fit.test(["age", "age:Sex[Male]"], df="between-within")["den_df"].iloc[0] == 79
+
+
+def test_what_has_no_strata_is_refused():
+    with pytest.raises(bl.ArgumentError, match="nested"):
+        fits_cache.likelihood("crossed").summary(df="between-within")
+    with pytest.raises(bl.ArgumentError, match="residual"):
+        fits_cache.likelihood("no random effects").anova(df="between-within")
+    data = bl.load_dataset("Orthodont")
+    two = bl.Model(
+        "distance ~ Sex * age + (1 | Subject)", data[data["Subject"].isin(["F01", "M01"])]
+    )
+    with pytest.raises(bl.ArgumentError, match="are 0: 2 coefficients"):
+        between_within(two.design)

@@ -1,0 +1,166 @@
+"""Kenward-Roger's adjustment against dense algebra, and its invariances."""
+
+import dense
+import fits_cache
+import numpy as np
+import pytest
+
+import bayeslmm as bl
+from bayeslmm import sensitivity, structured_sensitivity
+from bayeslmm.likelihood import Status
+
+ORTHODONT = "distance ~ age * Sex"
+
+
+def marginal(fit):
+    """V of all rows at theta."""
+    design, equations = fit.model.design, fit.model.equations
+    rows = np.arange(equations.n)
+    weights = np.ones(len(rows)) if design.weights is None else design.weights
+
+    def V(theta):
+        R = theta[-1] ** 2 * equations.residual_covariance(theta, rows)
+        out = R / np.sqrt(np.outer(weights, weights))
+        for factor, G in zip(
+            design.factors, dense.covariances(theta, equations.parameters, design), strict=True
+        ):
+            Z = dense.full_Z(factor)
+            out += Z @ np.kron(np.eye(len(factor.levels)), G) @ Z.T
+        return out
+
+    return V
+
+
+def adjusted(fit):
+    """The adjusted matrix by the formula as it is printed, with V differentiated in theta."""
+    V, theta, X = marginal(fit), fit.optimum.theta, fit.model.design.X
+    inverse = np.linalg.inv(V(theta))
+    C = np.linalg.inv(X.T @ inverse @ X)
+    derivatives = []
+    for i in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[i] = 1e-4 * max(abs(theta[i]), 0.1)
+        derivatives.append((V(theta + step) - V(theta - step)) / (2 * step[i]))
+    k = len(theta)
+    projection = inverse - inverse @ X @ C @ X.T @ inverse
+    P = [-X.T @ inverse @ D @ inverse @ X for D in derivatives]
+    information = np.empty((k, k))
+    for i in range(k):
+        for j in range(k):
+            product = projection @ derivatives[i] @ projection @ derivatives[j]
+            information[i, j] = np.trace(product) / 2
+    W = np.linalg.inv(information)
+    inner = np.zeros_like(C)
+    for i in range(k):
+        for j in range(k):
+            Q = X.T @ inverse @ derivatives[i] @ inverse @ derivatives[j] @ inverse @ X
+            inner += W[i, j] * (Q - P[i] @ C @ P[j])
+    return C + 2 * C @ inner @ C
+
+
+def ours(fit):
+    return fit._wald("kenward-roger").vcov
+
+
+@pytest.mark.parametrize(
+    "name", ["slopes", "two bars", "weights", "crossed", "nested", "factor ||", "one variance"]
+)
+def test_adjusted_covariance_is_that_of_dense_algebra(name):
+    fit = fits_cache.likelihood(name)
+    np.testing.assert_allclose(ours(fit), adjusted(fit), rtol=1e-6, atol=1e-9)
+
+
+STRUCTURED = {
+    "UN": (ORTHODONT, bl.UN(time="age", group="Subject")),
+    "CSH": (ORTHODONT, bl.CSH(time="age", group="Subject")),
+    "AR1": (ORTHODONT, bl.AR1(time="age", group="Subject")),
+    "a set for each sex": (ORTHODONT, bl.Toep(time="age", group="Subject", by="Sex")),
+    "AR1 and slopes": (ORTHODONT + " + (age || Subject)", bl.AR1(time="age", group="Subject")),
+    "a variance for each sex": (ORTHODONT + " + (1 | Subject)", bl.ID(variance=bl.VarIdent("Sex"))),
+    "a power": (ORTHODONT, bl.ID(variance=bl.VarPower("age"))),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_adjusted_covariance_with_a_structure_for_R(name):
+    formula, R = STRUCTURED[name]
+    data = bl.load_dataset("Orthodont").sample(90, random_state=4)
+    weights = np.linspace(1, 2, 90)
+    fit = bl.Model(formula, data, R=R, weights=weights).fit("reml")
+    assert fit.optimum.status is Status.CONVERGED
+    np.testing.assert_allclose(ours(fit), adjusted(fit), rtol=1e-5, atol=1e-7)
+
+
+def same_tests(one, other, rtol=1e-5):
+    for call in (
+        lambda fit: fit.summary(df="kenward-roger").iloc[: len(fit.model.design.coef)],
+        lambda fit: fit.anova(df="kenward-roger"),
+    ):
+        np.testing.assert_allclose(call(one), call(other), rtol=rtol)
+
+
+def test_a_random_intercept_is_compound_symmetry():
+    data = bl.load_dataset("Machines").drop([0, 7, 8, 20, 33])
+    one = bl.Model("score ~ Machine + (1 | Worker)", data).fit("reml")
+    other = bl.Model("score ~ Machine", data, R=bl.CS(group="Worker")).fit("reml")
+    same_tests(one, other)
+
+
+def test_the_parametrisation_of_R_does_not_matter():
+    data = bl.load_dataset("Orthodont").drop([3, 50, 51])
+    fits = [
+        bl.Model(ORTHODONT, data, R=R(time="age", group="Subject")).fit("reml")
+        for R in (bl.AR1, bl.CAR1)
+    ]
+    same_tests(*fits)
+
+
+def test_a_covariate_far_from_zero_has_the_same_slope():
+    data = bl.load_dataset("sleepstudy").drop([4, 5, 77])
+    near = bl.Model("Reaction ~ Days + (1 | Subject)", data).fit("reml")
+    far = bl.Model("Reaction ~ Days + (1 | Subject)", data.assign(Days=data["Days"] + 1e6)).fit(
+        "reml"
+    )
+    np.testing.assert_allclose(
+        near.anova(df="kenward-roger"), far.anova(df="kenward-roger"), rtol=1e-5
+    )
+
+
+def test_hotellings_t_squared_is_exact():
+    """With unrestricted R and complete data, F of the means over occasions is Hotelling's."""
+    data = bl.load_dataset("Orthodont")
+    data = data.assign(age=data["age"].astype(int).astype(str))
+    wide = data.pivot(index="Subject", columns="age", values="distance").to_numpy()
+    wide = wide[:, np.argsort(np.array(sorted(data["age"].unique())))]
+    n, T = wide.shape
+    difference = wide[:, 1:] - wide[:, :1]
+    mean, S = difference.mean(axis=0), np.cov(difference.T)
+    exact = n * mean @ np.linalg.solve(S, mean) * (n - T + 1) / ((T - 1) * (n - 1))
+    fit = bl.Model("distance ~ age", data, R=bl.UN(time="age", group="Subject")).fit("reml")
+    row = fit.anova(df="kenward-roger").loc["age"]
+    assert row["F"] == pytest.approx(exact, rel=1e-5)
+    assert row["den_df"] == pytest.approx(n - T + 1, rel=1e-5)
+
+
+def test_singular_fits_keep_all_parameters():
+    fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff2")).fit("reml")
+    assert fit.optimum.singular
+    # the variance between batches could be more than zero: six means, five degrees of freedom
+    assert fit.summary(df="kenward-roger")["df"].iloc[0] == pytest.approx(5)
+
+
+def test_fits_by_ml_are_refused():
+    with pytest.raises(bl.ArgumentError, match="REML"):
+        fits_cache.likelihood("slopes", "ml").summary(df="kenward-roger")
+
+
+def test_what_is_too_large_is_refused(monkeypatch):
+    monkeypatch.setattr(sensitivity, "_LARGEST", 29)
+    fit = bl.Model("diameter ~ 1 + (1 | plate) + (1 | sample)", bl.load_dataset("Penicillin"))
+    with pytest.raises(bl.ArgumentError, match="30 here"):
+        fit.fit("reml").summary(df="kenward-roger")
+    monkeypatch.setattr(structured_sensitivity, "_LARGEST", 3)
+    data = bl.load_dataset("Orthodont")
+    fit = bl.Model(ORTHODONT, data, R=bl.AR1(time="age", group="Subject")).fit("reml")
+    with pytest.raises(bl.ArgumentError, match="4 here"):
+        fit.anova(df="kenward-roger")
