@@ -306,10 +306,10 @@ def _theta_slots(
             for name in block.names:
                 keys = tuple(dict.fromkeys((name, block.name)))
                 slots[name] = _Slot(name, keys, prior, f"sd(y) = {spread_y:.4g}")
-        elif block.factor is None and block.kind != "corr":
+        elif block.kind not in ("sd", "corr"):
             for name in block.names:
                 keys = tuple(dict.fromkeys((name, block.name)))
-                prior, text = _residual_default(block)
+                prior, text = _default_of_correlation(block)
                 slots[name] = _Slot(name, keys, prior, text)
         elif block.kind == "corr":
             # the bars of a factor share the key, and each has a matrix of its own
@@ -336,8 +336,10 @@ def _theta_slots(
     return list(slots.values())
 
 
-def _residual_default(block: Block) -> tuple[Prior, str]:
-    """The default of a parameter of R's correlation or variance, and how it comes about."""
+def _default_of_correlation(block: Block) -> tuple[Prior, str]:
+    """The default of a parameter of a structured correlation or of R's variance, and how it comes
+    about.
+    """
     if block.kind == "power":
         return Normal(0.0, 1.0), ""
     if block.kind == "range":
