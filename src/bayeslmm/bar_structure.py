@@ -97,12 +97,12 @@ def structures_of_bars(
             )
         for i, structure in zip(own, several, strict=True):
             if structure is not None:
-                _check_given(bars[i], structure)
-                found[i] = structure
+                found[i] = _checked(bars[i], structure)
     return tuple(found)
 
 
-def _check_given(bar: Bar, structure: object) -> None:
+def _checked(bar: Bar, structure: object) -> Covariance:
+    """A structure of `G` for a bar."""
     if not isinstance(structure, Covariance):
         raise ArgumentTypeError(
             f"`G` should give {bar.factor_name!r} a covariance structure such as bl.AR1(), got "
@@ -125,6 +125,7 @@ def _check_given(bar: Bar, structure: object) -> None:
                 f"`variance` of {structure.name} in `G` should be 'one' or 'occasion' (one for "
                 f"each effect), got {part!r}, which is for residuals."
             )
+    return structure
 
 
 def plain_name(structure: Covariance) -> str | None:
@@ -157,9 +158,7 @@ def effect_labels(bar: Bar, labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def shape_of_bar(
-    bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array
-) -> Shape | None:
+def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Shape | None:
     """The shape of a bar's covariance; None for those that are named.
 
     Parameters
@@ -201,7 +200,7 @@ def shape_of_bar(
                     f"be numbers; they are {', '.join(map(repr, effects[:3]))}"
                 )
             distances = np.abs(values[:, None] - values)
-    return Shape(correlation, "occasion" in structure.variances, distances)
+    return Shape(correlation, "occasion" in structure.variances, _one_each(Z), distances)
 
 
 def _occasions(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Array:

@@ -32,7 +32,9 @@ class Curvature:
     joint: np.ndarray  # (m + 1, m + 1)
 
     def along(self, place: Place, steps: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-        """Λ of each bar after steps in the directions, and working coordinates with the others moved."""
+        """Λ of each bar after steps in the directions, and working coordinates with the others
+        moved.
+        """
         matrices, working = list(place.matrices), place.working.copy()
         for (i, direction), step in zip(self.directions, steps, strict=False):
             matrices[i] = matrices[i] + step * direction

@@ -270,7 +270,9 @@ def _at_bounds(fit: LikelihoodFit) -> list[Finding]:
                 if zero or not fit.optimum.boundary[own].any():
                     continue
                 zero = block.kind == "sd" and bool(fit.optimum.boundary[own].all())
-                names = [n for n, b in zip(block.names, fit.optimum.boundary[own], strict=True) if b]
+                names = [
+                    n for n, b in zip(block.names, fit.optimum.boundary[own], strict=True) if b
+                ]
                 what = "zero" if block.kind == "sd" else "at a bound, where G is singular"
                 findings.append(
                     Finding(

@@ -261,9 +261,9 @@ class Fit(ABC):
         -------
         pandas.DataFrame
             ``group`` ("Residual" for the residual), ``kind`` ("sd" or "corr"; of structured
-            covariances also "rho", "range" and so on), ``effect_1``, ``effect_2`` (None for a standard
-            deviation), then ``estimate``, ``std_error``, ``lower``, ``upper``. Where an estimate
-            is on the boundary it has no standard error and no interval, which are NaN.
+            covariances also "rho", "range" and so on), ``effect_1``, ``effect_2`` (None for a
+            standard deviation), then ``estimate``, ``std_error``, ``lower``, ``upper``. Where an
+            estimate is on the boundary it has no standard error and no interval, which are NaN.
 
         Examples
         --------

@@ -29,6 +29,8 @@ _ZERO, _EDGE, _FISHER = -40.0, 20.0, 9.0
 z of a (partial) correlation of one, but for rounding."""
 _DISTANT = 10.0
 """The logarithm of a range, in spacings, at which everything is correlated."""
+_SMALL = 0.1
+"""A standard deviation, relative to σ, below which zero is tried."""
 _STRONG = 3.0
 """A logit of strong correlation, beyond which the edge is tried."""
 
@@ -147,7 +149,8 @@ class FreeCoordinates:
         """Coordinates that are near an edge, and the edge; standard deviations first."""
         found = []
         for bar in self.bars:
-            found += [(at, _ZERO) for at in bar.sds if _ZERO < x[at] < bar.size + np.log(1e-3)]
+            small = bar.size + np.log(_SMALL)
+            found += [(int(at), _ZERO) for at in bar.sds if _ZERO < x[at] < small]
         for bar in self.bars:
             found += [
                 (at, edge)
@@ -156,8 +159,18 @@ class FreeCoordinates:
             ]
         return found
 
+    def moved_to(self, x: np.ndarray, at: int, edge: float) -> np.ndarray:
+        """x with a coordinate at its edge, and those that then mean nothing at zero."""
+        x = x.copy()
+        x[at] = edge
+        for bar in self.bars:
+            for run in bar.runs:
+                for place in np.flatnonzero(run == at):
+                    x[run[place + 1 :]] = 0.0
+        return x
+
     def at_edges(self, x: np.ndarray) -> tuple[int, ...]:
-        """Coordinates that are at an edge, and those of correlations of effects that do not vary."""
+        """Coordinates that are at an edge, and those of correlations that then mean nothing."""
         held: list[int] = []
         for bar in self.bars:
             zero = x[bar.sds] <= _ZERO
@@ -183,7 +196,7 @@ class FreeCoordinates:
             upper = [(at, strong) for at, edge, strong in bar.edges if edge > strong]
             lower = [(at, strong) for at, edge, strong in bar.edges if edge < strong]
             for correlations in ((), upper, lower) if len(zero) == len(bar.sds) else ((),):
-                for size in (3.0, 0.3, 0.03):
+                for size in (3.0, 1.0, 0.3, 0.1, 0.03):
                     moved = x.copy()
                     moved[zero] = bar.size + np.log(size * bar.fine)
                     for at, strong in correlations:
@@ -209,7 +222,9 @@ def _free_bar(
     runs = [
         part
         for block, own in zip(blocks, at, strict=True)
-        for part in ((own,) if block.kind == "lag" else _rows(own, q) if block.kind == "corr" else ())
+        for part in (
+            (own,) if block.kind == "lag" else _rows(own, q) if block.kind == "corr" else ()
+        )
     ]
     others = np.concatenate([np.empty(0, dtype=np.int64), *at[1:]]).astype(np.int64)
     fine = float(np.sqrt(len(factor.levels) / n))

@@ -161,7 +161,9 @@ def _labels(
     labels = bar.shape.variables(effects).get(variable, ())
     if variable == "corr":
         return UN.corr_labels(effects) if labels else ()
-    several = sum(b.shape is not None and variable in b.shape.correlation.kinds(2) for b in factor.bars)
+    several = sum(
+        b.shape is not None and variable in b.shape.correlation.kinds(2) for b in factor.bars
+    )
     if several > 1:
         labels = tuple(": ".join(filter(None, (bar.label, label))) for label in labels)
     return labels

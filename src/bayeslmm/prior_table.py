@@ -9,7 +9,8 @@ column of X or Z:
 - the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale
   sd(y)/sd(z), of a random intercept and of the residuals the same with scale sd(y). Most of its
   mass lies below a few sd(y), where a component of var(y) can be;
-- correlations: LKJ(1);
+- the same of effects that are occasions, those of a structure over time: with scale sd(y);
+- correlations: LKJ(1); of a structure, uniform within its bounds;
 - both of a random intercept that is correlated with slopes are about the intercept at the means of
   the slopes' columns, so that again it does not matter where a predictor has its zero.
 """
@@ -318,6 +319,8 @@ def _theta_slots(
             factor = factors[block.factor]
             bar = factor.bars[block.bar]
             spreads = [_spread_z(z) for z in factor.Z[:, bar.start : bar.stop].T]
+            if bar.shape is not None and bar.shape.occasions:
+                spreads = [1.0] * len(spreads)  # an intercept at each
             if len(spreads) > len(block.names):  # one sd for all effects of the bar
                 spreads = [min(spreads)]
             correlated = parameters.find(block.factor, block.bar, "corr")
@@ -325,7 +328,7 @@ def _theta_slots(
                 scale = spread_y / spread
                 text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread:.4g}"
                 prior = HalfStudentT(_SD_DF, scale)
-                if label == _INTERCEPT:
+                if label == _INTERCEPT or (bar.shape is not None and bar.shape.occasions):
                     text = f"sd(y) = {spread_y:.4g}"
                 movable = label == _INTERCEPT and correlated is not None
                 if movable and not {f"corr_{factor.name}", "corr"}.intersection(given):

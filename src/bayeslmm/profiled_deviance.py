@@ -43,9 +43,7 @@ def profile(search: Search, start: np.ndarray) -> Optimum:
     -------
     Optimum
     """
-    if search.equations.structured or any(
-        bar.structure not in (ID, Diag, UN) for bar in search.bars
-    ):
+    if search.equations.structured or search.free.bars:
         raise ArgumentError(
             "the profiled deviance is that of lme4: random effects with structures 'id', 'diag' "
             "and 'un' and residuals with one variance; use algorithm='quasi-newton' or 'newton'."

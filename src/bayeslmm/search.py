@@ -154,10 +154,12 @@ class Search:
         if self.free.bars:
             slopes = slopes + self.equations.pull_shapes(relative, M, slope)
         slope = np.concatenate([slope, self.free.gradient(x, slopes)])
+        if not np.isfinite(slope).all():  # so far out that coordinates are no numbers
+            return np.inf, np.zeros(len(flat)), np.nan
         return float(value), slope, float(sigma2)
 
     def M(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The relative factors of what is flat, all bars', and theta with `free` at it and σ = 1."""
+        """The relative factors of what is flat, of all bars, and theta with `free` there and σ = 1."""
         n_free = self.to_flat.shape[1] - self.n_M
         relative = self.free.relative(flat[len(flat) - n_free :])
         return self.equations.with_shapes(flat[: len(flat) - n_free], relative), relative
@@ -410,9 +412,11 @@ def snap(search: Search, working: np.ndarray) -> Place:
 def _at_edges(search: Search, working: np.ndarray) -> np.ndarray:
     """Working coordinates with those near an edge at it, where that is no worse."""
     for at, edge in search.free.near_edges(working[search.n_M :]):
+        x = working[search.n_M :]
+        if at in search.free.at_edges(x):  # it means nothing any more
+            continue
         value = search.profiled_at(working)[0]
-        moved = working.copy()
-        moved[search.n_M + at] = edge
+        moved = np.concatenate([working[: search.n_M], search.free.moved_to(x, at, edge)])
         if search.profiled(search.to_flat @ moved)[0] <= value + BETTER:
             working = moved
     return working
@@ -427,9 +431,9 @@ def off_boundary(search: Search, place: Place) -> np.ndarray | None:
     directions at zero moved to a small ε it gives SN, for all bars at once.
     """
     for tail in search.free.released(place.working[search.n_M :]):
-        moved = np.concatenate([place.working[: search.n_M], tail])
-        if search.criterion(moved)[0] < place.value - BETTER:
-            return moved
+        other = np.concatenate([place.working[: search.n_M], tail])
+        if search.criterion(other)[0] < place.value - BETTER:
+            return other
     if not place.singular:
         return None
     eps = 1e-3

@@ -40,12 +40,15 @@ class Shape:
     correlation : Correlation
     several : bool
         Whether each effect has a standard deviation of its own; otherwise they share one.
+    occasions : bool
+        Whether each row of data is of one effect, an occasion.
     distances : (q, q) array
         Of the effects, for correlations that are functions of distance; zeros for others.
     """
 
     correlation: Correlation
     several: bool
+    occasions: bool
     distances: Array
 
     @property
@@ -124,9 +127,7 @@ def _lower(bar: Array, table: Array, params: Array, corr: Array) -> bool:
     """Write the lower triangle, by rows, of the correlation matrix into ``corr``."""
     q, code = bar[2], bar[3] - _SHAPED
     C = np.empty((q, q))
-    if not correlation(
-        code // 2, code % 2 == 1, params, np.arange(q), _distances(bar, table), C
-    ):
+    if not correlation(code // 2, code % 2 == 1, params, np.arange(q), _distances(bar, table), C):
         return False
     at = 0
     for i in range(q):
