@@ -22,7 +22,7 @@ import numpy as np
 
 from .errors import ArgumentError
 from .iterations import degrees_of_freedom, ended, record, value_at
-from .structures import ID, UN, Diag, lower_triangle
+from .structures import ID, UN, lower_triangle
 
 if TYPE_CHECKING:
     from .likelihood import Optimum

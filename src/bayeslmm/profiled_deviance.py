@@ -15,7 +15,7 @@ from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from .errors import ArgumentError
 from .iterations import ended, record
-from .structures import ID, UN, Diag, lower_triangle
+from .structures import ID, UN, lower_triangle
 
 if TYPE_CHECKING:
     from .likelihood import Optimum

@@ -159,7 +159,7 @@ class Search:
         return float(value), slope, float(sigma2)
 
     def M(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The relative factors of what is flat, of all bars, and theta with `free` there and σ = 1."""
+        """The relative factors of what is flat, of all bars, and theta with `free` there, σ one."""
         n_free = self.to_flat.shape[1] - self.n_M
         relative = self.free.relative(flat[len(flat) - n_free :])
         return self.equations.with_shapes(flat[: len(flat) - n_free], relative), relative
