@@ -450,3 +450,25 @@ def test_errors(name):
         data = data.assign(row=data["week"])
     with pytest.raises(kind, match=words.replace("(", r"\(").replace(")", r"\)")):
         bl.Model(formula, data, G=G)
+
+
+@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
+@pytest.mark.parametrize("name", ["CSH", "Toep", "CAR1 nugget"])
+def test_effects_of_the_textbook_model_have_G(name):
+    from pytensor.compile.mode import Mode
+
+    own = model(name)
+    full = own.full_pymc()
+    names = ["u_id", "z_id", *dict.fromkeys(block.name for block in own.parameters.blocks)]
+    shown = full.replace_rvs_by_values([full[variable] for variable in names])
+    evaluate = full.compile_fn(
+        [*shown, full.logp()], mode=Mode(linker="py", optimizer="fast_compile")
+    )
+    rng = np.random.default_rng(1)
+    start = full.initial_point().items()
+    u, z, *rest, _ = evaluate({k: v + 0.2 * rng.standard_normal(np.shape(v)) for k, v in start})
+    theta = np.concatenate([np.ravel(values) for values in rest])
+    value = dict(zip(own.parameters.names, theta, strict=True))
+    effects = own.design.factors[0].effects
+    G = dense_effects.covariance(value, name, effects, "id", "week", WEEKS)
+    np.testing.assert_allclose(u, z @ np.linalg.cholesky(G).T, rtol=1e-8)

@@ -85,7 +85,8 @@ def _factor_of_shape(
     points, distances = np.arange(q)[None], shape.distances[None]
     params = pt.concatenate(others)[None]
     C = correlation_matrices(shape.correlation, params, points, distances)[0]
-    return sds[:, None] * pt.linalg.cholesky(C, on_error="nan")
+    scale = sds[:, None] if shape.several else sds[0]
+    return scale * pt.linalg.cholesky(C, on_error="nan")
 
 
 def _coefficients(design: Design, priors: PriorTable) -> TensorVariable:
