@@ -192,7 +192,7 @@ def test_the_informations_are_those_of_dense_algebra(name, method):
     search, _ = prepare(compiled.equations, method)
     likelihood = Likelihood(search, Rows(design, compiled.equations))
     fit = compiled.fit(method)
-    coordinates = search.residual.coordinates
+    coordinates = search.free.coordinates
     x = coordinates.unconstrained(fit.theta.to_numpy(), np.zeros(len(parameters)))
     x = x + np.linspace(-0.3, 0.2, len(x))
     k, h = len(x), 1e-4

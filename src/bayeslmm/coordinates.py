@@ -34,6 +34,7 @@ import numpy as np
 from numba import njit
 
 from bayeslmm.correlations import TOEP, coordinates_pullback, to_natural, to_unconstrained
+from bayeslmm.errors import ArgumentError
 from bayeslmm.frames import Array
 from bayeslmm.priors import Gamma, Uniform, Wishart
 from bayeslmm.structures import UN, correlation_factor, factor, lower_triangle
@@ -306,12 +307,13 @@ class Coordinates:
         The scale s and nothing, or the bounds of an interval.
     bars : (m, 5) int array
         For each `UN` bar, where its standard deviations and correlations stand in theta, its number
-        of effects, and where its two matrices stand. Correlations of R have -1 for the first.
+        of effects, and where its two matrices stand. Correlations of R, and of a bar whose effects
+        share a standard deviation, have -1 for the first.
     T : array
         Matrices (q, q), flat: those that take effects of these coordinates to the effects of the
         bar, and those that take them to the effects that the prior is about.
     lags : (m, 3) int array
-        For each set of R's correlations by lag, the first and the last in theta, and the number of
+        For each set of correlations by lag, the first and the last in theta, and the number of
         occasions.
     """
 
@@ -365,6 +367,9 @@ class Coordinates:
                     continue
                 own = slice(bar.start, bar.stop)
                 kinds[corr.start : corr.stop], ab[corr.start : corr.stop] = _PARTIAL, 0.0
+                if bar.shape is not None:  # with standard deviations that are not its own
+                    bars.append((-1, corr.start, corr.size, 0, 0))
+                    continue
                 about = np.eye(corr.size)
                 if priors is not None:
                     about = priors.basis(group.name, number, corr.size)
@@ -469,7 +474,7 @@ class Coordinates:
             sd[own] = np.maximum(sd[own], lowest)
             x[pairs] = _partial_z(corr, q)
         for first, last, points in self.lags:
-            x[first:last] = to_unconstrained(_TOEP, False, points, theta[first:last])
+            x[first:last] = _unconstrained_lags(theta[first:last], points)
         for i in np.flatnonzero((self.kinds != _PARTIAL) & (self.kinds != _LAGS)):
             a, b = self.ab[i]
             if self.kinds[i] == _REAL:
@@ -492,6 +497,15 @@ def _infinite_at_zero(prior: Prior | None) -> bool:
         case Wishart(df, _):
             return df < 1
     return False
+
+
+def _unconstrained_lags(rho: Array, points: int) -> Array:
+    """The coordinates of correlations by lag; damped, where they are on the boundary."""
+    try:
+        return to_unconstrained(_TOEP, False, points, rho)
+    except ArgumentError:
+        damped = rho * 0.99 ** np.arange(1, len(rho) + 1)
+        return to_unconstrained(_TOEP, False, points, damped)
 
 
 def _partial_z(corr: Array, q: int) -> Array:

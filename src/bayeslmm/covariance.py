@@ -172,11 +172,6 @@ class Covariance:
                 f"by={self.by!r} of {self.name} gives each stratum a variance of its own already; "
                 f"leave VarIdent({self.by!r}) out."
             )
-        if "occasion" in self.variances and self.time is None:
-            raise ArgumentError(
-                f"{self.name} has a variance for each occasion, and needs `time`, the column of "
-                f"occasions: bl.{self.name}(time='week', ...)."
-            )
 
     def _check_times(self) -> None:
         correlation = self._plain
@@ -186,14 +181,6 @@ class Covariance:
                 f"{self.name} has no nugget, which is for correlations that depend on distance: "
                 "CAR1, Exp, Gau and Matern. Leave `nugget` out."
             )
-        if correlation.code != correlations.NONE.code:
-            needed = ("group",) if correlation.code == correlations.CS.code else ("time", "group")
-            for name in needed:
-                if getattr(self, name) is None:
-                    raise ArgumentError(
-                        f"{self.name} correlates the rows of a subject, and needs `{name}`: "
-                        f"bl.{self.name}(time='week', group='id')."
-                    )
         if len(self.times) > 2 or (self.time is not None and not self.times):
             raise ArgumentError(
                 f"`time` of {self.name} should be one column, or two for places in the plane; got "
@@ -205,6 +192,30 @@ class Covariance:
                 f"{self.time!r}. Places in the plane are for Exp, Gau, Matern and CAR1 with a "
                 "variance that is not by occasion."
             )
+
+    def check_residual(self) -> None:
+        """Refuse a structure of the residuals without the columns that say which rows are
+        correlated, and in which order; one of random effects is over these, and has none.
+
+        Raises
+        ------
+        ArgumentError
+            For columns that it lacks.
+        """
+        correlation = self._plain
+        if "occasion" in self.variances and self.time is None:
+            raise ArgumentError(
+                f"{self.name} has a variance for each occasion, and needs `time`, the column of "
+                f"occasions: bl.{self.name}(time='week', ...)."
+            )
+        if correlation.code != correlations.NONE.code:
+            needed = ("group",) if correlation.code == correlations.CS.code else ("time", "group")
+            for name in needed:
+                if getattr(self, name) is None:
+                    raise ArgumentError(
+                        f"{self.name} correlates the rows of a subject, and needs `{name}`: "
+                        f"bl.{self.name}(time='week', group='id')."
+                    )
 
     @property
     def name(self) -> str:

@@ -21,22 +21,24 @@ _STEP = 1e-4
 
 @dataclass(frozen=True)
 class Curvature:
-    """Derivatives of -2 log L in directions of Λ, one bar each, then in the coordinates of R, and
+    """Derivatives of -2 log L in directions of Λ, one bar each, then in `FreeCoordinates`, and
     in log σ, which comes last in ``joint``.
     """
 
     directions: tuple[tuple[int, np.ndarray], ...]  # of Λ
+    free: np.ndarray  # which working coordinates of `FreeCoordinates`, those that are not held
     slope: np.ndarray  # (m,), with σ at its best
     profiled: np.ndarray  # (m, m), with σ at its best
     joint: np.ndarray  # (m + 1, m + 1)
 
     def along(self, place: Place, steps: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-        """Λ of each bar after steps in the directions, and working coordinates with R's moved."""
+        """Λ of each bar after steps in the directions, and working coordinates with the others
+        moved.
+        """
         matrices, working = list(place.matrices), place.working.copy()
         for (i, direction), step in zip(self.directions, steps, strict=False):
             matrices[i] = matrices[i] + step * direction
-        in_R = len(steps) - len(self.directions)
-        working[len(working) - in_R :] += steps[len(self.directions) :]
+        working[self.free] += steps[len(self.directions) :]
         return matrices, working
 
 
@@ -45,12 +47,13 @@ def curvature_at(search: Search, place: Place) -> Curvature:
     r²/σ² + log|A|, what σ adds follows from how its best value σ̂ moves.
     """
     directions = _directions(search, place)
-    in_R = len(place.working) - search.n_G
-    steps = np.array([step for *_, step in directions] + in_R * [_STEP])
+    n_free = len(place.working) - search.n_M
+    moving = np.setdiff1d(np.arange(n_free), place.held)
+    steps = np.array([step for *_, step in directions] + len(moving) * [_STEP])
     flat = search.flat(place.matrices, place.working)
     m = len(steps)
     moves = np.zeros((len(flat), m))
-    moves[len(flat) - in_R :, m - in_R :] = np.eye(in_R)
+    moves[len(flat) - n_free + moving, m - len(moving) + np.arange(len(moving))] = 1.0
     for j, (i, direction, _) in enumerate(directions):
         bar = search.bars[i]
         block = search.equations.split_M(moves[:, j])[bar.factor][bar.block, bar.block]
@@ -68,7 +71,8 @@ def curvature_at(search: Search, place: Place) -> Curvature:
     joint[:m, :m] = H + 4 * df * np.outer(log_sigma, log_sigma)
     joint[m, :m] = joint[:m, m] = -4 * df * log_sigma
     joint[m, m] = 4 * df
-    return Curvature(tuple((i, d) for i, d, _ in directions), place.slope @ moves, H, joint)
+    free = search.n_M + moving
+    return Curvature(tuple((i, d) for i, d, _ in directions), free, place.slope @ moves, H, joint)
 
 
 def _directions(search: Search, place: Place) -> list[tuple[int, np.ndarray, float]]:
@@ -109,25 +113,25 @@ def varying(bar: Bar, matrix: np.ndarray) -> np.ndarray:
 def natural_hessian(
     search: Search, place: Place, boundary: np.ndarray, curvature: Curvature
 ) -> np.ndarray:
-    """The Hessian of log L in log(sd), Fisher's z(corr), the parameters of R on the scale of
+    """The Hessian of log L in log(sd), Fisher's z(corr), the other parameters on the scale of
     `scales` and log(sigma); NaN at the boundary.
 
     The map to them is differentiated in the rows a of M: d log|a| = a'da/|a|², and with the unit
     vectors e and p = e_j - r e_i orthogonal to e_i, 1 - r² = |p|² and dr = p'de_i + ..., in which
     nothing cancels when r is close to ±1.
     """
-    k, n_G = len(boundary), len(curvature.directions)
+    k, n_dirs = len(boundary), len(curvature.directions)
     jacobian = np.zeros((k, len(curvature.joint)))
     jacobian[-1, -1] = 1.0
-    own = search.residual.own
-    if own.stop > own.start:
-        parameters, x = search.equations.parameters, place.working[search.n_G :]
-        slopes = scales.slopes(search.residual.relative(x), parameters.bounds)
-        for row in range(own.start, own.stop):
+    own = search.free.own
+    if len(own):
+        parameters, x = search.equations.parameters, place.working[search.n_M :]
+        slopes = scales.slopes(search.free.relative(x), parameters.bounds)
+        for row in own[~boundary[own]]:
             unit = np.zeros(k)
             unit[row] = 1.0 / slopes[row]
-            jacobian[row, n_G:-1] = search.residual.gradient(x, unit)
-            jacobian[row, -1] = parameters.kinds[row] == "sigma"
+            jacobian[row, n_dirs:-1] = search.free.gradient(x, unit)[curvature.free - search.n_M]
+            jacobian[row, -1] = parameters.kinds[row] in ("sigma", "sd")
     for i, sds, corrs in theta_slices(search):
         bar = search.bars[i]
         rows = bar.transform @ place.matrices[i]

@@ -1,11 +1,18 @@
 """Formula and data → y, X, grouping factors, weights and offset, with the state for new data."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from bayeslmm.bar_structure import (
+    effect_labels,
+    effects_of_bar,
+    plain_name,
+    shape_of_bar,
+    structures_of_bars,
+)
 from bayeslmm.covariance import Covariance
 from bayeslmm.errors import ArgumentError, DataError, DesignError, unknown_name
 from bayeslmm.formula import Bar, Formula, parse, quoted_name
@@ -14,11 +21,10 @@ from bayeslmm.identifiability import check_factors, full_rank_columns
 from bayeslmm.levels import group
 from bayeslmm.new_data import Learned, NewDesign, evaluate_new, expression_frame
 from bayeslmm.residual_structure import Residuals, resolve_residuals
+from bayeslmm.shapes import Shape
 from bayeslmm.terms import Expression, Terms
 from bayeslmm.tokens import tokenize
 from bayeslmm.weights import read_weights
-
-_STRUCTURES = {None: "un", "us": "un", "diag": "diag", "id": "id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +35,24 @@ class BarBlock:
     ----------
     start, stop : int
         Its columns of `GroupingFactor.Z`.
+    covariance : Covariance
+        The structure of the effects' covariance matrix.
     structure : str
-        "un", "diag" or "id".
+        "un", "diag" or "id"; "shaped" for any other, which `shape` then is.
     text : str
         The bar as written.
     label : str
         Short name of its effects, without the intercept of more: "Days", "Machine", "Intercept".
+    shape : Shape or None
     """
 
     start: int
     stop: int
+    covariance: Covariance
     structure: str
     text: str
     label: str
+    shape: Shape | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,7 +247,11 @@ def _read_only(array: Array) -> Array:
 
 
 def compile_design(
-    formula: str, data: object, weights: object | None = None, R: object | None = None
+    formula: str,
+    data: object,
+    weights: object | None = None,
+    R: object | None = None,
+    G: Mapping[str, object] | None = None,
 ) -> Design:
     """Evaluate a formula on data.
 
@@ -253,6 +268,8 @@ def compile_design(
         Column, or one number per row of `data`; positive.
     R : Covariance, optional
         The structure of the residuals.
+    G : mapping, optional
+        Structures of random effects, by grouping factor.
 
     Returns
     -------
@@ -281,6 +298,7 @@ def compile_design(
     (('Intercept', 'x'), ('a', 'b'))
     """
     parsed = parse(formula)
+    structures = structures_of_bars(parsed.bars, G)
     table = read(data, parsed.columns)
     if not len(table.index):
         raise DesignError("the data have no rows")
@@ -304,8 +322,12 @@ def compile_design(
     kept = full_rank_columns(matrix, fixed.labels)
     offsets = tuple(Expression(text) for text in parsed.offsets)
     offset = sum((term.values(frame, used.index) for term in offsets), np.zeros(len(y)))
-    bars = tuple(Terms(bar.effects, frame, used.index) for bar in parsed.bars)
-    factors = _factors(parsed.bars, bars, used)
+    sides = [
+        effects_of_bar(bar, structure, used.columns)
+        for bar, structure in zip(parsed.bars, structures, strict=True)
+    ]
+    bars = tuple(Terms(side, frame, used.index) for side in sides)
+    factors = _factors(parsed.bars, bars, structures, used)
     values = None if weight is None else weight.values[keep].astype(np.float64)
     check_factors(factors, values)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
@@ -385,31 +407,37 @@ def _as_numbers(frame: pd.DataFrame) -> str:
 
 
 def _factors(
-    bars: tuple[Bar, ...], terms: tuple[Terms, ...], table: Table
+    bars: tuple[Bar, ...],
+    terms: tuple[Terms, ...],
+    structures: tuple[Covariance, ...],
+    table: Table,
 ) -> tuple[GroupingFactor, ...]:
     """Merge bars over the same factor, in order of first appearance."""
-    together: dict[tuple[str, ...], list[tuple[Bar, Terms]]] = {}
-    for bar, term in zip(bars, terms, strict=True):
-        together.setdefault(bar.factor, []).append((bar, term))
+    together: dict[tuple[str, ...], list[tuple[Bar, Terms, Covariance]]] = {}
+    for bar, term, structure in zip(bars, terms, structures, strict=True):
+        together.setdefault(bar.factor, []).append((bar, term, structure))
     return tuple(_factor(columns, members, table) for columns, members in together.items())
 
 
 def _factor(
-    columns: tuple[str, ...], members: list[tuple[Bar, Terms]], table: Table
+    columns: tuple[str, ...], members: list[tuple[Bar, Terms, Covariance]], table: Table
 ) -> GroupingFactor:
     grouping = group([table.columns[name] for name in columns])
     effects: list[str] = []
     blocks = []
-    for bar, term in members:
-        for effect in term.labels:
+    matrices = []
+    for bar, term, structure in members:
+        own = effect_labels(bar, term.labels)
+        for effect in own:
             if effect in effects:
                 raise DesignError(_twice(effect, bar, members[0][0]))
-        structure = "diag" if bar.uncorrelated else _STRUCTURES[bar.structure]
+        matrices.append(term.release())
+        shape = shape_of_bar(bar, structure, own, matrices[-1])
+        name = plain_name(structure) or "shaped"
         start = len(effects)
-        effects += term.labels
+        effects += own
         label = _label(bar.effects)
-        blocks.append(BarBlock(start, len(effects), structure, bar.text, label))
-    matrices = [term.release() for _, term in members]
+        blocks.append(BarBlock(start, len(effects), structure, name, bar.text, label, shape))
     Z = matrices[0] if len(matrices) == 1 else np.hstack(matrices)
     return GroupingFactor(
         name=":".join(columns),

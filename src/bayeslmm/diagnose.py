@@ -111,6 +111,7 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
     if fit.status is Status.SINGULAR:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
+        findings += _at_bounds(fit)
     return _diagnosis(findings)
 
 
@@ -229,6 +230,8 @@ def _singular(factor: GroupingFactor, G: np.ndarray) -> list[Finding]:
     """The directions in which the effects of a factor do not vary."""
     findings = []
     for bar in factor.bars:
+        if bar.shape is not None:
+            continue
         here = slice(bar.start, bar.stop)
         effects = factor.effects[here]
         # in units of the response, so that effects can be compared
@@ -263,6 +266,35 @@ def _singular(factor: GroupingFactor, G: np.ndarray) -> list[Finding]:
                 a, b = (effects[i] for i in involved)
                 what = f"the correlation of {a} and {b} over {factor.name} is {sign}"
             findings.append(Finding("warning", what, bar.text, remedy))
+    return findings
+
+
+def _at_bounds(fit: LikelihoodFit) -> list[Finding]:
+    """The parameters of structures other than unrestricted and diagonal that are at a bound."""
+    findings = []
+    for factor in fit.model.design.factors:
+        for number, bar in enumerate(factor.bars):
+            if bar.shape is None:
+                continue
+            zero = False
+            for block in fit.model.parameters.of_bar(factor.name, number):
+                own = slice(block.start, block.stop)
+                if zero or not fit.optimum.boundary[own].any():
+                    continue
+                zero = block.kind == "sd" and bool(fit.optimum.boundary[own].all())
+                names = [
+                    n for n, b in zip(block.names, fit.optimum.boundary[own], strict=True) if b
+                ]
+                what = "zero" if block.kind == "sd" else "at a bound, where G is singular"
+                findings.append(
+                    Finding(
+                        "warning",
+                        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} {what}",
+                        bar.text,
+                        f"Use a simpler structure than {bar.covariance.name}, or fit by 'nuts' "
+                        f"with a prior for {names[0]}",
+                    )
+                )
     return findings
 
 

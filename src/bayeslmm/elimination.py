@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from .residuals import pack_residuals
+from .shapes import ROW
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class System(NamedTuple):
     n_levels: np.ndarray  # (F,)
     m_offset: np.ndarray  # (F+1,) where M_f stands in the vector of all relative factors
     u_offset: np.ndarray  # (F+1,) where u_f stands in u
-    bars: (
-        np.ndarray
-    )  # (n_bars*6,) factor, first effect, effects, structure code, offset of sds, of corrs in theta
+    bars: np.ndarray  # the table of bars, as `shapes` has it
     stage_factor: np.ndarray  # (S,) the factor of each stage of the chain
     stage_start: np.ndarray  # (S+1,) first node of each stage
     root_start: (
@@ -504,20 +503,24 @@ def _relative_rows(
 
 
 def _bar_table(factors: Sequence[GroupingFactor], parameters: Parameters) -> np.ndarray:
-    rows: list[int] = []
+    """The rows of `shapes.ROW`, then the distances that they refer to."""
+    rows: list[np.ndarray] = []
+    distances: list[np.ndarray] = []
+    at = ROW * sum(len(factor.bars) for factor in factors)
     for f, factor in enumerate(factors):
         for i, bar in enumerate(factor.bars):
             sd = parameters.find(factor.name, i, "sd")
-            corr = parameters.find(factor.name, i, "corr")
-            rows += [
-                f,
-                bar.start,
-                bar.stop - bar.start,
-                STRUCTURES[bar.structure].code,
-                sd.start if sd else 0,
-                corr.start if corr else 0,
-            ]
-    return np.array(rows, dtype=np.int64)
+            assert sd is not None
+            own = [b for b in parameters.of_bar(factor.name, i) if b.kind not in ("sd", "nugget")]
+            nugget = parameters.find(factor.name, i, "nugget")
+            code = STRUCTURES[bar.structure].code if bar.shape is None else bar.shape.code
+            row = [f, bar.start, bar.stop - bar.start, code, sd.start, sd.stop - sd.start]
+            row += [own[0].start if own else 0, own[-1].stop - own[0].start if own else 0]
+            rows.append(np.array([*row, -1 if nugget is None else nugget.start, at]))
+            if bar.shape is not None:
+                distances.append(np.ascontiguousarray(bar.shape.distances).view(np.int64).ravel())
+                at += len(distances[-1])
+    return np.concatenate([np.empty(0), *rows, *distances]).astype(np.int64)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -22,7 +22,7 @@ import numpy as np
 
 from .errors import ArgumentError
 from .iterations import degrees_of_freedom, ended, record, value_at
-from .structures import ID, UN, Diag, lower_triangle
+from .structures import ID, UN, lower_triangle
 
 if TYPE_CHECKING:
     from .likelihood import Optimum
@@ -109,7 +109,8 @@ def em_iterations(search: Search, x: np.ndarray, most: int) -> np.ndarray:
 
 def require_em(search: Search) -> None:
     """Refuse a model whose steps are not known in closed form."""
-    others = [b.structure.name for b in search.bars if b.structure not in (ID, Diag, UN)]
+    bars = [bar for factor in search.equations.factors for bar in factor.bars]
+    others = [bar.covariance.name for bar in bars if bar.shape is not None]
     what = f"covariance structures {', '.join(map(repr, others))}" if others else "structured R"
     if others or search.equations.structured:
         raise ArgumentError(

@@ -184,18 +184,20 @@ class Equations:
         return out
 
     def theta(self, M: np.ndarray, sigma: float, relative: np.ndarray | None = None) -> np.ndarray:
-        """The natural parameters of relative factors, σ, and R's parameters in ``relative``, which
-        is theta with σ = 1.
+        """The natural parameters of relative factors, σ, and the parameters of R and of bars with
+        a `Shape` in ``relative``, which is theta with σ = 1.
         """
         theta = np.empty(len(self.parameters))
         if relative is not None:
             theta[:] = relative
             for own in self.parameters.blocks:
-                if own.kind == "sigma":
+                if own.kind in ("sigma", "sd"):
                     theta[own.start : own.stop] *= sigma
         G = self.covariances(M, sigma)
         for f in self.factors:
             for i, bar in enumerate(f.bars):
+                if bar.shape is not None:
+                    continue
                 sd, corr = STRUCTURES[bar.structure].natural(
                     G[f.name][bar.start : bar.stop, bar.start : bar.stop]
                 )
@@ -240,6 +242,21 @@ class Equations:
         prior.
         """
         return kernels.collapsed(theta, beta_mean, beta_precision, *self.packed)
+
+    def with_shapes(self, M: np.ndarray, relative: np.ndarray) -> np.ndarray:
+        """M with the blocks of bars with a `Shape` as ``relative`` has them, which is theta with
+        σ = 1; NaN where it is not that of covariance matrices.
+        """
+        M = M.copy()
+        if not kernels.shaped_factors(relative, *self.packed, M):
+            M[:] = np.nan
+        return M
+
+    def pull_shapes(self, relative: np.ndarray, M: np.ndarray, dM: np.ndarray) -> np.ndarray:
+        """The gradient in ``relative`` of what has the gradient dM in the M of `with_shapes`."""
+        slopes = np.zeros(len(relative))
+        kernels.pull_shaped(relative, *self.packed, M, dM, slopes)
+        return slopes
 
     def solve(self, M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """BLUE of beta and BLUP of u."""

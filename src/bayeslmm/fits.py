@@ -260,10 +260,10 @@ class Fit(ABC):
         Returns
         -------
         pandas.DataFrame
-            ``group`` ("Residual" for the residual), ``kind`` ("sd" or "corr"; of a structured R
-            also "rho", "range" and so on), ``effect_1``, ``effect_2`` (None for a standard
-            deviation), then ``estimate``, ``std_error``, ``lower``, ``upper``. Where an estimate
-            is on the boundary it has no standard error and no interval, which are NaN.
+            ``group`` ("Residual" for the residual), ``kind`` ("sd" or "corr"; of structured
+            covariances also "rho", "range" and so on), ``effect_1``, ``effect_2`` (None for a
+            standard deviation), then ``estimate``, ``std_error``, ``lower``, ``upper``. Where an
+            estimate is on the boundary it has no standard error and no interval, which are NaN.
 
         Examples
         --------
@@ -283,7 +283,7 @@ class Fit(ABC):
             for label in block.labels:
                 kind = "sd" if block.kind in ("sd", "sigma") else block.name.removesuffix("_R")
                 if block.factor is not None:
-                    kind = block.kind
+                    kind = block.name.removesuffix(f"_{block.factor}")
                 pair = (label or None, None) if isinstance(label, str) else label
                 rows.append((block.factor or "Residual", kind, *pair))
         labels = pd.DataFrame(rows, columns=["group", "kind", "effect_1", "effect_2"], dtype=object)

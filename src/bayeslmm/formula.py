@@ -8,13 +8,13 @@ from bayeslmm.errors import ArgumentTypeError, FormulaError
 from bayeslmm.grammar import check_expression, check_term
 from bayeslmm.tokens import Token, Tokens, fail, in_brackets, quote, render, split, tokenize
 
-STRUCTURES = ("us", "diag", "id")
+STRUCTURES = (
+    *("us", "diag", "id", "cs", "csh", "ar1", "arh1", "arma11", "toep", "toeph", "ante1", "car1"),
+    *("ou", "exp", "gau", "matern"),
+)
 """Names of covariance structures that can stand around a bar."""
 
-_LATER_STRUCTURES = (
-    *("cs", "csh", "ar1", "arh1", "arma11", "toep", "toeph", "car1", "ou", "exp", "gau"),
-    *("matern", "mat", "ante1", "fa"),
-)
+_LATER_STRUCTURES = ("fa",)
 _MULTIVARIATE = ("c", "cbind", "mvbind", "mvbrmsformula", "cat")
 
 
@@ -25,7 +25,7 @@ class Bar:
     Attributes
     ----------
     structure : str or None
-        Name of the covariance structure written around the bar ("us", "diag", "id"); None for a
+        Name of the covariance structure written around the bar, one of `STRUCTURES`; None for a
         plain bar.
     effects : str
         Left of the bar, in one spelling: "1 + Days", "0 + Machine".
@@ -110,7 +110,7 @@ def parse(text: str) -> Formula:
 
     The language is lme4's: ``y ~ x + (x | g)``, ``(0 + x | g)``, ``(x || g)``, ``(1 | a/b)``,
     ``(1 | a:b)``, ``offset(z)``, and covariance structures around a bar, ``us(x | g)``,
-    ``diag(0 + f | g)``, ``id(0 + f | g)``. Bars are kept apart as written.
+    ``diag(0 + f | g)``, ``ar1(0 + week | g)``. Bars are kept apart as written.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayeslmm.coefficient_prior import covered, means_basis
+from bayeslmm.correlation_op import correlation_matrices
 from bayeslmm.priors import MvNormal
 from bayeslmm.pymc_parameters import covariance_variables, vector_variable
 from bayeslmm.response import observe
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from bayeslmm.design import Design
-    from bayeslmm.parameters import Parameters
+    from bayeslmm.parameters import Block, Parameters
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
+    from bayeslmm.shapes import Shape
 
 __all__ = ["full_model"]
 
@@ -61,7 +63,10 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
                 if sd is None:
                     raise AssertionError(f"{bar.text} has no standard deviation")
                 own = z[:, bar.start : bar.stop]
-                if (factor.name, i) in variables.factors:
+                if bar.shape is not None:
+                    blocks = parameters.of_bar(factor.name, i)
+                    parts.append(own @ _factor_of_shape(bar.shape, blocks, variables.theta).T)
+                elif (factor.name, i) in variables.factors:
                     parts.append(own @ variables.factors[factor.name, i].T)
                 elif sd.stop - sd.start == 1:  # a scalar, which all effects of the bar share
                     parts.append(own * variables.theta[sd.start])
@@ -71,6 +76,19 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
             mean += (factor.Z * u[factor.codes]).sum(axis=1)
         observe(design, mean, variables.theta)
     return model
+
+
+def _factor_of_shape(
+    shape: Shape, blocks: tuple[Block, ...], theta: TensorVariable
+) -> TensorVariable:
+    """The factor (q, q) of G of a bar with a structured correlation."""
+    sds, *others = (theta[block.start : block.stop] for block in blocks)
+    q = blocks[0].size
+    points, distances = np.arange(q)[None], shape.distances[None]
+    params = pt.concatenate(others)[None]
+    C = correlation_matrices(shape.correlation, params, points, distances)[0]
+    scale = sds[:, None] if shape.several else sds[0]
+    return scale * pt.linalg.cholesky(C, on_error="nan")
 
 
 def _coefficients(design: Design, priors: PriorTable) -> TensorVariable:

@@ -141,16 +141,13 @@ class _Likelihood:
             np.linalg.solve(bar.transform, parts[bar.factor][bar.block, bar.block])
             for bar in search.bars
         ]
-        of_R = np.zeros(search.n_G)
-        residual = search.residual
-        if residual.own.stop > residual.own.start:
-            relative = theta.copy()
-            for block in self.parameters.blocks:
-                if block.kind == "sigma":
-                    relative[block.start : block.stop] /= theta[-1]
-            x = residual.coordinates.unconstrained(relative, np.zeros(len(theta)))
-            of_R = np.concatenate([of_R, x[residual.own]])
-        return search.working(matrices, of_R)
+        relative = theta.copy()
+        for block in self.parameters.blocks:
+            if block.kind in ("sd", "sigma"):
+                relative[block.start : block.stop] /= theta[-1]
+        x = search.free.coordinates.unconstrained(relative, np.zeros(len(theta)))
+        others = np.concatenate([np.zeros(search.n_M), x[search.free.own]])
+        return search.working(matrices, others)
 
     def ascend(self, theta: Array, free: Array) -> Array:
         """Where BFGS gets to over the free parameters."""

@@ -80,7 +80,7 @@ def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None) ->
         for bar in factor.bars:
             _check_effects(factor, bar)
             _check_constant(factor, bar)
-            if equal_weights:
+            if equal_weights and bar.shape is None:
                 _check_residual(factor, bar, counts)
     for a, b in combinations(factors, 2):
         shared = [effect for effect in a.effects if effect in b.effects]

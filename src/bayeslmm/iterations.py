@@ -86,8 +86,7 @@ def theta_at(search: Search, working: np.ndarray, sigma: float) -> np.ndarray:
     """Natural parameters at working coordinates and σ."""
     matrices = [bar.matrix(working) for bar in search.bars]
     flat = search.flat(matrices, working)
-    M = flat[: len(flat) - (len(working) - search.n_G)]
-    relative = search.residual.relative(working[search.n_G :])
+    M, relative = search.M(flat)
     return search.equations.theta(M, sigma, relative)
 
 

@@ -14,7 +14,7 @@ from .elimination import unpack
 from .factorisation import root_rows, stage_rows
 from .residuals import assemble, has_structure, pull_assembled
 from .selected_inverse import ML, REML
-from .structures import factor, factor_pullback
+from .shapes import ROW, bar_factor, bar_pullback, is_shaped
 
 __all__ = [
     "ML",
@@ -27,7 +27,9 @@ __all__ = [
     "half_solve_chain",
     "loglik",
     "profiled",
+    "pull_shaped",
     "relative_factors",
+    "shaped_factors",
     "solve",
 ]
 
@@ -115,30 +117,60 @@ def relative_factors(theta, system, M):
     """Write M_f = L_f/σ of every factor into ``M``; False where theta is not that of covariance
     matrices.
     """
+    M[:] = 0.0
+    return _write_bars(theta, system, False, M)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def shaped_factors(theta, ints, floats, M):
+    """Write the blocks of bars with a `Shape` into ``M``; False where theta is not that of
+    covariance matrices.
+    """
+    return _write_bars(theta, unpack(ints, floats), True, M)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _write_bars(theta, system, shaped, M):
+    """Write the blocks of all bars, or only of those with a `Shape`."""
     sigma = theta[-1]
     if not sigma > 0.0:
         return False
-    M[:] = 0.0
     for at in range(system.meta[5]):
-        bar = system.bars[at * 6 : at * 6 + 6]
-        f, first, q, code, sd, corr = bar[0], bar[1], bar[2], bar[3], bar[4], bar[5]
+        bar = system.bars[at * ROW : (at + 1) * ROW]
+        if shaped and not is_shaped(bar):
+            continue
+        f, first, q = bar[0], bar[1], bar[2]
         L = np.empty((q, q))
-        if not factor(code, q, theta[sd:], theta[corr:], L):
+        if not bar_factor(bar, system.bars, theta, L):
             return False
         width = system.q[f]
         for i in range(q):
-            for j in range(i + 1):
-                M[system.m_offset[f] + (first + i) * width + first + j] = L[i, j] / sigma
+            for j in range(q):
+                value = L[i, j] / sigma if j <= i else 0.0
+                M[system.m_offset[f] + (first + i) * width + first + j] = value
     return True
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _pull_theta(theta, system, M, dM, dtheta):
     """Add the adjoint of :func:`relative_factors` to ``dtheta``."""
+    _pull_bars(theta, system, False, M, dM, dtheta)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pull_shaped(theta, ints, floats, M, dM, dtheta):
+    """Add the adjoint of :func:`shaped_factors` to ``dtheta``."""
+    _pull_bars(theta, unpack(ints, floats), True, M, dM, dtheta)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _pull_bars(theta, system, shaped, M, dM, dtheta):
     sigma = theta[-1]
     for at in range(system.meta[5]):
-        bar = system.bars[at * 6 : at * 6 + 6]
-        f, first, q, code, sd, corr = bar[0], bar[1], bar[2], bar[3], bar[4], bar[5]
+        bar = system.bars[at * ROW : (at + 1) * ROW]
+        if shaped and not is_shaped(bar):
+            continue
+        f, first, q = bar[0], bar[1], bar[2]
         width = system.q[f]
         dL = np.zeros((q, q))
         for i in range(q):
@@ -146,7 +178,7 @@ def _pull_theta(theta, system, M, dM, dtheta):
                 where = system.m_offset[f] + (first + i) * width + first + j
                 dL[i, j] = dM[where] / sigma
                 dtheta[-1] -= dM[where] * M[where] / sigma
-        factor_pullback(code, q, theta[sd:], theta[corr:], dL, dtheta[sd:], dtheta[corr:])
+        bar_pullback(bar, system.bars, theta, dL, dtheta)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

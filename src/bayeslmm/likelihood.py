@@ -189,8 +189,7 @@ def conclude(
     """
     equations = search.equations
     flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
-    M = flat[: len(flat) - (len(place.working) - search.n_G)]
-    relative = search.residual.relative(place.working[search.n_G :])
+    M, relative = search.M(flat)
     if _vanishes(equations, sigma, status):
         status, theta = Status.ZERO_RESIDUAL, equations.theta(M, 0.0, relative)
         boundary = np.ones(len(theta), dtype=bool)
@@ -200,7 +199,7 @@ def conclude(
         boundary = _boundary(search, place)
         theta[boundary & (np.array(equations.parameters.kinds) == "sd")] = 0.0
         hessian = natural_hessian(search, place, boundary, curvature)
-        if status is Status.CONVERGED and place.singular:
+        if status is Status.CONVERGED and (place.singular or _singular_shape(search, place)):
             status = Status.SINGULAR
     return Optimum(
         method=search.method,
@@ -277,9 +276,11 @@ def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature]:
                 moved = place
             elif promise > _SAME:
                 curvature = curvature_at(search, moved)
-            if near_boundary(moved.matrices)[1] != place.singular:
+            x = moved.working[search.n_M :]
+            near = search.free.near_edges(x)
+            if near or near_boundary(moved.matrices)[1] != place.singular:
                 snapped = snap(search, moved.working)
-                if snapped.singular != place.singular:
+                if (snapped.singular, snapped.held) != (place.singular, place.held):
                     place = snapped
                     continue
             if not flat.any():
@@ -305,7 +306,7 @@ def _moved(search: Search, place: Place, curvature: Curvature, steps: np.ndarray
     matrices, moved = curvature.along(place, steps)
     found = search.profiled(search.flat(matrices, moved))
     working = search.working(matrices, moved)
-    return Place(working, tuple(matrices), place.singular, *found)
+    return Place(working, tuple(matrices), place.singular, place.held, *found)
 
 
 def _off_saddle(
@@ -319,6 +320,12 @@ def _off_saddle(
     return None
 
 
+def _singular_shape(search: Search, place: Place) -> bool:
+    """Whether G of a bar with a `Shape` is singular; it is not at a nugget of zero."""
+    kinds = search.equations.parameters.kinds
+    return any(kinds[search.free.own[at]] != "nugget" for at in place.held)
+
+
 def _boundary(search: Search, place: Place) -> np.ndarray:
     """Which parameters are at the boundary: sds of zero, and the correlations of a bar whose G is
     singular.
@@ -328,4 +335,5 @@ def _boundary(search: Search, place: Place) -> np.ndarray:
         if i in place.singular:
             boundary[sds] = ~varying(search.bars[i], place.matrices[i])[: sds.stop - sds.start]
             boundary[corrs] = True
+    boundary[search.free.own[list(place.held)]] = True
     return boundary

@@ -544,14 +544,19 @@ class LikelihoodFit(Fit):
 
     @cached_property
     def _undefined(self) -> Array:
-        """Correlations with an effect whose variance is zero."""
+        """Correlations with an effect whose variance is zero, and what those of a structure are
+        when none of its effects varies.
+        """
         parameters, optimum = self.model.parameters, self.optimum
         undefined = np.zeros(len(parameters), dtype=bool)
         for block in parameters.blocks:
-            if block.kind != "corr" or block.factor is None:
+            if block.kind == "sd" or block.factor is None:
                 continue
             sds = parameters.find(block.factor, block.bar, "sd")
             if sds is None:
+                continue
+            if self.model.design.factor(block.factor).bars[block.bar].shape is not None:
+                undefined[block.start : block.stop] = optimum.boundary[sds.start : sds.stop].all()
                 continue
             zero = {
                 label

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -61,6 +61,10 @@ class Model:
     data : data frame
         pandas, polars, pyarrow, any frame that narwhals reads, or a dictionary of columns. Rows
         with a missing value in any variable of the model are dropped, and counted.
+    G : mapping, optional
+        The covariance of the random effects by grouping factor, such as ``{"id": bl.AR1()}``: a
+        structure, or a list with one for each bar of the factor. Unrestricted unless given, or
+        written around the bar, ``ar1(0 + week | id)``.
     R : Covariance, optional
         The covariance of the residuals of a subject, such as
         ``bl.AR1(time="week", group="id")``; independent with one variance unless given.
@@ -102,6 +106,7 @@ class Model:
         formula: str,
         data: object,
         *,
+        G: Mapping[str, Covariance | Sequence[Covariance | None]] | None = None,
         R: Covariance | None = None,
         priors: Mapping[str, object] | pd.DataFrame | PriorTable | None = None,
         weights: object | None = None,
@@ -109,7 +114,7 @@ class Model:
         if isinstance(data, Mapping):
             # frames are copied when somebody writes to them, arrays of a dictionary are not
             data = {name: copy(column) for name, column in data.items()}
-        design = compile_design(formula, data, weights, R)
+        design = compile_design(formula, data, weights, R, G)
         column = isinstance(weights, str)
         names = [*design.formula.columns, *([str(weights)] if column else [])]
         names += R.columns if R is not None else ()
@@ -120,8 +125,7 @@ class Model:
         if isinstance(state["weights"], np.ndarray):
             state["weights"].flags.writeable = False
         state["_given"] = priors
-        if R is not None:
-            check_identified(design, self.equations)
+        check_identified(design, self.equations)
         if priors is not None:
             self.priors  # noqa: B018  checked here rather than when it is used
 
@@ -158,6 +162,11 @@ class Model:
     def formula(self) -> str:
         """The formula as written."""
         return self.design.formula.text
+
+    @property
+    def G(self) -> dict[str, tuple[Covariance, ...]]:
+        """The covariance structures of each grouping factor's bars."""
+        return {f.name: tuple(bar.covariance for bar in f.bars) for f in self.design.factors}
 
     @property
     def R(self) -> Covariance | None:

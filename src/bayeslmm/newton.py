@@ -96,12 +96,12 @@ class Likelihood:
 
     def theta(self, x: np.ndarray) -> np.ndarray:
         """Natural parameters at x."""
-        return self.search.residual.coordinates.natural(x)
+        return self.search.free.coordinates.natural(x)
 
     def at(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Log L and its gradient in x."""
         self.search.evaluations += 1
-        coordinates = self.search.residual.coordinates
+        coordinates = self.search.free.coordinates
         with np.errstate(all="ignore"):
             value, slopes = self.search.equations.loglik(self.theta(x), self.search.method)
             return float(value), coordinates.gradient(x, slopes)
@@ -176,7 +176,7 @@ def _from(
     parameter space; a step is halved until it improves on where it is from.
     """
     likelihood = Likelihood(search, Rows(design, search.equations))
-    x = search.residual.coordinates.unconstrained(theta, np.zeros(len(theta)))
+    x = search.free.coordinates.unconstrained(theta, np.zeros(len(theta)))
     with announced(
         "bayeslmm: compiling the likelihood in theta, once for all models on this machine; this "
         "takes about a minute."
@@ -223,15 +223,16 @@ def _step(metric: np.ndarray, slope: np.ndarray) -> np.ndarray:
 
 def _working(search: Search, theta: np.ndarray) -> tuple[np.ndarray, float]:
     """Working coordinates of theta, and σ²."""
-    residual = search.residual
+    free = search.free
     kinds = np.array(search.equations.parameters.kinds)
-    relative = residual.coordinates.natural(residual.whole)
-    own = residual.own
-    relative[own] = np.where(kinds[own] == "sigma", theta[own] / theta[-1], theta[own])
-    x = residual.coordinates.unconstrained(relative, np.zeros(len(theta)))[own]
+    relative = free.coordinates.natural(free.whole)
+    own = free.own
+    scaled = np.isin(kinds[own], ("sigma", "sd"))
+    relative[own] = np.where(scaled, theta[own] / theta[-1], theta[own])
+    x = free.coordinates.unconstrained(relative, np.zeros(len(theta)))[own]
     M = search.equations.split_M(search.equations.relative_factors(theta))
-    working = np.empty(search.n_G + len(x))
-    working[search.n_G :] = x
+    working = np.empty(search.n_M + len(x))
+    working[search.n_M :] = x
     for bar in search.bars:
         factor = np.linalg.solve(bar.transform, M[bar.factor][bar.block, bar.block])
         working[bar.coordinates] = bar.working(factor)

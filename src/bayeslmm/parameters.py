@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .structures import STRUCTURES
+from .structures import STRUCTURES, UN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .design import GroupingFactor
+    from .design import BarBlock, GroupingFactor
     from .residual_structure import Residuals
 
 __all__ = ["Block", "Parameters"]
 
 Kind = Literal["sd", "corr", "sigma", "rho", "lag", "ma", "range", "nugget", "power"]
-_KINDS: tuple[Kind, ...] = ("sd", "corr")
+_VARIABLES = ("sd", "corr", "rho", "ma", "range", "nugget")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ class Parameters:
     """The covariance parameters theta of a model, on their natural scale, in order.
 
     Per grouping factor, in the order of the formula: the standard deviations of all its bars, then
-    the correlations of each bar (the strict lower triangle, row by row). Then the parameters of R:
-    its correlations, what its variance depends on, and last the residual standard deviations.
+    the correlations of each bar (the strict lower triangle, row by row), then what other parameters
+    their correlations have. Then the parameters of R: its correlations, what its variance depends
+    on, and last the residual standard deviations.
     """
 
     blocks: tuple[Block, ...]
@@ -86,27 +87,13 @@ class Parameters:
         blocks: list[Block] = []
         at = 0
         for factor in factors:
-            for kind in _KINDS:
-                for i, bar in enumerate(factor.bars):
-                    structure = STRUCTURES[bar.structure]
-                    effects = factor.effects[bar.start : bar.stop]
-                    labels: tuple[str, ...] | tuple[tuple[str, str], ...] = (
-                        structure.sd_labels(effects, bar.label)
-                        if kind == "sd"
-                        else structure.corr_labels(effects)
-                    )
-                    if labels:
-                        name = f"{kind}_{factor.name}"
-                        stop = at + len(labels)
-                        size = len(effects)
-                        lowest = -1.0 if kind == "corr" else 0.0
-                        highest = 1.0 if kind == "corr" else np.inf
-                        blocks.append(
-                            Block(
-                                name, kind, factor.name, labels, at, stop, i, size, lowest, highest
-                            )
-                        )
-                        at = stop
+            # bars of a factor share their variables, which are runs of theta
+            for variable in _VARIABLES:
+                for i in range(len(factor.bars)):
+                    block = _block_of_bar(factor, i, variable, at)
+                    if block is not None:
+                        blocks.append(block)
+                        at = block.stop
         if residuals is None:
             blocks.append(Block("sigma", "sigma", None, ("",), at, at + 1, -1, 1))
         else:
@@ -131,9 +118,52 @@ class Parameters:
     def __len__(self) -> int:
         return self.blocks[-1].stop
 
+    def of_bar(self, factor: str, bar: int) -> tuple[Block, ...]:
+        """The blocks that belong to a bar of a factor."""
+        return tuple(b for b in self.blocks if (b.factor, b.bar) == (factor, bar))
+
     def find(self, factor: str, bar: int, kind: str) -> Block | None:
         """The block of a kind that belongs to a bar of a factor, if it has one."""
         for block in self.blocks:
             if (block.factor, block.bar, block.kind) == (factor, bar, kind):
                 return block
         return None
+
+
+def _block_of_bar(factor: GroupingFactor, bar: int, variable: str, at: int) -> Block | None:
+    """The block that a bar has of a variable, from the place ``at`` of theta on."""
+    own = factor.bars[bar]
+    labels = _labels(factor, own, variable)
+    if not labels:
+        return None
+    name, q, stop = f"{variable}_{factor.name}", own.stop - own.start, at + len(labels)
+    kind: Kind = variable  # type: ignore[assignment]
+    if own.shape is None or variable in ("sd", "corr"):
+        lower, upper = (-1.0, 1.0) if variable == "corr" else (0.0, np.inf)
+        return Block(name, kind, factor.name, labels, at, stop, bar, q, lower, upper)
+    kind = own.shape.kind(variable)  # type: ignore[assignment]
+    bounds, typical = own.shape.bounds(variable, q), own.shape.start(variable, q)
+    return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, typical)
+
+
+def _labels(
+    factor: GroupingFactor, bar: BarBlock, variable: str
+) -> tuple[str, ...] | tuple[tuple[str, str], ...]:
+    """The labels of a bar's elements of a variable."""
+    effects = factor.effects[bar.start : bar.stop]
+    if bar.shape is None:
+        structure = STRUCTURES[bar.structure]
+        if variable == "sd":
+            return structure.sd_labels(effects, bar.label)
+        return structure.corr_labels(effects) if variable == "corr" else ()
+    if variable == "sd":
+        return bar.shape.sd_labels(effects, bar.label)
+    labels = bar.shape.variables(effects).get(variable, ())
+    if variable == "corr":
+        return UN.corr_labels(effects) if labels else ()
+    several = sum(
+        b.shape is not None and variable in b.shape.correlation.kinds(2) for b in factor.bars
+    )
+    if several > 1:
+        labels = tuple(": ".join(filter(None, (bar.label, label))) for label in labels)
+    return labels

@@ -129,8 +129,7 @@ def of_likelihood_fit(fit: LikelihoodFit) -> Page:
         ("Status", fit.status.value.split(":")[0].split(". ")[0]),
     )
     random = [_random_effects(fit, _BOUNDARY if fit.status.ok else _UNKNOWN)]
-    if _residual_rows(fit):
-        random.append(_residual_structure(fit))
+    random += [_structure(fit, title, rows) for title, rows in _structures(fit)]
     by = "REML" if reml else "maximum likelihood"
     return _of_fit(fit, by, criteria, random, _fixed_effects(fit))
 
@@ -144,8 +143,8 @@ def of_posterior_fit(fit: PosteriorFit) -> Page:
         ("Sampler", f"{draws.sampler}, seed {draws.settings.seed}, {draws.seconds:.1f} s"),
     )
     random = [_posterior_random_effects(fit)]
-    if _residual_rows(fit):
-        random.append(_posterior_residual_structure(fit))
+    residuals = [(title, rows) for title, rows in _structures(fit) if title.startswith("Residuals")]
+    random += [_posterior_structure(fit, title, rows) for title, rows in residuals]
     return _of_fit(fit, "NUTS", criteria, random, _posterior_fixed(fit))
 
 
@@ -252,9 +251,10 @@ def _random_effects(fit: LikelihoodFit, missing: str) -> Table:
                 variances.append(float(estimate[block.start + i] ** 2))
                 correlations.append([])
             continue
-        pairs = parameters.find(block.factor, block.bar, "corr")
+        bar = factors[block.factor].bars[block.bar]
+        pairs = parameters.find(block.factor, block.bar, "corr") if bar.shape is None else None
         corr = [] if pairs is None else list(estimate[pairs.start : pairs.stop])
-        first = factors[block.factor].bars[block.bar].start
+        first = bar.start
         for i, label in enumerate(block.labels):
             repeated = any(group == block.factor for group, _ in labels)
             labels.append(("" if repeated else block.factor, str(label)))
@@ -278,37 +278,46 @@ def _random_effects(fit: LikelihoodFit, missing: str) -> Table:
     return Table("Random effects:", tuple(header), rows, 2)
 
 
-def _residual_rows(fit: Fit) -> list[tuple[str, int]]:
-    """Parameters of R other than standard deviations, as shown, and their places in theta."""
-    return [
-        (name, place)
-        for block in fit.model.parameters.blocks
-        if block.factor is None and block.kind != "sigma"
-        for name, place in zip(block.names, range(block.start, block.stop), strict=True)
-    ]
+_Places = list[tuple[str, int]]
 
 
-def _residual_structure(fit: LikelihoodFit) -> Table:
-    """The parameters of R other than standard deviations."""
-    rows, p = _residual_rows(fit), len(fit.model.design.coef)
+def _structures(fit: Fit) -> list[tuple[str, _Places]]:
+    """For each bar with a structure that is not in the table of random effects, and for R: a title,
+    and the parameters other than standard deviations with their places in theta.
+    """
+    design, blocks = fit.model.design, fit.model.parameters.blocks
+    found: dict[str, _Places] = {}
+    for block in blocks:
+        if block.kind in ("sd", "sigma"):
+            continue
+        if block.factor is None:
+            assert design.residuals is not None
+            title = f"Residuals, {design.residuals.structure.words}:"
+        else:
+            bar = design.factor(block.factor).bars[block.bar]
+            if bar.shape is None:
+                continue
+            title = f"Random effects {bar.text}, {bar.covariance.words}:"
+        places = zip(block.names, range(block.start, block.stop), strict=True)
+        found.setdefault(title, []).extend(places)
+    return list(found.items())
+
+
+def _structure(fit: LikelihoodFit, title: str, rows: _Places) -> Table:
+    """Parameters of a structure other than standard deviations."""
+    p = len(fit.model.design.coef)
     summary = fit.summary().iloc[[p + place for _, place in rows]]
     columns = [_numbers(summary[name].to_numpy()) for name in ("estimate", "std_error")]
     cells = tuple(zip([name for name, _ in rows], *columns, strict=True))
-    return Table(_title(fit), ("", "Estimate", "Std. Error"), cells, 1)
+    return Table(title, ("", "Estimate", "Std. Error"), cells, 1)
 
 
-def _posterior_residual_structure(fit: PosteriorFit) -> Table:
-    rows, p = _residual_rows(fit), len(fit.model.design.coef)
+def _posterior_structure(fit: PosteriorFit, title: str, rows: _Places) -> Table:
+    p = len(fit.model.design.coef)
     kinds = ["corr"] * len(rows)
     cells = _posterior_cells(fit.summary().iloc[[p + place for _, place in rows]], kinds)
     named = tuple((name, *own) for (name, _), own in zip(rows, cells, strict=True))
-    return Table(_title(fit), ("", *_POSTERIOR), named, 1)
-
-
-def _title(fit: Fit) -> str:
-    residuals = fit.model.design.residuals
-    assert residuals is not None
-    return f"Residuals, {residuals.structure.words}:"
+    return Table(title, ("", *_POSTERIOR), named, 1)
 
 
 def _fixed_effects(fit: LikelihoodFit) -> Table:
@@ -348,7 +357,8 @@ def _posterior_random_effects(fit: PosteriorFit) -> Table:
             rows.append((factor, *[""] * len(_POSTERIOR)))
         for label, own in zip(block.labels, cells[block.start : block.stop], strict=True):
             effects = label if isinstance(label, str) else ", ".join(label)
-            rows.append((f"  {block.kind}({effects})", *own))
+            kind = block.name.removesuffix(f"_{block.factor}")
+            rows.append((f"  {kind}({effects})" if effects else f"  {kind}", *own))
     return Table("Random effects:", ("", *_POSTERIOR), tuple(rows), 1)
 
 

@@ -9,8 +9,9 @@ column of X or Z:
 - the standard deviation of a random effect: half Student's t with 3 degrees of freedom and scale
   sd(y)/sd(z), of a random intercept and of the residuals the same with scale sd(y). Most of its
   mass lies below a few sd(y), where a component of var(y) can be;
-- correlations: LKJ(1); those of R uniform on their bounds, for `CAR1` the one at the spacing of the
-  data, so that the unit of time does not matter;
+- the same of effects that are occasions, those of a structure over time: with scale sd(y);
+- correlations: LKJ(1); those of a structure uniform within their bounds, for `CAR1` the one at the
+  spacing of the data, so that the unit of time does not matter;
 - both of a random intercept that is correlated with slopes are about the intercept at the means of
   the slopes' columns, so that again it does not matter where a predictor has its zero.
 """
@@ -137,10 +138,10 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
                 keys = tuple(dict.fromkeys((name, block.name)))
                 text = f"sd(y) = {spread_y:.4g}"
                 slots[name] = Slot(name, keys, prior, text, kind, bounds)
-        elif block.factor is None and kind != "corr":
+        elif kind not in ("sd", "corr"):
             for name in block.names:
                 keys = tuple(dict.fromkeys((name, block.name)))
-                prior, text = _residual_default(block)
+                prior, text = _default_of_correlation(block)
                 slots[name] = Slot(name, keys, prior, text, kind, bounds)
         elif kind == "corr":
             # the bars of a factor share the key, and each has a matrix of its own
@@ -151,6 +152,9 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
             factor = factors[block.factor]
             bar = factor.bars[block.bar]
             spreads = [_spread_z(z) for z in factor.Z[:, bar.start : bar.stop].T]
+            over_time = bar.shape is not None and bar.shape.occasions
+            if over_time:
+                spreads = [1.0] * len(spreads)  # an intercept at each
             if len(spreads) > len(block.names):  # one sd for all effects of the bar
                 spreads = [min(spreads)]
             correlated = parameters.find(block.factor, block.bar, "corr")
@@ -158,7 +162,7 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
                 scale = spread_y / spread
                 text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread:.4g}"
                 prior = HalfStudentT(_SD_DF, scale)
-                if label == _INTERCEPT:
+                if label == _INTERCEPT or over_time:
                     text = f"sd(y) = {spread_y:.4g}"
                 movable = label == _INTERCEPT and correlated is not None
                 if movable and not {f"corr_{factor.name}", "corr"}.intersection(given):
@@ -197,6 +201,8 @@ def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot
         refusal = ""
         if len(factor.bars) > 1:
             refusal = f"the {len(factor.bars)} bars of {factor.name} have a matrix each"
+        elif factor.bars[0].shape is not None:
+            refusal = f"the covariance of {factor.bars[0].text} has a structure"
         elif len(factor.effects) > 1 and not parameters.find(factor.name, 0, "corr"):
             refusal = f"the effects of {factor.bars[0].text} have no correlations of their own"
         own = [block for block in parameters.blocks if block.factor == factor.name]
@@ -207,8 +213,10 @@ def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot
     return slots
 
 
-def _residual_default(block: Block) -> tuple[Prior, str]:
-    """The default of a parameter of R's correlation or variance, and how it comes about."""
+def _default_of_correlation(block: Block) -> tuple[Prior, str]:
+    """The default of a parameter of a structured correlation or of R's variance, and how it comes
+    about.
+    """
     if block.kind == "power":
         return Normal(0.0, 1.0), ""
     if block.kind == "range":

@@ -15,7 +15,7 @@ from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from .errors import ArgumentError
 from .iterations import ended, record
-from .structures import ID, UN, Diag, lower_triangle
+from .structures import ID, UN, lower_triangle
 
 if TYPE_CHECKING:
     from .likelihood import Optimum
@@ -43,9 +43,7 @@ def profile(search: Search, start: np.ndarray) -> Optimum:
     -------
     Optimum
     """
-    if search.equations.structured or any(
-        bar.structure not in (ID, Diag, UN) for bar in search.bars
-    ):
+    if search.equations.structured or search.free.bars:
         raise ArgumentError(
             "the profiled deviance is that of lme4: random effects with structures 'id', 'diag' "
             "and 'un' and residuals with one variance; use algorithm='quasi-newton' or 'newton'."

@@ -81,7 +81,13 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
             continue
         if variable.kind == "corr":
-            lower = [_correlations(factors[str(b.factor), b.bar], b.size) for b in variable.blocks]
+            lower = []
+            for block in variable.blocks:
+                K = factors.get((str(block.factor), block.bar))
+                if K is None:  # of effects that share a standard deviation
+                    prior = priors.theta[block.start]
+                    K = prior.to_pymc(f"cholesky_{block.name}_{block.bar + 1}", n=block.size)
+                lower.append(_correlations(K, block.size))
             values = pt.concatenate(lower)
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
             continue
@@ -92,7 +98,7 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
         for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
             part = sds[block.start - variable.start : block.stop - variable.start]
             corr = parameters.find(factor, bar, "corr")
-            if corr:
+            if corr and block.stop - block.start == block.size:
                 suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
                 K = _cholesky(priors.theta[corr.start], f"cholesky_{factor}{suffix}", block.size)
                 basis = priors.basis(factor, bar, block.size)

@@ -66,9 +66,8 @@ def refit(equations: Equations, method: Literal["reml", "ml"], start: Array) -> 
     steep = np.abs(place.slope @ search.to_flat).max(initial=0.0) if len(start) else 0.0
     if np.isfinite(place.value) and (place.singular or steep < _STEEP):
         flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
-        of_R = place.working[search.n_G :]
-        M = flat[: len(flat) - len(of_R)]
-        theta = equations.theta(M, sigma, search.residual.relative(of_R))
+        M, relative = search.M(flat)
+        theta = equations.theta(M, sigma, relative)
         singular = bool(place.singular)
     else:
         try:

@@ -23,12 +23,8 @@ _STEP, _ZERO = 1e-5, 1e-7
 
 
 def check_identified(design: Design, equations: Equations) -> None:
-    """Refuse a structure of R that cannot be told from random effects within its subjects.
-
-    The rows of a subject are independent of those of others but for factors that reach across
-    subjects, so what can be known of the other parameters is in the covariance matrices of the
-    subjects. If their derivatives are linearly dependent at a point that is nothing special, the
-    parameters are not identified (Rothenberg 1971, Econometrica 39, 577-591).
+    """Refuse a structure of R that cannot be told from random effects within its subjects, and
+    one of random effects that cannot be told from the residuals.
 
     Raises
     ------
@@ -36,12 +32,47 @@ def check_identified(design: Design, equations: Equations) -> None:
         Naming the parameters that cannot be told apart.
     """
     residuals = design.residuals
-    if residuals is None or residuals.subjects is None:
-        return
-    codes = residuals.subjects.codes
-    inner = [f.name for f in design.factors if _within(f.codes, codes)]
-    if not inner:
-        return
+    if residuals is not None and residuals.subjects is not None:
+        codes = residuals.subjects.codes
+        inner = [f.name for f in design.factors if _within(f.codes, codes)]
+        names = _alike(design, equations, codes, inner) if inner else []
+        if names:
+            raise DesignError(
+                f"these data cannot tell {_shown(names)} apart: the residuals, "
+                f"{residuals.structure.words}, can already have the covariances that random "
+                f"effects of {' and '.join(map(repr, inner))} would add. Leave out the random "
+                f"effects, or give R a structure with fewer parameters, such as "
+                f"bl.AR1(time=..., group={residuals.structure.group!r})"
+            )
+    for factor in design.factors:
+        shaped = [bar for bar in factor.bars if bar.shape is not None]
+        if not shaped or (residuals is not None and residuals.subjects is not None):
+            continue
+        inner = [f.name for f in design.factors if _within(f.codes, factor.codes)]
+        names = _alike(design, equations, factor.codes, inner)
+        if names:
+            bar = shaped[0]
+            raise DesignError(
+                f"these data cannot tell {_shown(names)} apart: random effects {bar.text} with the "
+                f"structure {bar.covariance.name} can already have the covariances that the "
+                f"residuals and other random effects add. Leave other bars out, use a structure "
+                f"with fewer parameters, or give the residuals the structure instead, "
+                f"R=bl.{bar.covariance.name}(time=..., group={factor.name!r})"
+            )
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+
+
+def _alike(design: Design, equations: Equations, codes: Array, inner: list[str]) -> list[str]:
+    """The parameters of R and of factors within subjects that cannot be told apart.
+
+    The rows of a subject are independent of those of others but for factors that reach across
+    subjects, so what can be known of the other parameters is in the covariance matrices of the
+    subjects. If their derivatives are linearly dependent at a point that is nothing special, the
+    parameters are not identified (Rothenberg 1971, Econometrica 39, 577-591).
+    """
     parameters = equations.parameters
     own = np.array(
         [i for b in parameters.blocks if b.factor in (None, *inner) for i in range(b.start, b.stop)]
@@ -61,16 +92,9 @@ def check_identified(design: Design, equations: Equations) -> None:
         jacobian / np.where(sizes > 0, sizes, 1.0), full_matrices=False
     )
     if len(jacobian) >= len(own) and values[-1] > _ZERO * values[0]:
-        return
+        return []
     weight = np.abs(right[-1])
-    names = [parameters.names[own[j]] for j in np.flatnonzero(weight > 0.05 * weight.max())]
-    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-    raise DesignError(
-        f"these data cannot tell {shown} apart: the residuals, {residuals.structure.words}, can "
-        f"already have the covariances that random effects of {' and '.join(map(repr, inner))} "
-        f"would add. Leave out the random effects, or give R a structure with fewer parameters, "
-        f"such as bl.AR1(time=..., group={residuals.structure.group!r})"
-    )
+    return [parameters.names[own[j]] for j in np.flatnonzero(weight > 0.05 * weight.max())]
 
 
 def _within(codes: Array, subjects: Array) -> bool:
@@ -82,13 +106,14 @@ def _within(codes: Array, subjects: Array) -> bool:
 
 def _different_subjects(design: Design, codes: Array) -> list[Array]:
     """Rows of subjects that differ in occasions, places or columns of Z."""
-    assert design.residuals is not None
-    rows = design.residuals.rows
+    rows = None if design.residuals is None else design.residuals.rows
     order = np.argsort(codes, kind="stable")
     found: dict[bytes, Array] = {}
     for own in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
         some = own[:_ROWS]
-        parts = [rows.point[some], rows.place[some], rows.sigma[some], rows.covariates[some]]
+        parts = []
+        if rows is not None:
+            parts = [rows.point[some], rows.place[some], rows.sigma[some], rows.covariates[some]]
         parts += [part for f in design.factors for part in (f.Z[some], np.diff(f.codes[some]))]
         found.setdefault(b"".join(np.ascontiguousarray(part).tobytes() for part in parts), some)
         if len(found) == _SUBJECTS:

@@ -168,6 +168,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
             "`R` should be a covariance structure such as bl.AR1(time='week', group='id'), got "
             f"{structure!r}."
         )
+    structure.check_residual()
     column, n = table.columns, len(table.index)
     times = [column[name] for name in structure.times]
     subjects = None if structure.group is None else group([column[structure.group]])

@@ -106,12 +106,19 @@ def _var_beta(equations: Equations, optimum: Optimum, position: int, step: float
 def _relative_factors(equations: Equations, optimum: Optimum, theta: Array) -> Array:
     """M at theta near the optimum.
 
-    A singular G has no factor in terms of its parameters; standard deviations that can change
-    scale the rows of the one that the optimiser found.
+    A singular unrestricted G has no factor in terms of its parameters; standard deviations that
+    can change scale the rows of the one that the optimiser found.
     """
     if not optimum.boundary.any():
         return equations.relative_factors(theta)
-    blocks = [block for block in equations.parameters.blocks if block.factor is not None]
+    shaped = {
+        (f.name, i) for f in equations.factors for i, b in enumerate(f.bars) if b.shape is not None
+    }
+    blocks = [
+        block
+        for block in equations.parameters.blocks
+        if block.factor is not None and (block.factor, block.bar) not in shaped
+    ]
     own = {(b.factor, b.bar) for b in blocks if optimum.boundary[b.start : b.stop].any()}
     regular = theta.copy()
     for block in blocks:

@@ -2,8 +2,9 @@
 gradient, escapes from the boundary, and further starts where they are cheap.
 
 M moves in coordinates without bounds (see `Structure.working_basis`): a variance of zero and a
-correlation of ±1 are ordinary stationary points there. The parameters of R but for sigma move in
-those of `Coordinates`. What the criterion depends on is "flat": the elements of M, then these.
+correlation of ±1 are ordinary stationary points there. The parameters of R but for sigma, and those
+of bars with a `Shape`, move in those of `FreeCoordinates`. What the criterion depends on is "flat":
+the elements of M, where the blocks of such bars are zero, then these.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from scipy.linalg import block_diag
 from scipy.optimize import minimize
 
-from .coordinates import Coordinates
+from .free_coordinates import FreeCoordinates
 from .structures import ID, STRUCTURES, UN, lower_triangle
 
 if TYPE_CHECKING:
@@ -110,40 +111,6 @@ class Bar:
         return self.scale * np.diag(matrix)[:size]
 
 
-@dataclass(frozen=True, eq=False)
-class ResidualCoordinates:
-    """The parameters of R but for sigma, unconstrained; none without a structure."""
-
-    coordinates: Coordinates
-    whole: np.ndarray  # coordinates of all of theta, where sigma is one
-    own: slice  # theirs
-
-    @classmethod
-    def of(cls, equations: Equations) -> ResidualCoordinates:
-        parameters = equations.parameters
-        coordinates = Coordinates.of(equations)
-        theta = np.ones(len(parameters))
-        for block in parameters.blocks:
-            if block.kind not in ("sd", "sigma"):
-                theta[block.start : block.stop] = block.typical
-        whole = coordinates.unconstrained(theta, np.zeros(len(theta)))
-        first = next(b.start for b in parameters.blocks if b.factor is None)
-        return cls(coordinates, whole, slice(first, len(theta) - 1))
-
-    def _at(self, x: np.ndarray) -> np.ndarray:
-        whole = self.whole.copy()
-        whole[self.own] = x
-        return whole
-
-    def relative(self, x: np.ndarray) -> np.ndarray:
-        """Theta with R's parameters at x, and sigma one."""
-        return self.coordinates.natural(self._at(x))
-
-    def gradient(self, x: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-        """The gradient in x of what has these slopes in theta."""
-        return self.coordinates.gradient(self._at(x), slopes)[self.own] if len(x) else x
-
-
 @dataclass
 class Search:
     """The criterion as the optimiser sees it, with what it has seen."""
@@ -151,7 +118,7 @@ class Search:
     equations: Equations
     method: Literal["reml", "ml"]
     bars: tuple[Bar, ...]
-    residual: ResidualCoordinates
+    free: FreeCoordinates
     to_flat: np.ndarray  # takes working coordinates to what is flat
     began: float
     trace: list[Step]
@@ -166,22 +133,36 @@ class Search:
         return equations.n_random + (equations.n if equations.structured else 0)
 
     @cached_property
-    def n_G(self) -> int:
-        """The number of working coordinates of G."""
+    def n_M(self) -> int:
+        """The number of working coordinates that M is linear in; `free` has the others."""
         return sum(bar.coordinates.stop - bar.coordinates.start for bar in self.bars)
 
     def profiled(self, flat: np.ndarray) -> tuple[float, np.ndarray, float]:
         """-2 log L, its gradient in what is flat, and σ²."""
         self.evaluations += 1
-        in_R = self.to_flat.shape[1] - self.n_G
-        if not in_R:
+        n_free = self.to_flat.shape[1] - self.n_M
+        if not n_free:
             value, slope, sigma2, *_ = self.equations.profiled(flat, self.method)
             return float(value), slope, float(sigma2)
-        M, x = flat[:-in_R], flat[-in_R:]
-        relative = self.residual.relative(x)
+        M, x = flat[:-n_free], flat[-n_free:]
+        relative = self.free.relative(x)
+        if self.free.bars:
+            M = self.equations.with_shapes(M, relative)
+            if not np.isfinite(M).all():
+                return np.inf, np.zeros(len(flat)), np.nan
         value, slope, sigma2, *_, slopes = self.equations.profiled(M, self.method, relative)
-        slope = np.concatenate([slope, self.residual.gradient(x, slopes)])
+        if self.free.bars:
+            slopes = slopes + self.equations.pull_shapes(relative, M, slope)
+        slope = np.concatenate([slope, self.free.gradient(x, slopes)])
+        if not np.isfinite(slope).all():  # so far out that coordinates are no numbers
+            return np.inf, np.zeros(len(flat)), np.nan
         return float(value), slope, float(sigma2)
+
+    def M(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The relative factors of what is flat, of all bars, and theta with `free` there, σ one."""
+        n_free = self.to_flat.shape[1] - self.n_M
+        relative = self.free.relative(flat[len(flat) - n_free :])
+        return self.equations.with_shapes(flat[: len(flat) - n_free], relative), relative
 
     def criterion(self, working: np.ndarray) -> tuple[float, np.ndarray]:
         """-2 log L and its gradient in the working coordinates."""
@@ -203,18 +184,18 @@ class Search:
         self.trace.append(Step(len(self.trace), value, largest, working.copy(), sigma, seconds))
 
     def flat(self, matrices: Sequence[np.ndarray], working: np.ndarray) -> np.ndarray:
-        """What is flat for a Λ of each bar, and for R at working coordinates."""
+        """What is flat for a Λ of each bar, and `free` as in working coordinates."""
         flat = np.zeros(len(self.to_flat))
-        flat[len(flat) - len(working) + self.n_G :] = working[self.n_G :]
+        flat[len(flat) - len(working) + self.n_M :] = working[self.n_M :]
         blocks = self.equations.split_M(flat)
         for bar, matrix in zip(self.bars, matrices, strict=True):
             blocks[bar.factor][bar.block, bar.block] = bar.transform @ matrix
         return flat
 
-    def working(self, matrices: Sequence[np.ndarray], of_R: np.ndarray) -> np.ndarray:
-        """Working coordinates of a Λ for each bar, with R's as they are in others."""
+    def working(self, matrices: Sequence[np.ndarray], others: np.ndarray) -> np.ndarray:
+        """Working coordinates of a Λ for each bar, with `free` as it is in others."""
         own = [bar.working(matrix) for bar, matrix in zip(self.bars, matrices, strict=True)]
-        return np.concatenate([*own, of_R[self.n_G :]])
+        return np.concatenate([*own, others[self.n_M :]])
 
 
 @dataclass(frozen=True)
@@ -224,6 +205,7 @@ class Place:
     working: np.ndarray
     matrices: tuple[np.ndarray, ...]
     singular: tuple[int, ...]  # the bars whose Λ is singular
+    held: tuple[int, ...]  # which of `FreeCoordinates` are at an edge
     value: float
     slope: np.ndarray  # in what is flat
     sigma2: float
@@ -235,6 +217,8 @@ def prepare(equations: Equations, method: Literal["reml", "ml"]) -> tuple[Search
     sizes = [len(f.effects) for f in equations.factors]
     for i, (f, cross) in enumerate(zip(equations.factors, equations.cross, strict=True)):
         for bar in f.bars:
+            if bar.shape is not None:
+                continue
             structure = STRUCTURES[bar.structure]
             block = slice(bar.start, bar.stop)
             own = cross[block, block]
@@ -250,11 +234,11 @@ def prepare(equations: Equations, method: Literal["reml", "ml"]) -> tuple[Search
                 columns.append(np.concatenate([part.ravel() for part in full]) / scale)
             start.append(scale * structure.working_start(bar.stop - bar.start))
             at += len(basis)
-    residual = ResidualCoordinates.of(equations)
-    start.append(residual.whole[residual.own])
-    to_M = np.column_stack(columns) if bars else np.zeros((0, 0))
+    free = FreeCoordinates.of(equations)
+    start.append(free.start)
+    to_M = np.column_stack(columns) if bars else np.zeros((sum(q * q for q in sizes), 0))
     to_flat = block_diag(to_M, np.eye(len(start[-1]))) if len(start[-1]) else to_M
-    search = Search(equations, method, tuple(bars), residual, to_flat, time.perf_counter(), [])
+    search = Search(equations, method, tuple(bars), free, to_flat, time.perf_counter(), [])
     return search, np.concatenate(start)
 
 
@@ -263,7 +247,7 @@ def best_place(search: Search, start: np.ndarray) -> Place:
     lead to.
     """
     if not len(start):
-        return Place(start, (), (), *search.profiled(start))
+        return Place(start, (), (), (), *search.profiled(start))
     working = start
     for _ in range(_EM_STEPS):
         search.record(working)
@@ -286,14 +270,20 @@ def _other_starts(search: Search, start: np.ndarray, value: float) -> list[np.nd
     from none at all the way in which the criterion falls fastest; and random effects so large that
     the criterion is flat there, where it is better than a value.
     """
-    if not search.bars:
+    free = search.free
+    bars = len(search.bars) + len(free.bars)
+    if not bars:
         return []
 
     def times(size: float) -> np.ndarray:
-        return np.concatenate([size * start[: search.n_G], start[search.n_G :]])
+        tail = free.scaled(start[search.n_M :], size)
+        return np.concatenate([size * start[: search.n_M], tail])
 
-    sizes = (10.0,) if len(search.bars) == 1 else (30.0, 3.0, 0.3, 0.03)
+    sizes = (10.0,) if bars == 1 else (30.0, 3.0, 0.3, 0.03)
     others = [] if _one_ample_bar(search) else [times(size) for size in sizes]
+    if free.bars:
+        tail = free.strongly_correlated(start[search.n_M :])
+        others.append(np.concatenate([start[: search.n_M], tail]))
     away = off_boundary(search, snap(search, times(0.0)))
     if away is not None:
         others.append(away)
@@ -308,10 +298,10 @@ def _one_ample_bar(search: Search) -> bool:
     Among 2,400 such data sets, made to be rugged, a start there found something better once, by
     0.02 of -2 log L.
     """
-    if len(search.bars) > 1:
+    if len(search.bars) > 1 or search.free.bars:
         return False
     factor = search.equations.factors[0]
-    many = len(factor.levels) >= _AMPLE * search.n_G
+    many = len(factor.levels) >= _AMPLE * search.n_M
     free = len(factor.effects) == 1 or search.bars[0].structure is UN
     return many and free and set(factor.effects) <= set(search.equations.coef)
 
@@ -405,16 +395,31 @@ def near_boundary(
 
 def snap(search: Search, working: np.ndarray) -> Place:
     """The place of working coordinates, with near-zero directions of each bar's G at zero if that
-    is no worse.
+    is no worse, and coordinates that are near an edge at it.
     """
+    working = _at_edges(search, working)
+    held = search.free.at_edges(working[search.n_M :])
     found = search.profiled_at(working)
     matrices = tuple(bar.matrix(working) for bar in search.bars)
     exact, singular = near_boundary(matrices)
     if singular:
         snapped = search.profiled(search.flat(exact, working))
         if snapped[0] <= found[0] + BETTER:
-            return Place(working, exact, singular, *snapped)
-    return Place(working, matrices, (), *found)
+            return Place(working, exact, singular, held, *snapped)
+    return Place(working, matrices, (), held, *found)
+
+
+def _at_edges(search: Search, working: np.ndarray) -> np.ndarray:
+    """Working coordinates with those near an edge at it, where that is no worse."""
+    for at, edge in search.free.near_edges(working[search.n_M :]):
+        x = working[search.n_M :]
+        if at in search.free.at_edges(x):  # it means nothing any more
+            continue
+        value = search.profiled_at(working)[0]
+        moved = np.concatenate([working[: search.n_M], search.free.moved_to(x, at, edge)])
+        if search.profiled(search.to_flat @ moved)[0] <= value + BETTER:
+            working = moved
+    return working
 
 
 def off_boundary(search: Search, place: Place) -> np.ndarray | None:
@@ -425,6 +430,10 @@ def off_boundary(search: Search, place: Place) -> np.ndarray | None:
     the least eigenvalue of N'SN, with S the gradient in G. In Λ the gradient is 2SΛ: with the
     directions at zero moved to a small ε it gives SN, for all bars at once.
     """
+    for tail in search.free.released(place.working[search.n_M :]):
+        other = np.concatenate([place.working[: search.n_M], tail])
+        if search.criterion(other)[0] < place.value - BETTER:
+            return other
     if not place.singular:
         return None
     eps = 1e-3

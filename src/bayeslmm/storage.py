@@ -19,6 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from bayeslmm import __version__
+from bayeslmm.bar_structure import structures_of_bars
 from bayeslmm.errors import ArgumentTypeError, BayeslmmError, DesignWarning, FileError
 from bayeslmm.likelihood import Optimum, Status, Step
 from bayeslmm.likelihood_fit import LikelihoodFit
@@ -177,6 +178,7 @@ def _model_dataset(fit: LikelihoodFit | PosteriorFit) -> xr.Dataset:
         "formula": model.formula,
         "priors": _priors_as_json(model.priors),
         "weights": weights if isinstance(weights, str) else None,
+        "G": _structures_as_json(model),
         "R": structure_to_plain(model.R),
     }
     arrays = {"y": ("row", model.design.y)}
@@ -201,10 +203,28 @@ def _restored_model(tree: xr.DataTree) -> Model:
         # Said when the model was made, and again by `diagnose`.
         warnings.simplefilter("ignore", DesignWarning)
         R = structure_from_plain(specification.get("R"))
-        model = Model(specification["formula"], data, R=R, priors=priors, weights=weights)
+        G = {
+            name: [structure_from_plain(own) for own in several]
+            for name, several in specification.get("G", {}).items()
+        }
+        model = Model(specification["formula"], data, G=G, R=R, priors=priors, weights=weights)
     y = group["y"].to_numpy()
     # A model made by `with_response` has a response that its data do not have.
     return model if np.array_equal(y, model.design.y) else model.with_response(y)
+
+
+def _structures_as_json(model: Model) -> dict[str, list[dict[str, Any] | None]]:
+    """The structures of bars that do not have theirs from the formula."""
+    bars = model.design.formula.bars
+    own = structures_of_bars(bars, None)
+    found: dict[str, list[dict[str, Any] | None]] = {}
+    for name, structures in model.G.items():
+        written = [s for bar, s in zip(bars, own, strict=True) if bar.factor_name == name]
+        pairs = zip(structures, written, strict=True)
+        plain = [None if a == b else structure_to_plain(a) for a, b in pairs]
+        if any(plain):
+            found[name] = plain
+    return found
 
 
 def _priors_as_json(priors: PriorTable) -> list[dict[str, Any]]:

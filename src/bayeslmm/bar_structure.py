@@ -1,0 +1,234 @@
+"""Which covariance structure each bar has: by the call around it, or by ``G={"Subject": ...}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm import correlations, covariance
+from bayeslmm.covariance import Covariance, correlation_of_distance
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
+from bayeslmm.formula import columns_of
+from bayeslmm.shapes import Shape
+from bayeslmm.tokens import quote
+
+if TYPE_CHECKING:
+    from bayeslmm.formula import Bar
+    from bayeslmm.frames import Array, Column
+
+__all__ = [
+    "effect_labels",
+    "effects_of_bar",
+    "plain_name",
+    "shape_of_bar",
+    "structures_of_bars",
+]
+
+_CALLS: dict[str, Covariance] = {
+    "us": covariance.UN(),
+    "diag": covariance.Diag(),
+    "id": covariance.ID(),
+    "cs": covariance.CS(),
+    "csh": covariance.CSH(),
+    "ar1": covariance.AR1(),
+    "arh1": covariance.ARH1(),
+    "arma11": covariance.ARMA11(),
+    "toep": covariance.Toep(),
+    "toeph": covariance.ToepH(),
+    "ante1": covariance.Ante1(),
+    "car1": covariance.CAR1(),
+    "ou": covariance.CAR1(),
+    "exp": covariance.Exp(),
+    "gau": covariance.Gau(),
+    "matern": covariance.Matern(),
+}
+_MOST_EFFECTS = 60
+"""Of an unrestricted matrix with one variance: 1,770 correlations."""
+
+
+def structures_of_bars(
+    bars: Sequence[Bar], G: Mapping[str, object] | None
+) -> tuple[Covariance, ...]:
+    """The structure of each bar of a formula.
+
+    Parameters
+    ----------
+    bars : sequence of Bar
+    G : mapping, optional
+        A structure by the name of the grouping factor; a list of them, one for each of its bars,
+        where it has several.
+
+    Returns
+    -------
+    tuple of Covariance
+
+    Raises
+    ------
+    ArgumentTypeError
+        If `G` is no mapping, or a value no structure.
+    ArgumentError
+        For an unknown grouping factor, another number of structures than bars, a structure for a
+        bar that has one in the formula, and options that are for residuals.
+    """
+    found = [
+        _CALLS["diag" if bar.uncorrelated else "us" if bar.structure is None else bar.structure]
+        for bar in bars
+    ]
+    if G is None:
+        return tuple(found)
+    if not isinstance(G, Mapping):
+        raise ArgumentTypeError(
+            "`G` should be a dictionary from grouping factors to structures, such as "
+            f"{{'id': bl.AR1()}}, got {type(G).__name__}."
+        )
+    names = list(dict.fromkeys(bar.factor_name for bar in bars))
+    for name, given in G.items():
+        if name not in names:
+            raise ArgumentError(unknown_name("grouping factor in `G`", name, names))
+        own = [i for i, bar in enumerate(bars) if bar.factor_name == name]
+        several = list(given) if isinstance(given, list | tuple) else [given]
+        if len(several) != len(own):
+            texts = ", ".join(bars[i].text for i in own)
+            raise ArgumentError(
+                f"`G` has {len(several)} structures for {name!r}, which has {len(own)} bars: "
+                f"{texts}; give a list with one for each, None for a bar that stays as it is."
+            )
+        for i, structure in zip(own, several, strict=True):
+            if structure is not None:
+                found[i] = _checked(bars[i], structure)
+    return tuple(found)
+
+
+def _checked(bar: Bar, structure: object) -> Covariance:
+    """A structure of `G` for a bar."""
+    if not isinstance(structure, Covariance):
+        raise ArgumentTypeError(
+            f"`G` should give {bar.factor_name!r} a covariance structure such as bl.AR1(), got "
+            f"{structure!r}."
+        )
+    if bar.structure is not None or bar.uncorrelated:
+        raise ArgumentError(
+            f"{bar.text} has its structure in the formula, and `G` gives it another, "
+            f"{structure.name}; write a plain bar, or leave it out of `G`."
+        )
+    columns = [name for name in ("time", "group", "by") if getattr(structure, name) is not None]
+    if columns:
+        raise ArgumentError(
+            f"{structure.name} in `G` is over the effects of {bar.text}, and has no use for "
+            f"{', '.join(f'`{name}`' for name in columns)}; leave that out."
+        )
+    for part in structure.variances:
+        if not isinstance(part, str):
+            raise ArgumentError(
+                f"`variance` of {structure.name} in `G` should be 'one' or 'occasion' (one for "
+                f"each effect), got {part!r}, which is for residuals."
+            )
+    return structure
+
+
+def plain_name(structure: Covariance) -> str | None:
+    """The name of a structure that the equations have without a `Shape`, or None."""
+    several = "occasion" in structure.variances
+    if structure.correlation.code == correlations.NONE.code:
+        return "diag" if several else "id"
+    return "un" if structure.correlation.code == correlations.UN.code and several else None
+
+
+def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column]) -> str:
+    """The left side of a bar as its structure means it: a column of numbers alone, of a structure
+    that is over occasions, stands for its values, each of which is one.
+    """
+    names = columns_of(bar.effects)
+    if plain_name(structure) is not None or len(names) != 1:
+        return bar.effects
+    alone = bar.effects == f"0 + {quote(names[0])}"
+    if alone and columns[names[0]].kind == "number":
+        return f"0 + C({quote(names[0])})"
+    return bar.effects
+
+
+def effect_labels(bar: Bar, labels: Sequence[str]) -> tuple[str, ...]:
+    """Names of a bar's effects: those of `effects_of_bar` without its call, "week[3]"."""
+    names = columns_of(bar.effects)
+    if names and bar.effects == f"0 + {quote(names[0])}":
+        call = f"C({names[0]})["
+        return tuple(label.replace(call, f"{names[0]}[", 1) for label in labels)
+    return tuple(labels)
+
+
+def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Shape | None:
+    """The shape of a bar's covariance; None for those that are named.
+
+    Parameters
+    ----------
+    bar : Bar
+    structure : Covariance
+    effects : sequence of str, length q
+    Z : (n, q) array
+
+    Raises
+    ------
+    DesignError
+        For effects that the structure cannot be over.
+    DataError
+        For distances between effects that are no numbers.
+    """
+    if plain_name(structure) is not None:
+        return None
+    q, correlation = len(effects), structure.correlation
+    if q < 2:
+        raise DesignError(
+            f"{structure.name} correlates the effects of a bar, and {bar.text} has one, "
+            f"{effects[0]!r}; put a column of occasions before the bar, (0 + week | "
+            f"{bar.factor_name})"
+        )
+    unordered = (correlations.CS.code, correlations.UN.code)
+    if correlation.code == correlations.UN.code and q > _MOST_EFFECTS:
+        raise DesignError(
+            f"{bar.text} has {q} effects with {q * (q - 1) // 2} correlations, more than data can "
+            "tell; use AR1, Toep or Ante1"
+        )
+    distances = np.zeros((q, q))
+    if correlation.code not in unordered:
+        values = _occasions(bar, structure, effects, Z)
+        if correlation_of_distance(correlation):
+            if np.isnan(values).any():
+                raise DataError(
+                    f"{structure.name} depends on distances, so the occasions in {bar.text} should "
+                    f"be numbers; they are {', '.join(map(repr, effects[:3]))}"
+                )
+            distances = np.abs(values[:, None] - values)
+    return Shape(correlation, "occasion" in structure.variances, _one_each(Z), distances)
+
+
+def _occasions(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Array:
+    """The numbers that the effects stand for, NaN where they are none; in their order."""
+    if len(columns_of(bar.effects)) != 1 or not _one_each(Z):
+        raise DesignError(
+            f"{structure.name} is over occasions, so the effects in {bar.text} should be those of "
+            f"one column of them and no intercept, (0 + week | {bar.factor_name}); they are "
+            f"{', '.join(map(repr, effects[:4]))}"
+        )
+    labels = [effect[effect.rindex("[") + 1 : -1] for effect in effects]
+    values = np.array([_number(label) for label in labels])
+    if not np.isnan(values).any() and (np.diff(values) <= 0).any():
+        raise DesignError(
+            f"{structure.name} is over occasions in their order, and those in {bar.text} are text "
+            f"in the order {', '.join(labels[:5])}; make the column numbers, or a category with "
+            "its levels in order"
+        )
+    return values
+
+
+def _one_each(Z: Array) -> bool:
+    """Whether each row is of one effect."""
+    return bool(np.isin(Z, (0.0, 1.0)).all() and (Z.sum(axis=1) == 1.0).all())
+
+
+def _number(label: str) -> float:
+    try:
+        return float(label)
+    except ValueError:
+        return np.nan

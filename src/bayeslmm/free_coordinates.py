@@ -1,0 +1,252 @@
+"""Parameters that the likelihood search moves without bounds and that relative factors are not
+linear in: those of R but for sigma, and those of bars with a `Shape`.
+
+A standard deviation of zero, and correlations at which such a G is singular, lie at infinity in
+these coordinates. A search that gets near sets them to where the difference is no longer a number
+that counts, and *holds* them there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .coordinates import Coordinates
+from .correlations import CAR1
+
+if TYPE_CHECKING:
+    from .design import GroupingFactor
+    from .equations import Equations
+    from .parameters import Block
+    from .shapes import Shape
+
+__all__ = ["FreeBar", "FreeCoordinates"]
+
+_ZERO, _EDGE, _FISHER = -40.0, 20.0, 9.0
+"""The logarithm of a standard deviation of zero, the logit of a share of zero or one, and Fisher's
+z of a (partial) correlation of one, but for rounding."""
+_DISTANT = 10.0
+"""The logarithm of a range, in spacings, at which everything is correlated."""
+_SMALL = 0.1
+"""A standard deviation, relative to σ, below which zero is tried."""
+_STRONG = 3.0
+"""A logit of strong correlation, beyond which the edge is tried."""
+
+
+@dataclass(frozen=True, eq=False)
+class FreeBar:
+    """A bar with a `Shape`: where its parameters are among the coordinates.
+
+    Attributes
+    ----------
+    sds, others : int arrays
+        Of its standard deviations and of its correlation's parameters.
+    runs : tuple of int arrays
+        Partial correlations of which one at an edge makes those that follow it mean nothing.
+    edges : tuple of (int, float, float)
+        Coordinates with an edge at which G is singular or the nugget zero; the edge; and a
+        coordinate on the way there, of strong correlation.
+    size : float
+        The logarithm of the standard deviation that makes all its effects vary as the residual
+        does.
+    fine : float
+        The least standard deviation, relative to σ, that the data can tell of.
+    """
+
+    sds: np.ndarray
+    others: np.ndarray
+    runs: tuple[np.ndarray, ...]
+    edges: tuple[tuple[int, float, float], ...]
+    size: float
+    fine: float
+
+
+@dataclass(frozen=True, eq=False)
+class FreeCoordinates:
+    """The coordinates x of these parameters.
+
+    Attributes
+    ----------
+    coordinates : Coordinates
+        Of all of theta.
+    whole : (k,) array
+        Coordinates of theta at the start, where sigma is one.
+    own : int array
+        The places of x in theta.
+    bars : tuple of FreeBar
+    """
+
+    coordinates: Coordinates
+    whole: np.ndarray
+    own: np.ndarray
+    bars: tuple[FreeBar, ...]
+
+    @classmethod
+    def of(cls, equations: Equations) -> FreeCoordinates:
+        """Those of a model, and where they start."""
+        parameters = equations.parameters
+        coordinates = Coordinates.of(equations)
+        theta = np.ones(len(parameters))
+        for block in parameters.blocks:
+            if block.kind not in ("sd", "sigma"):
+                theta[block.start : block.stop] = block.typical
+        shaped = [
+            (factor, number, np.trace(cross[bar.start : bar.stop, bar.start : bar.stop]))
+            for factor, cross in zip(equations.factors, equations.cross, strict=True)
+            for number, bar in enumerate(factor.bars)
+            if bar.shape is not None
+        ]
+        own = [b for b in parameters.blocks if b.factor is None]
+        for factor, number, cross in shaped:
+            blocks = parameters.of_bar(factor.name, number)
+            own += blocks
+            theta[blocks[0].start : blocks[0].stop] = 1 / np.sqrt(cross)
+        places = np.array(sorted(i for b in own for i in range(b.start, b.stop)))[:-1]
+        bars = tuple(
+            _free_bar(factor, number, parameters.of_bar(factor.name, number), places, equations.n)
+            for factor, number, _ in shaped
+        )
+        whole = coordinates.unconstrained(theta, np.zeros(len(theta)))
+        return cls(coordinates, whole, places, bars)
+
+    @property
+    def start(self) -> np.ndarray:
+        """Where they start."""
+        return self.whole[self.own]
+
+    def _at(self, x: np.ndarray) -> np.ndarray:
+        whole = self.whole.copy()
+        whole[self.own] = x
+        return whole
+
+    def relative(self, x: np.ndarray) -> np.ndarray:
+        """Theta with these parameters at x, and sigma one."""
+        return self.coordinates.natural(self._at(x))
+
+    def gradient(self, x: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """The gradient in x of what has these slopes in theta."""
+        return self.coordinates.gradient(self._at(x), slopes)[self.own] if len(x) else x
+
+    def scaled(self, x: np.ndarray, size: float) -> np.ndarray:
+        """x with the standard deviations of bars times a size, which may be zero."""
+        x = x.copy()
+        for bar in self.bars:
+            x[bar.sds] = x[bar.sds] + np.log(size) if size > 0 else _ZERO
+        return x
+
+    def strongly_correlated(self, x: np.ndarray) -> np.ndarray:
+        """x with correlations close to the upper edge, where there is one."""
+        x = x.copy()
+        for bar in self.bars:
+            for at, edge, strong in bar.edges:
+                if edge > strong:
+                    x[at] = strong
+        return x
+
+    def near_edges(self, x: np.ndarray) -> list[tuple[int, float]]:
+        """Coordinates that are near an edge, and the edge; standard deviations first."""
+        found = []
+        for bar in self.bars:
+            small = bar.size + np.log(_SMALL)
+            found += [(int(at), _ZERO) for at in bar.sds if _ZERO < x[at] < small]
+        for bar in self.bars:
+            found += [
+                (at, edge)
+                for at, edge, strong in bar.edges
+                if x[at] != edge and (x[at] - strong) * (edge - strong) > 0
+            ]
+        return found
+
+    def moved_to(self, x: np.ndarray, at: int, edge: float) -> np.ndarray:
+        """x with a coordinate at its edge, and those that then mean nothing at zero."""
+        x = x.copy()
+        x[at] = edge
+        for bar in self.bars:
+            for run in bar.runs:
+                for place in np.flatnonzero(run == at):
+                    x[run[place + 1 :]] = 0.0
+        return x
+
+    def at_edges(self, x: np.ndarray) -> tuple[int, ...]:
+        """Coordinates that are at an edge, and those of correlations that then mean nothing."""
+        held: list[int] = []
+        for bar in self.bars:
+            zero = x[bar.sds] <= _ZERO
+            held += [int(at) for at in bar.sds[zero]]
+            if zero.all():
+                held += [int(at) for at in bar.others]
+            else:
+                held += [at for at, edge, _ in bar.edges if x[at] == edge]
+                for run in bar.runs:
+                    first = np.flatnonzero(np.isin(run, held))[:1]
+                    held += [int(at) for start in first for at in run[start:]]
+        return tuple(sorted(set(held)))
+
+    def released(self, x: np.ndarray) -> list[np.ndarray]:
+        """Coordinates with standard deviations that are at zero away from it, a bar at a time; with
+        correlations as they are, and with strong ones.
+        """
+        found = []
+        for bar in self.bars:
+            zero = bar.sds[x[bar.sds] <= _ZERO]
+            if not len(zero):
+                continue
+            upper = [(at, strong) for at, edge, strong in bar.edges if edge > strong]
+            lower = [(at, strong) for at, edge, strong in bar.edges if edge < strong]
+            for correlations in ((), upper, lower) if len(zero) == len(bar.sds) else ((),):
+                for size in (3.0, 1.0, 0.3, 0.1, 0.03):
+                    moved = x.copy()
+                    moved[zero] = bar.size + np.log(size * bar.fine)
+                    for at, strong in correlations:
+                        moved[at] = strong
+                    found.append(moved)
+        return found
+
+
+def _free_bar(
+    factor: GroupingFactor, number: int, blocks: tuple[Block, ...], places: np.ndarray, n: int
+) -> FreeBar:
+    shape, q = factor.bars[number].shape, blocks[0].size
+    assert shape is not None
+    columns = factor.Z[:, factor.bars[number].start : factor.bars[number].stop]
+    size = -0.5 * float(np.log((columns**2).sum() / n))
+    at = [np.searchsorted(places, np.arange(b.start, b.stop)) for b in blocks]
+    edges = [
+        (int(i), *edge)
+        for block, own in zip(blocks[1:], at[1:], strict=True)
+        for i in own
+        for edge in _edges(shape, block)
+    ]
+    runs = [
+        part
+        for block, own in zip(blocks, at, strict=True)
+        for part in (
+            (own,) if block.kind == "lag" else _rows(own, q) if block.kind == "corr" else ()
+        )
+    ]
+    others = np.concatenate([np.empty(0, dtype=np.int64), *at[1:]]).astype(np.int64)
+    fine = float(np.sqrt(len(factor.levels) / n))
+    return FreeBar(at[0], others, tuple(runs), tuple(edges), size, fine)
+
+
+def _rows(lower: np.ndarray, q: int) -> list[np.ndarray]:
+    """The rows of a strict lower triangle."""
+    return [lower[i * (i - 1) // 2 : i * (i + 1) // 2] for i in range(1, q)]
+
+
+def _edges(shape: Shape, block: Block) -> tuple[tuple[float, float], ...]:
+    """Coordinates at which a parameter makes G singular, or is a nugget of zero, and others on the
+    way there.
+    """
+    if block.kind in ("lag", "corr"):
+        return ((-_FISHER, -_STRONG / 2), (_FISHER, _STRONG / 2))
+    if block.kind == "nugget":
+        return ((-_EDGE, -_STRONG),)
+    if block.kind == "range":
+        spacing = float(np.log(shape.spacing))
+        return ((spacing + _DISTANT, spacing + _STRONG / 2),)
+    upper = (_EDGE, _STRONG)
+    continuous = shape.correlation.code == CAR1.code
+    return (upper,) if continuous else ((-_EDGE, -_STRONG), upper)

@@ -1,0 +1,192 @@
+"""Covariance structures of a bar that are a correlation with standard deviations of its effects:
+parameters → lower factor L with G = LL', and the adjoint back.
+
+The correlation's mathematics stands in `correlations`, that of the factor in `structures`; here
+they are put together. Compiled functions read a bar of either kind from the *table of bars*, a row
+of `ROW` integers for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from bayeslmm import correlations
+from bayeslmm.correlations import Correlation, correlation, correlation_pullback
+from bayeslmm.frames import Array
+from bayeslmm.structures import UN, factor, factor_pullback
+
+__all__ = ["ROW", "Shape", "bar_factor", "bar_pullback", "is_shaped"]
+
+ROW = 10
+"""Integers of a bar in the table: its factor, first effect, number of effects, code; where its
+standard deviations begin in theta, and how many they are; where its correlation parameters begin,
+and how many they are without a nugget; where the nugget is, or -1; and where the distances of its
+effects (q, q) begin in the table, as the bits of floats."""
+
+_SHAPED = 8
+_UN = UN.code
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """A correlation over the effects of a bar, and whether each has a standard deviation.
+
+    Attributes
+    ----------
+    correlation : Correlation
+    several : bool
+        Whether each effect has a standard deviation of its own; otherwise they share one.
+    occasions : bool
+        Whether each row of data is of one effect, an occasion.
+    distances : (q, q) array
+        Of the effects, for correlations that are functions of distance; zeros for others.
+    """
+
+    correlation: Correlation
+    several: bool
+    occasions: bool
+    distances: Array
+
+    @property
+    def code(self) -> int:
+        """How the table of bars has it."""
+        return _SHAPED + 2 * self.correlation.code + self.correlation.nugget
+
+    @property
+    def spacing(self) -> float:
+        """The median distance between neighbouring effects; 1 where distances do not count."""
+        apart = np.abs(np.diag(self.distances, 1))
+        return float(np.median(apart)) if apart.any() else 1.0
+
+    def sd_labels(self, effects: tuple[str, ...], label: str) -> tuple[str, ...]:
+        """A label for each standard deviation: an effect, or the bar's text."""
+        return effects if self.several else (label,)
+
+    def variables(self, effects: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The variables of its correlation, ``corr``, ``rho``, ``ma``, ``range`` and ``nugget``,
+        with the labels of their elements.
+        """
+        q = len(effects)
+        found: dict[str, tuple[str, ...]] = {}
+        kinds = self.correlation.kinds(q)
+        for kind, label in zip(kinds, self.correlation.labels(effects), strict=True):
+            found[kind] = (*found.get(kind, ()), label)
+        return found
+
+    def bounds(self, variable: str, q: int) -> tuple[float, float]:
+        """The interval of the elements of a variable."""
+        return dict(zip(self.correlation.kinds(q), self.correlation.bounds(q), strict=True))[
+            variable
+        ]
+
+    def start(self, variable: str, q: int) -> tuple[float, ...]:
+        """Values to start from, of the elements of a variable."""
+        values = self.correlation.start(q, self.spacing)
+        kinds = self.correlation.kinds(q)
+        return tuple(float(v) for v, kind in zip(values, kinds, strict=True) if kind == variable)
+
+    def kind(self, variable: str) -> str:
+        """The kind of a variable in the layout of theta: that of Toeplitz correlations, which are
+        bound to each other, is "lag".
+        """
+        return "lag" if self.correlation.code == correlations.TOEP.code else variable
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def is_shaped(bar: Array) -> bool:
+    """Whether a row of the table is that of a `Shape`."""
+    return bar[3] >= _SHAPED
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _parameters(bar: Array, theta: Array) -> tuple[Array, Array]:
+    """A standard deviation for each effect, and the correlation's parameters."""
+    sd, several, corr, n, nugget = bar[4], bar[5] > 1, bar[6], bar[7], bar[8]
+    sds = np.empty(bar[2])
+    for i in range(len(sds)):
+        sds[i] = theta[sd + i] if several else theta[sd]
+    params = np.empty(n + 1 if nugget >= 0 else n)
+    params[:n] = theta[corr : corr + n]
+    if nugget >= 0:
+        params[n] = theta[nugget]
+    return sds, params
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _distances(bar: Array, table: Array) -> Array:
+    q = bar[2]
+    return table[bar[9] : bar[9] + q * q].view(np.float64).reshape(q, q)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _lower(bar: Array, table: Array, params: Array, corr: Array) -> bool:
+    """Write the lower triangle, by rows, of the correlation matrix into ``corr``."""
+    q, code = bar[2], bar[3] - _SHAPED
+    C = np.empty((q, q))
+    if not correlation(code // 2, code % 2 == 1, params, np.arange(q), _distances(bar, table), C):
+        return False
+    at = 0
+    for i in range(q):
+        for j in range(i):
+            corr[at] = C[i, j]
+            at += 1
+    return True
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def bar_factor(bar: Array, table: Array, theta: Array, L: Array) -> bool:
+    """Write the lower factor of a bar's G into ``L`` (q, q), and say whether theta are the
+    parameters of a covariance matrix.
+
+    Parameters
+    ----------
+    bar : (ROW,) int array
+        Its row of the table.
+    table : int array
+        The table of bars.
+    theta : (k,) array
+    L : (q, q) array
+        Overwritten.
+    """
+    q = bar[2]
+    if not is_shaped(bar):
+        return factor(bar[3], q, theta[bar[4] :], theta[bar[6] :], L)
+    sds, params = _parameters(bar, theta)
+    corr = np.empty(q * (q - 1) // 2)
+    if not _lower(bar, table, params, corr):
+        return False
+    return factor(_UN, q, sds, corr, L)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def bar_pullback(bar: Array, table: Array, theta: Array, dL: Array, dtheta: Array) -> None:
+    """Add to ``dtheta`` the adjoint of `bar_factor`, given that of L in ``dL`` (overwritten)."""
+    q, sd = bar[2], bar[4]
+    if not is_shaped(bar):
+        factor_pullback(bar[3], q, theta[sd:], theta[bar[6] :], dL, dtheta[sd:], dtheta[bar[6] :])
+        return
+    sds, params = _parameters(bar, theta)
+    corr = np.empty(q * (q - 1) // 2)
+    _lower(bar, table, params, corr)
+    dsds, dcorr = np.zeros(q), np.zeros(len(corr))
+    factor_pullback(_UN, q, sds, corr, dL, dsds, dcorr)
+    for i in range(q):
+        dtheta[sd + i if bar[5] > 1 else sd] += dsds[i]
+    dC = np.zeros((q, q))
+    at = 0
+    for i in range(q):
+        for j in range(i):
+            dC[i, j] = dcorr[at]
+            at += 1
+    code, dparams = bar[3] - _SHAPED, np.zeros(len(params))
+    correlation_pullback(
+        code // 2, code % 2 == 1, params, np.arange(q), _distances(bar, table), dC, dparams
+    )
+    for i in range(bar[7]):
+        dtheta[bar[6] + i] += dparams[i]
+    if bar[8] >= 0:
+        dtheta[bar[8]] += dparams[bar[7]]
