@@ -156,6 +156,16 @@ def test_fits_by_ml_are_refused():
         fits_cache.likelihood("slopes", "ml").summary(df="kenward-roger")
 
 
+def test_other_structures_of_G_have_satterthwaites_only():
+    data = bl.load_dataset("Machines")
+    one = bl.Model("score ~ Machine + (1 | Worker/Machine)", data).fit("reml")
+    other = bl.Model("score ~ Machine + cs(0 + Machine | Worker)", data).fit("reml")
+    columns = ["num_df", "den_df", "F"]
+    np.testing.assert_allclose(one.anova()[columns], other.anova()[columns], rtol=1e-4)
+    with pytest.raises(bl.ArgumentError, match="satterthwaite"):
+        other.anova(df="kenward-roger")
+
+
 def test_what_is_too_large_is_refused(monkeypatch):
     monkeypatch.setattr(sensitivity, "_LARGEST", 29)
     fit = bl.Model("diameter ~ 1 + (1 | plate) + (1 | sample)", bl.load_dataset("Penicillin"))
