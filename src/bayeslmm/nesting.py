@@ -96,7 +96,8 @@ def _bars(factor: GroupingFactor) -> list[_Bar]:
         if bar.structure == "diag" or len(effects) == 1:
             out += [("un", frozenset([effect])) for effect in effects]
         else:
-            out.append((bar.structure, frozenset(effects)))
+            kind = bar.structure if bar.shape is None else repr(bar.covariance)
+            out.append((kind, frozenset(effects)))
     return out
 
 

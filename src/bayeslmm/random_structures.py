@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayeslmm.covariance import Diag
 from bayeslmm.equations import Equations
 from bayeslmm.likelihood import optimise
 from bayeslmm.nesting import Reference, reference
@@ -54,7 +55,7 @@ def _candidates(design: Design) -> Iterator[tuple[str, Design]]:
     for f, b in correlated:
         factor = design.factors[f]
         bars = list(factor.bars)
-        bars[b] = replace(bars[b], structure="diag")
+        bars[b] = replace(bars[b], structure="diag", covariance=Diag())
         yield (
             f"no correlations in {_text(factor, b)}",
             _with(design, f, replace(factor, bars=tuple(bars))),
@@ -115,7 +116,7 @@ def _text(factor: GroupingFactor, b: int) -> str:
     bar = factor.bars[b]
     effects = " + ".join(factor.effects[bar.start : bar.stop])
     sign = "||" if bar.structure == "diag" and bar.stop - bar.start > 1 else "|"
-    name = "" if bar.structure in ("un", "diag") else bar.structure
+    name = "" if bar.structure in ("un", "diag") else type(bar.covariance).__name__.lower()
     return f"{name}({effects} {sign} {factor.name})"
 
 
