@@ -242,6 +242,43 @@ class Model:
 
         return describe(self)
 
+    def code(self) -> str:
+        """A PyMC program of the textbook model, as text.
+
+        It runs where a pandas frame ``data`` is at hand, and makes ``model``, whose density is that
+        of `full_pymc`. Columns that depend on the data as a whole, such as splines, come from this
+        library.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ArgumentError
+            For a prior that is no distribution of PyMC.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
+        >>> print(model.code()[model.code().index("with") :].rstrip())
+        with pm.Model(coords=coords) as model:
+            beta = pm.Normal("beta", mu=1527.5, sigma=157.5591706, dims="coef")
+            sd_Batch = pm.HalfStudentT("sd_Batch", nu=3, sigma=63.02366824, dims="Batch_effect")
+            sigma = pm.HalfStudentT("sigma", nu=3, sigma=63.02366824)
+            mu = pt.dot(X, beta)
+            z_Batch = pm.Normal("z_Batch", 0, 1, dims=("Batch", "Batch_effect"))
+            u_Batch = pm.Deterministic(
+                "u_Batch", z_Batch * sd_Batch[0], dims=("Batch", "Batch_effect")
+            )
+            mu = mu + u_Batch[row_Batch, 0]
+            pm.Normal("Yield", mu, sigma, observed=y)
+        """
+        from bayeslmm.program import program
+
+        return program(self)
+
     def prior_predictive(self, draws: int = 500, random_seed: int | None = None) -> DataTree:
         """Draw parameters from their priors, and at each a response of the data's rows.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayeslmm.fits import Fit
+    from bayeslmm.posterior_fit import PosteriorFit
 
 __all__ = ["Plots"]
 
@@ -274,8 +275,7 @@ class Plots:
         PriorError
             For a flat prior.
         """
-        fit, model = self._fit, self._fit.model
-        posterior = fit.draws
+        model, posterior = self._fit.model, cast("PosteriorFit", self._fit).draws
         theta, beta = (a.reshape(-1, a.shape[-1]) for a in (posterior.theta, posterior.beta))
         found = draws_by_row(model, theta, beta)
         names = chosen_rows(found, var_names)

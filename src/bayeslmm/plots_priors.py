@@ -85,10 +85,10 @@ def draw_simulated(simulated: Array, observed: Array, response: str) -> Figure:
         axis = body.subplots()
         for row in simulated:
             other = _density(axis, row, span, FAINT, thin=True)
-        own = _density(axis, observed, span, INK)
+        own = _density(axis, observed, span, INK)  # the last line
         # the tallest of the simulated densities can be far taller than the data's
-        heights = [line.get_ydata().max() for line in axis.lines[:-1]]
-        top = max(float(np.quantile(heights, 0.9)), own.get_ydata().max())
+        *heights, tallest = (np.max(np.asarray(line.get_ydata())) for line in axis.lines)
+        top = max(float(np.quantile(heights, 0.9)), float(tallest))
         axis.set_ylim(0, 1.1 * top)
         axis.set_xlim(*span)
         axis.set_xlabel(response)
