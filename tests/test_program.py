@@ -114,3 +114,9 @@ def test_program_of_correlated_slopes_is_short_and_its_own():
     assert "bayeslmm" not in code
     assert len(code.splitlines()) < 65
     assert max(map(len, code.splitlines())) < 110
+
+
+def test_structured_random_effects_are_refused():
+    model = bl.Model("Reaction ~ Days + ar1(0 + C(Days) | Subject)", frame("sleepstudy"))
+    with pytest.raises(bl.ArgumentError, match="full_pymc"):
+        model.code()

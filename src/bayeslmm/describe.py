@@ -23,7 +23,7 @@ __all__ = ["Description", "describe"]
 
 _WRITTEN_OUT = 8
 """Coefficients up to which the linear predictor is written out."""
-_SHOWN_CORRELATIONS = 3
+_SHOWN_CORRELATIONS, _SHOWN_EFFECTS = 3, 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -217,6 +217,8 @@ def _bar(
     assert sds is not None
     sd = [w.parameter(name) for name in sds.names]
     u = w.vector([w.indexed("u", w.name(factor.name), w.name(effect)) for effect in effects])
+    if len(effects) > _SHOWN_EFFECTS:
+        u = w.indexed("u", w.name(factor.name))
     distributed = w.word("distributed")
     if len(effects) == 1:
         yield Line(u, distributed, (w.function("Normal", "0", sd[0]),))

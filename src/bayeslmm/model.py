@@ -256,7 +256,8 @@ class Model:
         Raises
         ------
         ArgumentError
-            For a prior that is no distribution of PyMC.
+            For a structured covariance of random effects, which only `full_pymc` has so far, and a
+            prior that is no distribution of PyMC.
 
         Examples
         --------

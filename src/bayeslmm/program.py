@@ -51,8 +51,15 @@ def program(model: Model) -> str:
     Raises
     ------
     ArgumentError
-        For a prior that has no class of PyMC.
+        For a structured covariance of random effects, and a prior that has no class of PyMC.
     """
+    for factor in model.design.factors:
+        for bar in factor.bars:
+            if bar.shape is not None:
+                raise ArgumentError(
+                    f"code() writes bars with an unrestricted, diagonal or ID covariance, got "
+                    f"{bar.text} with {bar.shape.correlation.name!r}; model.full_pymc() has it."
+                )
     frame = model.data.dropna()
     data = [*_data(model, frame), *response_data(model, frame)]
     body = [*_coefficients(model), *_theta(model), *_mean(model), *response(model)]
