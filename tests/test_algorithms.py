@@ -5,6 +5,7 @@ algebra and finite differences.
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from dense import full_Z, marginal_covariance, profiled
 
@@ -331,3 +332,18 @@ def test_the_picture_of_several_fits_has_one_minimum_for_all():
 def test_fits_that_cannot_be_in_one_picture_are_refused(fits, error, message):
     with pytest.raises(error, match=message):
         bl.plot_convergence(fits())
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize("seed", [4, 8])
+def test_newton_reaches_a_singular_covariance_of_unequal_groups(seed, method):
+    # few, unequal groups: the average information leads out of the way of both
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame({"x": rng.normal(5, 1, 40), "g": rng.integers(0, 5, 40)})
+    u = rng.normal(size=5)[data["g"]]
+    data["y"] = data["x"] + 2 * u + 0.8 * u * data["x"] + rng.normal(size=40)
+    unequal = bl.Model("y ~ x + (x | g)", data)
+    expected = unequal.fit(method)
+    fit = unequal.fit(method, algorithm="newton")
+    assert fit.status is expected.status
+    assert fit.loglik == pytest.approx(expected.loglik, abs=5e-7)

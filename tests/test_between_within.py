@@ -72,3 +72,42 @@ def test_what_has_no_strata_is_refused():
     )
     with pytest.raises(bl.ArgumentError, match="are 0: 2 coefficients"):
         between_within(two.design)
+
+
+# nlme 3.1.162 in R 4.2.2, by REML: df, t and p of age, Sex and their interaction; gls has n - p.
+# lme's df of the intercept are left out, as nlme counts it within subjects.
+AGE = {"time": "age", "group": "Subject"}
+NLME = {
+    "lme, slopes": (
+        " + (age | Subject)",
+        None,
+        [(79, 4.623492, 1.450065e-5), (25, -0.646789, 0.5236631), (79, 2.262432, 0.02641752)],
+    ),
+    "lme, a variance for each age": (
+        " + (1 | Subject)",
+        bl.ID(variance=bl.VarIdent("age")),
+        [(79, 5.213991, 1.444997e-6), (25, -0.911847, 0.3705587), (79, 2.822009, 0.006034601)],
+    ),
+    "gls, AR1": (
+        "",
+        bl.AR1(**AGE),
+        [(104, 3.430176, 0.0008661530), (104, -0.338808, 0.7354378), (104, 1.557869, 0.1223022)],
+    ),
+    "gls, UN": (
+        "",
+        bl.UN(**AGE),
+        [(104, 4.804078, 5.245962e-6), (104, -1.039233, 0.3011064), (104, 2.720573, 0.007640270)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NLME)
+def test_t_tests_are_those_of_nlme(name):
+    bars, R, rows = NLME[name]
+    data = bl.load_dataset("Orthodont")
+    fit = bl.Model(f"distance ~ age * Sex{bars}", data, R=R).fit("reml")
+    table = fit.summary(df="between-within" if bars else "residual").iloc[1:4]
+    for ours, (df, t, p) in zip(table.itertuples(), rows, strict=True):
+        assert ours.df == df
+        assert ours.t == pytest.approx(t, rel=1e-4)
+        assert ours.p == pytest.approx(p, rel=1e-3)

@@ -92,6 +92,8 @@ def test_residual_structures(name):
 
 
 STATED = [
+    ("Reaction ~ Days + ar1(0 + C(Days) | Subject)", "C[j, k] = rho_Subject^|j−k|"),
+    ("Reaction ~ Days + ar1(0 + C(Days) | Subject)", "G_Subject = sd_Subject[C(Days)]²·C"),
     ("log(Reaction) ~ Days + offset(off) + (Days || Subject)", "+ offᵢ"),
     ("log(Reaction) ~ Days + offset(off) + (Days || Subject)", "εᵢ ~ Normal(0, σ/√wᵢ)"),
     ("Reaction ~ Days + (Days || Subject)", "diag(sd_Subject[Intercept]², sd_Subject[Days]²)"),

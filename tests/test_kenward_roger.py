@@ -91,12 +91,14 @@ def test_adjusted_covariance_with_a_structure_for_R(name):
     np.testing.assert_allclose(ours(fit), adjusted(fit), rtol=1e-5, atol=1e-7)
 
 
-def same_tests(one, other, rtol=1e-5):
-    for call in (
-        lambda fit: fit.summary(df="kenward-roger").iloc[: len(fit.model.design.coef)],
-        lambda fit: fit.anova(df="kenward-roger"),
-    ):
-        np.testing.assert_allclose(call(one), call(other), rtol=rtol)
+def same_tests(one, other):
+    for df, rtol in (("kenward-roger", 1e-5), ("satterthwaite", 1e-3)):
+        tables = [fit.summary(df=df).iloc[: len(fit.model.design.coef)] for fit in (one, other)]
+        columns = ["estimate", "std_error", "df", "t"]
+        np.testing.assert_allclose(tables[0][columns], tables[1][columns], rtol=rtol)
+        columns = ["num_df", "den_df", "F"]
+        tables = [fit.anova(df=df) for fit in (one, other)]
+        np.testing.assert_allclose(tables[0][columns], tables[1][columns], rtol=rtol)
 
 
 def test_a_random_intercept_is_compound_symmetry():
@@ -152,6 +154,16 @@ def test_singular_fits_keep_all_parameters():
 def test_fits_by_ml_are_refused():
     with pytest.raises(bl.ArgumentError, match="REML"):
         fits_cache.likelihood("slopes", "ml").summary(df="kenward-roger")
+
+
+def test_other_structures_of_G_have_satterthwaites_only():
+    data = bl.load_dataset("Machines")
+    one = bl.Model("score ~ Machine + (1 | Worker/Machine)", data).fit("reml")
+    other = bl.Model("score ~ Machine + cs(0 + Machine | Worker)", data).fit("reml")
+    columns = ["num_df", "den_df", "F"]
+    np.testing.assert_allclose(one.anova()[columns], other.anova()[columns], rtol=1e-4)
+    with pytest.raises(bl.ArgumentError, match="satterthwaite"):
+        other.anova(df="kenward-roger")
 
 
 def test_what_is_too_large_is_refused(monkeypatch):

@@ -472,3 +472,28 @@ def test_effects_of_the_textbook_model_have_G(name):
     effects = own.design.factors[0].effects
     G = dense_effects.covariance(value, name, effects, "id", "week", WEEKS)
     np.testing.assert_allclose(u, z @ np.linalg.cholesky(G).T, rtol=1e-8)
+
+
+DESCRIBED = {
+    "AR1": ("sd_id[week]²·C", "rho_id^|j−k|"),
+    "ARH1": ("D C D", "rho_id^|j−k|"),
+    "Ante1": ("D C D", "rho_id[j, j+1]"),
+    "Exp": ("sd_id[week]²·C", "exp(−|t[j]−t[k]|/range_id)"),
+    "CAR1 nugget": ("sd_id[week]²·C", "(1−nugget_id)"),
+}
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_the_description_has_the_correlations(name):
+    text = str(model(name).describe())
+    for part in DESCRIBED[name]:
+        assert part in text
+
+
+def test_refits_and_bootstraps_keep_the_structure():
+    fit = model("AR1").fit("ml")
+    again = fit.refit(frame().loc[:, "y"].to_numpy() * 2)
+    np.testing.assert_allclose(again.theta["sd_id[week]"], 2 * fit.theta["sd_id[week]"], rtol=1e-3)
+    np.testing.assert_allclose(again.theta["rho_id"], fit.theta["rho_id"], rtol=1e-3)
+    with pytest.raises(ArgumentError, match="AR1"):
+        fit.profile()

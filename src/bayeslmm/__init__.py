@@ -13,6 +13,7 @@ _MODULE_OF = {
     "PosteriorFit": "posterior_fit",
     "henderson": "henderson_equations",
     "plot_convergence": "plots_convergence",
+    "compare": "comparing",
     "load": "storage",
     "load_dataset": "example_data",
     "datasets": "example_data",
@@ -75,6 +76,7 @@ _MODULE_OF = {
 __all__ = list(_MODULE_OF)
 
 if TYPE_CHECKING:
+    from bayeslmm.comparing import compare as compare
     from bayeslmm.covariance import AR1 as AR1
     from bayeslmm.covariance import ARH1 as ARH1
     from bayeslmm.covariance import ARMA11 as ARMA11

@@ -15,15 +15,15 @@ from bayeslmm.notation import LATEX, TEXT, Line, Notation, lay_out
 from bayeslmm.priors import Fixed, HalfStudentTAtMeans, NormalAtMeans, Prior
 
 if TYPE_CHECKING:
+    from bayeslmm.covariance import Covariance
     from bayeslmm.design import BarBlock, GroupingFactor
     from bayeslmm.model import Model
-    from bayeslmm.residual_structure import Residuals
 
 __all__ = ["Description", "describe"]
 
 _WRITTEN_OUT = 8
 """Coefficients up to which the linear predictor is written out."""
-_SHOWN_CORRELATIONS = 3
+_SHOWN_CORRELATIONS, _SHOWN_EFFECTS = 3, 4
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,7 +124,7 @@ def _residuals(model: Model, w: Notation) -> Iterator[Line]:
         times = w.words(f"{structure.name}: {text}", *structure.times)
     yield Line(w.indexed("R", "j", "k"), "=", (dot.join(product),), times)
     yield Line(w.indexed("s", "j"), "=", (_residual_sd(model, w, "j"),))
-    formula = _correlation(residuals, w)
+    formula = _correlation(residuals.structure, w)
     yield Line(w.indexed("C", "j", "k"), "=", (formula,), w.words("j ≠ k"))
 
 
@@ -158,9 +158,10 @@ def _residual_sd(model: Model, w: Notation, row: str) -> str:
     return sd
 
 
-def _correlation(residuals: Residuals, w: Notation) -> str:
-    """An element of the correlation matrix, of the occasions j and k."""
-    structure = residuals.structure
+def _correlation(structure: Covariance, w: Notation, factor: str | None = None) -> str:
+    """An element of the correlation matrix of residuals, or of effects over a factor, of the
+    occasions j and k.
+    """
     code, minus, dot = structure.correlation.code, w.word("minus"), w.word("dot")
     stratum = [w.name(structure.by)] if structure.by else []
 
@@ -168,22 +169,26 @@ def _correlation(residuals: Residuals, w: Notation) -> str:
         own = [*stratum, *indices]
         return w.indexed(symbol, *own) if own else symbol
 
-    rho, ma = parameter(w.greek("rho")), parameter(w.name("ma"))
+    def symbol(name: str) -> str:
+        return w.name(f"{name}_{factor}") if factor is not None else w.name(name)
+
+    own_rho = w.greek("rho") if factor is None else symbol("rho")
+    rho, ma = parameter(own_rho), parameter(symbol("ma"))
     lag = f"|j{minus}k|"
     if correlation_of_distance(structure.correlation):
         lag = f"|{w.indexed('t', 'j')}{minus}{w.indexed('t', 'k')}|"
-    ratio = f"{lag}/{parameter(w.name('range'))}"
+    ratio = f"{lag}/{parameter(symbol('range'))}"
     third, fifth = (f"{w.root(number)}{dot}{ratio}" for number in "35")
     decay = {s: w.function("exp", f"{minus}{s}") for s in (ratio, third, fifth)}
     square = w.power(f"({ratio})", "2")
-    chain = [parameter(w.greek("rho"), *pair) for pair in (("j", "j+1"), (f"k{minus}1", "k"))]
+    chain = [parameter(own_rho, *pair) for pair in (("j", "j+1"), (f"k{minus}1", "k"))]
     first = f"(1+{rho}{dot}{ma})({rho}+{ma})/(1+2{dot}{rho}{dot}{ma}+{w.power(ma, '2')})"
     formula = {
-        correlations.UN.code: parameter(w.name("corr_R"), "j", "k"),
+        correlations.UN.code: parameter(w.name(f"corr_{factor or 'R'}"), "j", "k"),
         correlations.CS.code: rho,
         correlations.AR1.code: w.power(rho, lag),
         correlations.ARMA11.code: f"{first}{dot}{w.power(rho, f'({lag}{minus}1)')}",
-        correlations.TOEP.code: parameter(w.greek("rho"), lag),
+        correlations.TOEP.code: parameter(own_rho, lag),
         correlations.ANTE1.code: f"{chain[0]} ⋯ {chain[1]}",
         correlations.CAR1.code: w.power(rho, lag),
         correlations.EXP.code: decay[ratio],
@@ -192,7 +197,7 @@ def _correlation(residuals: Residuals, w: Notation) -> str:
         correlations.MATERN25.code: f"(1+{fifth}+5{dot}{square}/3){dot}{decay[fifth]}",
     }[code]
     if structure.nugget:
-        return f"(1{minus}{parameter(w.name('nugget'))}){dot}{formula}"
+        return f"(1{minus}{parameter(symbol('nugget'))}){dot}{formula}"
     return formula
 
 
@@ -212,6 +217,8 @@ def _bar(
     assert sds is not None
     sd = [w.parameter(name) for name in sds.names]
     u = w.vector([w.indexed("u", w.name(factor.name), w.name(effect)) for effect in effects])
+    if len(effects) > _SHOWN_EFFECTS:
+        u = w.indexed("u", w.name(factor.name))
     distributed = w.word("distributed")
     if len(effects) == 1:
         yield Line(u, distributed, (w.function("Normal", "0", sd[0]),))
@@ -220,6 +227,14 @@ def _bar(
     G = w.name(f"G_{factor.name}{suffix}")
     yield Line(u, distributed, (w.function("MvNormal", "0", G),))
     variances = [w.power(value, "2") for value in sd]
+    if bar.shape is not None:
+        yield Line(G, "=", ("D C D" if len(sd) > 1 else f"{variances[0]}{w.word('dot')}C",))
+        if len(sd) > 1:
+            yield Line("D", "=", (w.function("diag", *sd),))
+        formula = _correlation(bar.covariance, w, factor.name)
+        remark = w.words(f"j ≠ k, {bar.covariance.words}")
+        yield Line(w.indexed("C", "j", "k"), "=", (formula,), remark)
+        return
     corr = model.parameters.find(factor.name, number, "corr")
     if corr is None:
         if len(sd) == 1:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bayeslmm.priors import Prior
     from bayeslmm.shapes import Shape
 
-__all__ = ["full_model"]
+__all__ = ["coefficients", "full_model"]
 
 
 def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm.Model:
@@ -49,7 +49,7 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
         for factor in design.factors:
             model.add_coord(factor.name, factor.levels)
             model.add_coord(f"{factor.name}_effect", factor.effects)
-        beta = _coefficients(design, priors)
+        beta = coefficients(design, priors)
         variables = covariance_variables(parameters, priors)
         mean = pt.dot(design.X, beta)
         if design.offset is not None:
@@ -91,11 +91,21 @@ def _factor_of_shape(
     return scale * pt.linalg.cholesky(C, on_error="nan")
 
 
-def _coefficients(design: Design, priors: PriorTable) -> TensorVariable:
+def coefficients(design: Design, priors: PriorTable) -> TensorVariable:
     """beta, of coefficients that each have a prior.
 
     Where the intercept's prior is about the predictors' means, the variable is ``beta_at_means``,
     of which the reported coefficients are made.
+
+    Parameters
+    ----------
+    design : Design
+    priors : PriorTable
+
+    Returns
+    -------
+    (p,) tensor
+        With the dimension ``coef``, which the model on the context has.
     """
     own = [priors[f"beta[{name}]"] for name in design.coef]
     if not own:

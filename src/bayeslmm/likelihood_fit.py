@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from xarray import DataTree
 
+    from bayeslmm.conditional_aic import ConditionalAIC
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.equations import Equations
     from bayeslmm.likelihood import Optimum, Status
@@ -482,6 +483,124 @@ class LikelihoodFit(Fit):
         from bayeslmm.intervals import confint
 
         return confint(self, method, level, parameters, n, random_seed)
+
+    # -- comparing ------------------------------------------------------------------------------
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion for small samples, aic + 2k(k + 1)/(n - k - 1); NaN without rows to
+        spare.
+        """
+        k, n = self.n_parameters, self.model.equations.n
+        return self.aic + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.nan
+
+    @property
+    def caic(self) -> float:
+        """The conditional Akaike criterion, for predictions of the same groups.
+
+        That of Vaida and Blanchard (2005) with the correction of Greven and Kneib (2010) for θ
+        having been estimated; `conditional_aic` has its parts. An error for a structured R.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> round(model.fit("reml").caic, 2)
+        1711.52
+        """
+        return self.conditional_aic.value
+
+    @cached_property
+    def conditional_aic(self) -> ConditionalAIC:
+        """Log-likelihood given the random effects, and effective degrees of freedom."""
+        from bayeslmm.conditional_aic import conditional_aic
+
+        return conditional_aic(self)
+
+    def drop1(self) -> pd.DataFrame:
+        """Test each fixed-effect term that no other term contains, by a refit without it.
+
+        By ML, also for a fit by REML, which is then fitted by ML first: likelihoods by REML with
+        different fixed parts are not comparable.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for the whole model, ``<none>``, and one for each term: ``loglik``, ``aic`` and
+            ``bic`` without it, and the likelihood-ratio test ``chi2``, ``df``, ``p``.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("ml").drop1()[["aic", "chi2", "df"]].round(2)
+                    aic   chi2   df
+        term
+        <none>  1763.94    NaN  NaN
+        Days    1785.48  23.54  1.0
+        """
+        from bayeslmm.single_terms import drop1
+
+        return drop1(self)
+
+    def repca(self) -> pd.DataFrame:
+        """Principal components of the random effects: how many dimensions the data support.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each component of each ``group``: its standard deviation ``sd`` in units of
+            the response, with columns of Z at unit mean square, so that the units of predictors do
+            not matter; relative to σ (``relative_sd``); its share of the variance, alone and
+            ``cumulative``; whether it is ``supported``, that is not estimated as zero; and its
+            loadings on the effects.
+
+        Notes
+        -----
+        lme4's rePCA leaves the columns as they are, and its shares depend on their units.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").repca()[["component", "sd", "proportion"]].round(2)
+           component     sd  proportion
+        0          1  31.72        0.62
+        1          2  24.61        0.38
+        """
+        from bayeslmm.dimensions import principal_components
+
+        return principal_components(self)
+
+    def random_structures(self) -> pd.DataFrame:
+        """Walk from these random effects to simpler ones, and report each step.
+
+        Correlations go first, a bar at a time, then effects, an intercept after the others; each
+        step is the one that costs the least likelihood. Nothing is chosen: where to stop, if
+        anywhere, is debated (Barr et al. 2013, Journal of Memory and Language 68, 255-278, keep the
+        maximal structure; Matuschek et al. 2017, the same journal 94, 305-315, do not).
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each step: what ``change`` it makes, the ``random`` effects then,
+            ``parameters``, ``loglik``, ``aic``, ``bic``, whether the fit is ``singular``, and the
+            test of the step before against this one as in `bayeslmm.compare`.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("ml").random_structures()[["random", "aic", "p"]].round(3)
+                                        random       aic    p
+        step
+        0           (Intercept + Days | Subject)  1763.939  NaN
+        1          (Intercept + Days || Subject)  1762.003  0.8
+        2                  (Intercept | Subject)  1802.079  0.0
+        """
+        from bayeslmm.random_structures import random_structures
+
+        return random_structures(self)
 
     @cached_property
     def _equations(self) -> Equations:

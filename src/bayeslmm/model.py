@@ -34,11 +34,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import pymc as pm
+    from xarray import DataTree
 
     from bayeslmm.covariance import Covariance
     from bayeslmm.describe import Description
     from bayeslmm.design import Design
     from bayeslmm.likelihood import Optimum
+    from bayeslmm.plots_model import ModelPlots
     from bayeslmm.posterior_fit import PosteriorFit
     from bayeslmm.prior_table import PriorTable
 
@@ -252,6 +254,86 @@ class Model:
         from bayeslmm.describe import describe
 
         return describe(self)
+
+    def code(self) -> str:
+        """A PyMC program of the textbook model, as text.
+
+        It runs where a pandas frame ``data`` is at hand, and makes ``model``, whose density is that
+        of `full_pymc`. Columns that depend on the data as a whole, such as splines, come from this
+        library.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ArgumentError
+            For a structured covariance of random effects, which only `full_pymc` has so far, and a
+            prior that is no distribution of PyMC.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
+        >>> print(model.code()[model.code().index("with") :].rstrip())
+        with pm.Model(coords=coords) as model:
+            beta = pm.Normal("beta", mu=1527.5, sigma=157.5591706, dims="coef")
+            sd_Batch = pm.HalfStudentT("sd_Batch", nu=3, sigma=63.02366824, dims="Batch_effect")
+            sigma = pm.HalfStudentT("sigma", nu=3, sigma=63.02366824)
+            mu = pt.dot(X, beta)
+            z_Batch = pm.Normal("z_Batch", 0, 1, dims=("Batch", "Batch_effect"))
+            u_Batch = pm.Deterministic(
+                "u_Batch", z_Batch * sd_Batch[0], dims=("Batch", "Batch_effect")
+            )
+            mu = mu + u_Batch[row_Batch, 0]
+            pm.Normal("Yield", mu, sigma, observed=y)
+        """
+        from bayeslmm.program import program
+
+        return program(self)
+
+    def prior_predictive(self, draws: int = 500, random_seed: int | None = None) -> DataTree:
+        """Draw parameters from their priors, and at each a response of the data's rows.
+
+        Parameters
+        ----------
+        draws : int
+            How many.
+        random_seed : int, optional
+            For the same draws again.
+
+        Returns
+        -------
+        xarray.DataTree
+            Group ``prior`` has the variables that the posterior of a fit has, ``prior_predictive``
+            the response ``y``, with new random effects and residuals; ``observed_data`` the data's.
+
+        Raises
+        ------
+        PriorError
+            For a flat prior, from which nothing can be drawn.
+        ArgumentError
+            If `draws` is not a positive whole number, or `random_seed` not one from 0 to 2**64 - 1.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
+        >>> tree = model.prior_predictive(draws=100, random_seed=1)
+        >>> tree["prior_predictive"]["y"].shape, tree["prior"]["u_Batch"].dims
+        ((1, 100, 30), ('chain', 'draw', 'Batch', 'Batch_effect'))
+        """
+        from bayeslmm.prior_predictive import prior_predictive
+
+        return prior_predictive(self, draws, random_seed)
+
+    @property
+    def plot(self) -> ModelPlots:
+        """Plots of the priors, as methods: ``model.plot.priors()``."""
+        from bayeslmm.plots_model import ModelPlots
+
+        return ModelPlots(self)
 
     def with_priors(self, priors: Mapping[str, object] | pd.DataFrame | PriorTable | None) -> Self:
         """The same model under other priors; nothing is compiled or evaluated again.

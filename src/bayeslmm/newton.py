@@ -30,7 +30,9 @@ __all__ = ["Information", "Likelihood", "Rows", "em_newton", "newton"]
 
 Information = Literal["average", "observed"]
 
-_STEPS, _HALVINGS, _EM_STEPS = 200, 30, 25
+_STEPS, _HALVINGS, _EM_STEPS = 200, 8, 25
+_DAMPINGS = (0.0, 0.01, 0.1, 1.0, 10.0, 1e2, 1e4, 1e6)
+"""By how much of itself the diagonal of the information is increased."""
 _DIFFERENCE = 1e-4
 """Of central differences, in coordinates of order one."""
 _LONGEST = 2.0
@@ -107,8 +109,11 @@ class Likelihood:
             return float(value), coordinates.gradient(x, slopes)
 
     def average_information(self, x: np.ndarray) -> np.ndarray:
-        """½ D'VD."""
-        D = _differences(lambda at: self.rows.projected(self.theta(at)), x)
+        """½ D'VD; NaN where rounding takes differences out of the parameter space."""
+        try:
+            D = _differences(lambda at: self.rows.projected(self.theta(at)), x)
+        except ValueError:
+            return np.full((len(x), len(x)), np.nan)
         information = 0.5 * D.T @ self.rows.times_V(self.theta(x), D)
         return (information + information.T) / 2
 
@@ -173,7 +178,7 @@ def _from(
     search: Search, theta: np.ndarray, design: Design, information: Information, algorithm: str
 ) -> Optimum:
     """Newton's method from theta. Coordinates are unconstrained, so that every step stays in the
-    parameter space; a step is halved until it improves on where it is from.
+    parameter space.
     """
     likelihood = Likelihood(search, Rows(design, search.equations))
     x = search.free.coordinates.unconstrained(theta, np.zeros(len(theta)))
@@ -187,19 +192,32 @@ def _from(
         metric = getattr(likelihood, f"{information}_information")(x)
         if not (np.isfinite(metric).all() and np.isfinite(slope).all()):
             break
-        step = _step(metric, slope)
-        for _ in range(_HALVINGS):
-            ahead, its_slope = likelihood.at(x + step)
-            if ahead > value:
-                break
-            step = step / 2
-        else:
+        better = _improved(likelihood, x, value, slope, metric)
+        if better is None:
             break
-        gain, x, value, slope = ahead - value, x + step, ahead, its_slope
+        gain = better[1] - value
+        x, value, slope = better
         if gain < _GAIN:
             record(search, *_working(search, likelihood.theta(x)))
             break
     return ended(search, _working(search, likelihood.theta(x))[0], algorithm)
+
+
+def _improved(
+    likelihood: Likelihood, x: np.ndarray, value: float, slope: np.ndarray, metric: np.ndarray
+) -> tuple[np.ndarray, float, np.ndarray] | None:
+    """Coordinates with a better value, with that and the slope there: a step, halved until it
+    improves; of a metric with a larger diagonal, as Levenberg and Marquardt have it, where the step
+    does not lead uphill.
+    """
+    for damping in _DAMPINGS:
+        step = _step(metric + damping * np.diag(np.abs(np.diag(metric))), slope)
+        for _ in range(_HALVINGS):
+            ahead, its_slope = likelihood.at(x + step)
+            if ahead > value:
+                return x + step, ahead, its_slope
+            step = step / 2
+    return None
 
 
 def _step(metric: np.ndarray, slope: np.ndarray) -> np.ndarray:

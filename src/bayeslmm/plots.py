@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.plots_groups import draw_caterpillar, draw_trellis
+from bayeslmm.plots_model import PRIOR_DRAWS, bounds_by_row, chosen_rows, draws_by_row
 from bayeslmm.plots_posterior import (
     by_row,
     draw_forest,
@@ -16,19 +17,22 @@ from bayeslmm.plots_posterior import (
     how_to_see,
     on_other_scales,
 )
+from bayeslmm.plots_priors import draw_prior_posterior
 from bayeslmm.plots_shrinkage import Shrinkage, draw_shrinkage_arrows, draw_shrinkage_dots
 from bayeslmm.plots_trellis import trellis_of
 from bayeslmm.pooling import common_coefficients, own_effects, pooled_effects
+from bayeslmm.prior_predictive import draw_priors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayeslmm.fits import Fit
+    from bayeslmm.posterior_fit import PosteriorFit
 
 __all__ = ["Plots"]
 
 
-_OF_DRAWS, _OF_POINTS = ("forest", "trace"), ("convergence",)
+_OF_DRAWS, _OF_POINTS = ("forest", "trace", "prior_posterior"), ("convergence",)
 """Plots that a point estimate does not have, and those that only it has."""
 
 
@@ -247,6 +251,41 @@ class Plots:
         from bayeslmm.plots_convergence import plot_convergence
 
         return plot_convergence(self._fit)  # type: ignore[arg-type]
+
+    def prior_posterior(
+        self, var_names: str | Sequence[str] | None = None, random_seed: int | None = None
+    ) -> Figure:
+        """Prior and posterior of every parameter, and of what they imply, in one panel each.
+
+        Parameters
+        ----------
+        var_names : str or list of str, optional
+            Variables such as "sd_Subject", or rows such as "beta[Days]"; all by default.
+        random_seed : int, optional
+            For the same draws from the priors again.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For a fit without draws, and unknown variables.
+        PriorError
+            For a flat prior.
+        """
+        model, posterior = self._fit.model, cast("PosteriorFit", self._fit).draws
+        theta, beta = (a.reshape(-1, a.shape[-1]) for a in (posterior.theta, posterior.beta))
+        found = draws_by_row(model, theta, beta)
+        names = chosen_rows(found, var_names)
+        theta, beta, _ = draw_priors(model, PRIOR_DRAWS, random_seed)
+        priors = draws_by_row(model, theta, beta)
+        return draw_prior_posterior(
+            {name: priors[name] for name in names},
+            {name: found[name] for name in names},
+            bounds_by_row(model),
+        )
 
     def _draws(
         self, var_names: str | Sequence[str] | None, *, one_scale: bool

@@ -13,8 +13,8 @@ from bayeslmm import printing
 from bayeslmm.arguments import probability
 from bayeslmm.fits import Fit
 from bayeslmm.frames import Array
+from bayeslmm.labelled import labelled_draws, labelled_rows
 from bayeslmm.linear import Estimates, Functions, over_draws
-from bayeslmm.variables import in_tree, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,6 @@ _NO_TEST = (
     "a posterior has no degrees of freedom, and nothing is tested. `summary()` has the intervals "
     "of coefficients, and `posterior` the draws, of which any function can be computed"
 )
-_TAKEN = ("chain", "draw", "sample", "coef", "row")
-"""Dimensions that ArviZ and `beta` have; a grouping factor of that name is told apart."""
 _TAILS = (0.05, 0.95)
 """Quantiles whose effective sample sizes `ess_tail` is the smaller of."""
 
@@ -140,42 +138,16 @@ class PosteriorFit(Fit):
         """
         import arviz_base
 
-        variables, dims, coords = self._labelled()
-        design = self.model.design
-        index = design.index
-        coords["row"] = index.to_numpy() if index.is_unique and index.nlevels == 1 else None
-        if coords["row"] is None:
-            coords["row"] = np.arange(len(index))
-        known = {"weights": design.weights, "offset": design.offset}
-        constant = {name: value for name, value in known.items() if value is not None}
-        data = {
-            "posterior": variables,
-            "sample_stats": self.draws.stats,
-            "observed_data": {"y": design.y},
-        }
-        if constant:
-            data["constant_data"] = constant
-        dims |= {name: ["row"] for name in ("y", *constant)}
+        variables, dims, coords = labelled_draws(
+            self.model, self.draws.theta, self.draws.beta, self.draws.u
+        )
+        data, own, rows = labelled_rows(self.model)
+        groups = {"posterior": variables, "sample_stats": self.draws.stats, **data}
         attributes: dict[str, Any] = {
-            "/": {"formula": self.model.formula, "response": design.response},
+            "/": {"formula": self.model.formula, "response": self.model.design.response},
             "posterior": {"sampler": self.draws.sampler, "sampling_time": self.draws.seconds},
         }
-        return arviz_base.from_dict(data, dims=dims, coords=coords, attrs=attributes)
-
-    def _labelled(self) -> tuple[dict[str, Array], dict[str, list[str]], dict[str, Any]]:
-        """Variables of the posterior, their dimensions, and the coordinates of those."""
-        design = self.model.design
-        parameters, theta = self.model.parameters, self.draws.theta
-        variables, dims, coords = labelled(parameters, design.coef, self.draws.beta, theta)
-        for factor in design.factors:
-            label = in_tree(factor.name)
-            level = f"{label}_level" if label in _TAKEN else label
-            coords[level] = list(factor.levels)
-            coords[f"{label}_effect"] = list(factor.effects)
-            dims[f"u_{label}"] = [level, f"{label}_effect"]
-        for name, u in self.model.equations.split_u(self.draws.u).items():
-            variables[f"u_{in_tree(name)}"] = u
-        return variables, dims, coords
+        return arviz_base.from_dict(groups, dims=dims | own, coords=coords | rows, attrs=attributes)
 
     def _fit_again(self, model: Model) -> PosteriorFit:
         own = self.draws.settings

@@ -181,6 +181,14 @@ def profile(
             f"the likelihood of {fit.model.formula} cannot be profiled, because its maximum was "
             f"not found: {fit.status.value}."
         )
+    for factor in fit.model.design.factors:
+        for bar in factor.bars:
+            if bar.shape is not None:
+                raise ArgumentError(
+                    f"the profile is for unrestricted, diagonal and identity covariances of random "
+                    f"effects; {bar.text} has the structure {bar.covariance.name}. Use "
+                    "`fit.summary()` for intervals from the curvature, or `fit.bootstrap()`."
+                )
     cutoff = _BEYOND * float(ndtri((1 + level) / 2))
     with blas_threads(fit.model.equations.root_order):
         paths = {name: _path(fit, name, cutoff) for name in names}

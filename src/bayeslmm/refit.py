@@ -64,11 +64,11 @@ def refit(equations: Equations, method: Literal["reml", "ml"], start: Array) -> 
     search, cold = prepare(equations, method)
     place = descend(search, start, _TOLERANCE) if len(start) else best_place(search, cold)
     steep = np.abs(place.slope @ search.to_flat).max(initial=0.0) if len(start) else 0.0
-    if np.isfinite(place.value) and (place.singular or steep < _STEEP):
+    if np.isfinite(place.value) and (place.singular or place.held or steep < _STEEP):
         flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
         M, relative = search.M(flat)
         theta = equations.theta(M, sigma, relative)
-        singular = bool(place.singular)
+        singular = bool(place.singular or place.held)
     else:
         try:
             optimum = optimise(equations, method)

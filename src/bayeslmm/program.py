@@ -1,0 +1,376 @@
+"""`Model.code`: the textbook model as a PyMC program that runs on the same data frame."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm.coefficient_prior import means_basis
+from bayeslmm.errors import ArgumentError
+from bayeslmm.priors import (
+    Beta,
+    Fixed,
+    HuangWand,
+    InverseWishart,
+    MvNormal,
+    Prior,
+    Wishart,
+)
+from bayeslmm.program_data import codes_of, column_of, quoted, value_of
+from bayeslmm.program_residuals import response, response_data
+from bayeslmm.variables import Variable, variables_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayeslmm.design import GroupingFactor
+    from bayeslmm.model import Model
+
+__all__ = ["program"]
+
+_OWN = ("data", "design", "model", "coords", "range", "abs", "len", "list", "X", "y", "mu", "sd")
+_RESERVED = (*keyword.kwlist, *_OWN)
+_WIDTH = 88
+_CORRELATIONS = '''
+def correlations(L):
+    """Correlations of LL', the lower triangle by rows."""
+    L = L / pt.sqrt((L**2).sum(axis=1))[:, None]
+    return pt.stack([L[i] @ L[j] for i in range(L.type.shape[0]) for j in range(i)])
+
+'''
+
+
+_NOT_WRITTEN = (Beta, Fixed, MvNormal, Wishart, InverseWishart, HuangWand)
+"""Priors for which a program would need more than a variable."""
+
+
+def program(model: Model) -> str:
+    """Write the program.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    str
+        It makes ``model``, a ``pm.Model``, of a data frame ``data``.
+
+    Raises
+    ------
+    ArgumentError
+        For a structured covariance of random effects, and a prior that has no class of PyMC.
+    """
+    for factor in model.design.factors:
+        for bar in factor.bars:
+            if bar.shape is not None:
+                raise ArgumentError(
+                    f"code() writes bars with an unrestricted, diagonal or ID covariance, got "
+                    f"{bar.text} with {bar.shape.correlation.name!r}; model.full_pymc() has it."
+                )
+    frame = model.data.dropna()
+    data = [*_data(model, frame), *response_data(model, frame)]
+    body = [*_coefficients(model), *_theta(model), *_mean(model), *response(model)]
+    text = "\n".join([*data, *body])
+    header = [
+        f"# {' '.join(model.formula.split())}: the textbook model, for a pandas frame `data`",
+        "",
+    ]
+    header += ["import numpy as np", "import pymc as pm"]
+    header += ["import pytensor.tensor as pt"] if "pt." in text or "correlations(" in text else []
+    header += ["", "import bayeslmm as bl"] if "design." in text else []
+    header += ["", *_CORRELATIONS.splitlines()] if "correlations(L" in text else []
+    start = []
+    if model.design.n_dropped:
+        start.append(f"data = data.dropna(subset={quoted(list(frame.columns))})")
+    if "design." in text:
+        start.append("# columns that depend on the data as a whole, such as splines")
+        start.append(f"design = bl.Model({quoted(model.formula)}, data).design")
+    return "\n".join([*header, "", *start, *data, "", *_indented(model, body)]) + "\n"
+
+
+def _indented(model: Model, body: Sequence[str]) -> Iterator[str]:
+    coords = [f'"coef": {quoted(model.design.coef)}']
+    for factor in model.design.factors:
+        levels = f"list({identifier(factor.name)}.groups)"
+        if not _codes(factor, model.data.dropna()):
+            levels = f"design.factor({quoted(factor.name)}).levels"
+        coords.append(f"{quoted(factor.name)}: {levels}")
+        coords.append(f"{quoted(factor.name + '_effect')}: {quoted(factor.effects)}")
+    for variable in variables_of(model.parameters):
+        if variable.dim is not None and not variable.dim.endswith("_effect"):
+            coords.append(f"{quoted(variable.dim)}: {quoted(variable.labels)}")
+    yield "coords = {"
+    yield from (f"    {line}," for line in coords)
+    yield "}"
+    yield "with pm.Model(coords=coords) as model:"
+    for line in body:
+        call = re.fullmatch(r"((?:\w+ = )?pm\.\w+\()(.*)\)", line)
+        if call and len(line) > _WIDTH:
+            yield from (f"    {call[1]}", f"        {call[2]}", "    )")
+        else:
+            yield f"    {line}"
+
+
+def identifier(name: str) -> str:
+    """A name of Python's for one of the data's."""
+    found = re.sub(r"\W", "_", name)
+    if found in _RESERVED:
+        return f"{found}_"
+    return f"_{found}" if found[:1].isdigit() else found
+
+
+def number(value: float) -> str:
+    """A number with ten digits, more than a density needs."""
+    return f"{value:.10g}"
+
+
+def numbers(values: Sequence[float]) -> str:
+    """One number, where all are the same, or a list."""
+    if len(set(values)) == 1:
+        return number(values[0])
+    return f"[{', '.join(map(number, values))}]"
+
+
+def _codes(factor: GroupingFactor, frame: pd.DataFrame) -> str | None:
+    return codes_of(factor.columns, frame, factor.codes)
+
+
+def _matrix(labels: Sequence[str], columns: Sequence[str]) -> list[str]:
+    if not columns:
+        return ["np.empty((len(data), 0))"]
+    width = max(map(len, columns)) + 1
+    lines = [
+        f"    {text + ',':<{width}}  # {label}" for text, label in zip(columns, labels, strict=True)
+    ]
+    return ["np.column_stack([", *lines, "]).astype(float)"]
+
+
+def _data(model: Model, frame: pd.DataFrame) -> Iterator[str]:
+    """The response, X and Z."""
+    design = model.design
+    y = value_of(design.response, frame, design.y)
+    yield f"y = {f'{y}.to_numpy(float)' if y else 'design.y'}"
+    columns = [column_of(name, frame, design.X[:, j]) for j, name in enumerate(design.coef)]
+    yield from _written("X", design.coef, columns, "design.X")
+    if design.offset is not None:
+        texts = [f"np.asarray({text}, float)" for text in design.formula.offsets]
+        found = value_of(" + ".join(design.formula.offsets), frame, design.offset)
+        yield f"offset = {f'({found}).to_numpy(float)' if found and texts else 'design.offset'}"
+    if design.weights is not None:
+        column = model.weights
+        written = isinstance(column, str)
+        source = (
+            f"data[{quoted(str(column))}].to_numpy(float)" if written else _literal(design.weights)
+        )
+        yield f"weights = {source}"
+    for factor in design.factors:
+        name = identifier(factor.name)
+        grouped = _codes(factor, frame)
+        if grouped:
+            yield f"{name} = {grouped}"
+            yield f"row_{name} = {name}.ngroup().to_numpy()"
+        else:
+            yield f"row_{name} = design.factor({quoted(factor.name)}).codes"
+        if factor.effects == ("Intercept",):
+            continue
+        own = [column_of(effect, frame, factor.Z[:, j]) for j, effect in enumerate(factor.effects)]
+        yield from _written(
+            f"Z_{name}", factor.effects, own, f"design.factor({quoted(factor.name)}).Z"
+        )
+
+
+def _literal(values: np.ndarray) -> str:
+    return f"np.array([{', '.join(map(number, values))}])"
+
+
+def _written(
+    name: str, labels: Sequence[str], columns: Sequence[str | None], otherwise: str
+) -> Iterator[str]:
+    known = [text for text in columns if text is not None]
+    if len(known) < len(columns):
+        yield f"{name} = {otherwise}"
+        return
+    first, *rest = _matrix(labels, known)
+    yield f"{name} = {first}"
+    yield from rest
+
+
+def distribution(name: str, prior: Prior, **more: str) -> str:
+    """A variable of PyMC.
+
+    Raises
+    ------
+    ArgumentError
+        For a prior that has no class of PyMC.
+    """
+    if isinstance(prior, _NOT_WRITTEN):
+        raise ArgumentError(
+            f"code() cannot write the prior {prior} of {name!r}, which is no distribution of a "
+            "variable of PyMC; model.full_pymc() has it."
+        )
+    arguments = {key: number(value) for key, value in prior.pymc_arguments().items()} | more
+    written = "".join(f", {key}={value}" for key, value in arguments.items())
+    return f"pm.{prior.pymc_name}({quoted(name)}{written})"
+
+
+def _vector(
+    target: str, name: str, labels: Sequence[str], priors: Sequence[Prior], dim: str
+) -> Iterator[str]:
+    """A vector of independent parameters, as `vector_variable` makes it."""
+    family = priors[0]
+    distribution(name, family)
+    if all(prior.pymc_name == family.pymc_name for prior in priors):
+        arguments = {
+            key: numbers([prior.pymc_arguments()[key] for prior in priors])
+            for key in family.pymc_arguments()
+        }
+        written = "".join(f", {key}={value}" for key, value in arguments.items())
+        yield f"{target} = pm.{family.pymc_name}({quoted(name)}{written}, dims={quoted(dim)})"
+        return
+    yield f"{target} = pt.stack(["
+    for label, prior in zip(labels, priors, strict=True):
+        yield f"    {distribution(f'{name}[{label}]', prior)},"
+    yield "])"
+    yield f"{target} = pm.Deterministic({quoted(name)}, {target}, dims={quoted(dim)})"
+
+
+def _coefficients(model: Model) -> Iterator[str]:
+    design = model.design
+    own = [model.priors[f"beta[{name}]"] for name in design.coef]
+    if not own:
+        yield 'beta = pm.Deterministic("beta", pt.zeros(0), dims="coef")'
+        return
+    basis = means_basis(design, own)
+    off = basis - np.eye(len(own))
+    moved, others = (np.flatnonzero(off.any(axis=axis)).tolist() for axis in (1, 0))
+    if not moved:
+        yield from _vector("beta", "beta", design.coef, own, "coef")
+        return
+    yield "# the prior of the level is about the predictors' means"
+    yield from _vector("at_means", "beta_at_means", design.coef, own, "coef")
+    yield f"to_zero = np.eye({len(own)})"
+    yield f"to_zero[np.ix_({moved}, {others})] = -X[:, {others}].mean(axis=0)"
+    yield 'beta = pm.Deterministic("beta", pt.dot(to_zero, at_means), dims="coef")'
+
+
+def _theta(model: Model) -> Iterator[str]:
+    """The variables of `covariance_variables`, in their order."""
+    for variable in variables_of(model.parameters):
+        own = model.priors.theta[variable.start : variable.stop]
+        target = identifier(variable.name)
+        if variable.dim is None:
+            yield f"{target} = {_scalar(variable, own[0])}"
+        elif variable.kind == "sd":
+            yield from _sds(model, variable, own)
+        elif variable.kind == "corr" and variable.blocks[0].factor is not None:
+            factors = [_factor_name(str(b.factor), b.bar, variable) for b in variable.blocks]
+            yield from _correlations(variable, factors)
+        elif variable.kind == "corr":
+            factors = []
+            for count, block in enumerate(variable.blocks):
+                suffix = "" if len(variable.blocks) == 1 else f"_{count + 1}"
+                factors.append(f"L_R{suffix}")
+                yield f"L_R{suffix} = " + distribution(
+                    f"cholesky_R{suffix}", own[0], n=str(block.size)
+                )
+            yield from _correlations(variable, factors)
+        else:
+            yield from _vector(target, variable.name, variable.labels, own, variable.dim)
+
+
+def _scalar(variable: Variable, prior: Prior) -> str:
+    """One parameter; a held one is a number, one in an interval a share of it."""
+    name, block = quoted(variable.name), variable.blocks[0]
+    if isinstance(prior, Fixed):
+        return f"pm.Deterministic({name}, pm.math.constant({number(prior.value)}))"
+    if not isinstance(prior, Beta):
+        return distribution(variable.name, prior)
+    share = f"pm.Beta({quoted(f'{variable.name}_share')}, {number(prior.alpha)}, "
+    share += f"{number(prior.beta)})"
+    width = number(block.upper - block.lower)
+    return f"pm.Deterministic({name}, {number(block.lower)} + {width} * {share})"
+
+
+def _factor_name(factor: str, bar: int, variable: Variable) -> str:
+    return f"L_{identifier(factor)}" + ("" if len(variable.blocks) == 1 else f"_{bar + 1}")
+
+
+def _correlations(variable: Variable, factors: Sequence[str]) -> Iterator[str]:
+    parts = [f"correlations({factor})" for factor in factors]
+    value = parts[0] if len(parts) == 1 else f"pt.concatenate([{', '.join(parts)}])"
+    yield f"pm.Deterministic({quoted(variable.name)}, {value}, dims={quoted(str(variable.dim))})"
+
+
+def _sds(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
+    """Standard deviations of a factor, and the factors of G of its bars with correlations."""
+    name, priors = str(variable.blocks[0].factor), model.priors
+    moved = any((name, block.bar) in priors.bases for block in variable.blocks)
+    target, dim = identifier(variable.name), str(variable.dim)
+    source = f"{target}_at_means" if moved else target
+    shown = f"{variable.name}_at_means" if moved else variable.name
+    yield from _vector(source, shown, variable.labels, own, dim)
+    reported = []
+    for block in variable.blocks:
+        start, stop = block.start - variable.start, block.stop - variable.start
+        part = source if len(variable.blocks) == 1 else f"{source}[{start}:{stop}]"
+        corr = model.parameters.find(name, block.bar, "corr")
+        if corr is not None:
+            suffix = "" if len(variable.blocks) == 1 else f"_{block.bar + 1}"
+            L = f"L_{identifier(name)}{_bar_suffix(model, name, block.bar)}"
+            prior = priors.theta[corr.start]
+            K = distribution(f"cholesky_{name}{suffix}", prior, n=str(block.size))
+            yield f"{L} = {part}[:, None] * {K}"
+            if (name, block.bar) in priors.bases:
+                basis = priors.bases[name, block.bar]
+                rows = ", ".join(f"[{', '.join(map(number, row))}]" for row in basis)
+                yield "# the priors are about the intercept at the means of the bar's columns"
+                yield f"{L} = pt.dot(np.array([{rows}]), {L})"
+                part = f"pt.sqrt(({L}**2).sum(axis=1))"
+        reported.append(part)
+    if moved:
+        value = reported[0] if len(reported) == 1 else f"pt.concatenate([{', '.join(reported)}])"
+        yield f"{target} = pm.Deterministic({quoted(variable.name)}, {value}, dims={quoted(dim)})"
+
+
+def _bar_suffix(model: Model, factor: str, bar: int) -> str:
+    blocks = [b for b in model.parameters.blocks if b.factor == factor and b.kind == "corr"]
+    return "" if len(blocks) == 1 else f"_{bar + 1}"
+
+
+def _mean(model: Model) -> Iterator[str]:
+    design = model.design
+    yield "mu = pt.dot(X, beta)" + ("" if design.offset is None else " + offset")
+    for factor in design.factors:
+        name = identifier(factor.name)
+        dims = f"dims=({quoted(factor.name)}, {quoted(factor.name + '_effect')})"
+        yield f"z_{name} = pm.Normal({quoted('z_' + factor.name)}, 0, 1, {dims})"
+        parts = [_effects(model, factor, number_, name) for number_ in range(len(factor.bars))]
+        u = parts[0] if len(parts) == 1 else f"pt.concatenate([{', '.join(parts)}], axis=1)"
+        yield f"u_{name} = pm.Deterministic({quoted('u_' + factor.name)}, {u}, {dims})"
+        if factor.effects == ("Intercept",):
+            yield f"mu = mu + u_{name}[row_{name}, 0]"
+        else:
+            yield f"mu = mu + (Z_{name} * u_{name}[row_{name}]).sum(axis=1)"
+
+
+def _effects(model: Model, factor: GroupingFactor, position: int, name: str) -> str:
+    """Random effects of a bar."""
+    bar = factor.bars[position]
+    z = f"z_{name}" if len(factor.bars) == 1 else f"z_{name}[:, {bar.start}:{bar.stop}]"
+    if model.parameters.find(factor.name, position, "corr") is not None:
+        return f"{z} @ L_{name}{_bar_suffix(model, factor.name, position)}.T"
+    sds = model.parameters.find(factor.name, position, "sd")
+    assert sds is not None
+    first = min(
+        b.start for b in model.parameters.blocks if b.factor == factor.name and b.kind == "sd"
+    )
+    start, stop = sds.start - first, sds.stop - first
+    sd = f"sd_{name}"
+    if stop - start == 1:
+        return f"{z} * {sd}[{start}]"
+    return f"{z} * {sd}" if len(factor.bars) == 1 else f"{z} * {sd}[{start}:{stop}]"

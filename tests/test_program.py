@@ -1,0 +1,142 @@
+"""Programs that `code` writes are run, and have the density of the textbook model."""
+
+import numpy as np
+import pytest
+from test_full import STRUCTURES, python_mode, random_point
+
+import bayeslmm as bl
+
+# PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
+pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
+
+MODELS = {
+    "one bar": ("Reaction ~ Days + (Days | Subject)", "sleepstudy"),
+    "intercept": ("Reaction ~ Days + (1 | Subject)", "sleepstudy"),
+    "||": ("Reaction ~ Days + (Days || Subject)", "sleepstudy"),
+    "two bars": ("Reaction ~ Days + (1 | Subject) + (0 + Days | Subject)", "sleepstudy"),
+    "several correlated bars": (
+        "score ~ Machine + (Machine | Worker) + (0 + x + z | Worker)",
+        "Machines",
+    ),
+    "crossed": ("diameter ~ 1 + (1 | plate) + (1 | sample)", "Penicillin"),
+    "nested": ("strength ~ 1 + (1 | batch/cask)", "Pastes"),
+    "cells": ("score ~ 0 + Machine + x + (1 | Worker)", "Machines"),
+    "one variance": ("score ~ Machine + id(0 + Machine | Worker)", "Machines"),
+    "interaction": ("distance ~ age * Sex + (age | Subject)", "Orthodont"),
+    "expressions": ("log(Reaction) ~ I(Days**2) + C(Days > 4) + (1 | Subject)", "sleepstudy"),
+    "splines": ("Reaction ~ poly(Days, 2) + (poly(Days, 2) | Subject)", "sleepstudy"),
+    "offset": ("Reaction ~ Days + offset(off) + (1 | Subject)", "sleepstudy"),
+    "no random effects": ("Reaction ~ Days", "sleepstudy"),
+    "no coefficients": ("Reaction ~ 0 + (1 | Subject)", "sleepstudy"),
+}
+
+
+def frame(name):
+    rng = np.random.default_rng(1)
+    data = bl.load_dataset(name)
+    return data.assign(
+        x=rng.normal(size=len(data)),
+        z=rng.normal(2, 1, size=len(data)),
+        w=rng.uniform(0.5, 2, len(data)),
+        off=rng.normal(0, 20, len(data)),
+    )
+
+
+def run(model, data):
+    scope = {"data": data}
+    exec(compile(model.code(), "program", "exec"), scope)
+    return scope["model"]
+
+
+def same_density(model, data):
+    """Whether the program's density is that of the textbook model at random points."""
+    written, full = run(model, data), model.full_pymc()
+    assert {v.name for v in written.free_RVs} == {v.name for v in full.free_RVs}
+    assert {v.name for v in full.deterministics} <= {v.name for v in written.deterministics}
+    densities = [m.compile_logp(mode=python_mode()) for m in (written, full)]
+    for seed in range(2):
+        point = random_point(full, seed)
+        found, expected = (float(density(point)) for density in densities)
+        assert np.isfinite(expected)
+        np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_program_runs_and_has_the_density_of_the_textbook_model(name):
+    formula, dataset = MODELS[name]
+    data = frame(dataset)
+    same_density(bl.Model(formula, data), data)
+
+
+@pytest.mark.parametrize("name", list(STRUCTURES))
+def test_structured_residuals(name):
+    data = frame("Orthodont").iloc[:-6].sample(60, random_state=1)
+    bar = "" if name in ("UN", "CS", "CSH", "Toep") else " + (1 | Subject)"
+    model = bl.Model(f"distance ~ age{bar}", data, R=STRUCTURES[name], weights="w")
+    same_density(model, data)
+
+
+OTHERS = {
+    "UN by": bl.UN(time="age", group="Subject", by="Sex"),
+    "Toep by": bl.Toep(time="age", group="Subject", by="Sex"),
+    "Matern 1.5": bl.Matern(time=("age", "x"), group="Subject"),
+    "powers by": bl.ID(by="Sex", variance=bl.VarPower("age")),
+}
+
+
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_residuals_of_strata_and_in_the_plane(name):
+    data = frame("Orthodont")
+    same_density(bl.Model("distance ~ age", data, R=OTHERS[name]), data)
+
+
+def test_priors_of_several_families_and_missing_values():
+    data = frame("sleepstudy")
+    data.loc[data.index[3], "Days"] = np.nan
+    data["Subject"] = data["Subject"].astype("category")
+    priors = {
+        "beta[Intercept]": bl.Normal(250, 100),
+        "beta[Days]": bl.Flat(),
+        "sd_Subject[Intercept]": bl.Exponential(0.1),
+        "sd_Subject[Days]": bl.Gamma(2, 0.1),
+        "corr": bl.LKJ(2),
+        "sigma": bl.LogNormal(3, 1),
+    }
+    model = bl.Model(
+        "Reaction ~ Days + (Days | Subject)", data, priors=priors, weights=data["w"].to_numpy()
+    )
+    assert "dropna" in model.code()
+    same_density(model, data)
+
+
+def test_program_of_correlated_slopes_is_short_and_its_own():
+    code = bl.Model("Reaction ~ Days + (Days | Subject)", frame("sleepstudy")).code()
+    assert "bayeslmm" not in code
+    assert len(code.splitlines()) < 65
+    assert max(map(len, code.splitlines())) < 110
+
+
+def test_structured_random_effects_are_refused():
+    model = bl.Model("Reaction ~ Days + ar1(0 + C(Days) | Subject)", frame("sleepstudy"))
+    with pytest.raises(bl.ArgumentError, match="full_pymc"):
+        model.code()
+
+
+def test_a_stretched_beta_and_held_parameters_are_written():
+    data = bl.load_dataset("Orthodont")
+    R = bl.AR1(time="age", group="Subject")
+    priors = {"rho": bl.Beta(2, 3), "sigma": bl.Fixed(2.5)}
+    text = bl.Model("distance ~ age", data, R=R, priors=priors).code()
+    assert 'pm.Deterministic("rho", -1 + 2 * pm.Beta("rho_share", 2, 3))' in text.replace(".0", "")
+    space = {"data": data}
+    exec(text, space)
+    assert "rho_share" in [v.name for v in space["model"].free_RVs]
+    assert float(space["model"]["sigma"].eval()) == 2.5
+
+
+def test_priors_of_whole_matrices_are_not_written():
+    data = bl.load_dataset("sleepstudy")
+    priors = {"G_Subject": bl.HuangWand(2, [30, 5])}
+    model = bl.Model("Reaction ~ Days + (Days | Subject)", data, priors=priors)
+    with pytest.raises(bl.ArgumentError, match="code\\(\\) cannot write the prior HuangWand"):
+        model.code()
