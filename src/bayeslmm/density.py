@@ -2,7 +2,8 @@
 
 It is the density of `collapsed_model`, evaluated without PyTensor: priors and hyperparameters are
 numbers in two arrays, so that neither another prior nor another shape of model compiles anything,
-and Numba keeps the compiled code on disk. `coordinates` has the scale.
+and Numba keeps the compiled code on disk. `coordinates` has the scale. Structures of G and of R are
+in the equations' arrays.
 """
 
 from __future__ import annotations
