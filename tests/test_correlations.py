@@ -394,6 +394,8 @@ MARKOV = [
     (cor.CAR1, [0.3], TIMES),
     (cor.CAR1, [0.9999], TIMES),
     (cor.CAR1, [1e-4], TIMES),
+    (cor.EXP, [0.7], TIMES),
+    (cor.EXP, [300.0], TIMES),
     (cor.ANTE1, [0.5, -0.7, 0.2, 0.99], POINTS),
     (cor.ANTE1, [0.5, -0.7, 0.2, 0.9], np.array([0, 3, 4])),
     (cor.ANTE1, [0.5, 0.0, 0.2, 0.9], np.array([1, 4])),
@@ -455,6 +457,7 @@ def test_markov_weights_hold_for_observations_close_in_time():
     [
         (cor.AR1, [1.0], POINTS),
         (cor.CAR1, [0.0], TIMES),
+        (cor.EXP, [0.0], TIMES),
         (cor.ANTE1, [0.5, 0.5, 1.0, 0.5], POINTS),
         (cor.AR1, [0.5], np.array([0, 2, 2])),
         (cor.CAR1, [0.5], np.array([0.0, 2.0, 1.0])),
@@ -464,6 +467,34 @@ def test_markov_weights_hold_for_observations_close_in_time():
 def test_there_are_no_markov_weights_of_other_parameters_or_points(structure, params, points):
     a, c = np.empty((2, len(points)))
     assert not cor.markov_weights(structure.code, np.array(params), points, a, c)
+
+
+# Compound symmetry in O(T)
+
+
+@pytest.mark.parametrize("rho", [-0.2499, -0.1, 0.0, 0.4, 0.9999])
+def test_exchangeable_weights_whiten_as_the_dense_factor_does(rho):
+    a, c = np.empty((2, T))
+    assert cor.exchangeable_weights(rho, a, c)
+    L = np.linalg.cholesky(np.where(np.eye(T, dtype=bool), 1.0, rho))
+    whiten = (np.eye(T) - np.tril(np.ones((T, T)), -1) * a[:, None]) / c[:, None]
+    np.testing.assert_allclose(whiten @ L, np.eye(T), atol=1e-10)
+
+    da, dc = np.random.default_rng(3).normal(size=(2, T))
+
+    def value(at):
+        out = np.empty((2, T))
+        assert cor.exchangeable_weights(at[0], *out)
+        return np.asarray(da @ out[0] + dc @ out[1])
+
+    step = 1e-3 * min(1 - rho, rho + 0.25)
+    (expected,) = differences(value, np.array([rho]), step=step)
+    assert cor.exchangeable_pullback(rho, c, da, dc) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("rho", [-0.25, -0.3, 1.0, np.nan])
+def test_there_are_no_exchangeable_weights_of_other_parameters(rho):
+    assert not cor.exchangeable_weights(rho, *np.empty((2, T)))
 
 
 # Names and bounds
@@ -496,7 +527,7 @@ def test_parameters_have_names_and_bounds():
         "matern15+nugget": [("range", "", above), ("nugget", "", unit)],
         "matern25+nugget": [("range", "", above), ("nugget", "", unit)],
     }
-    assert [s.name for s in STRUCTURES if s.markov] == ["ar1", "ante1", "car1"]
+    assert [s.name for s in STRUCTURES if s.markov] == ["ar1", "ante1", "car1", "exp"]
 
 
 def test_a_nugget_belongs_to_functions_of_distance():

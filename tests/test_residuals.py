@@ -371,3 +371,48 @@ def test_simulated_variances_are_recovered(variance, truth):
     for parameter, value in truth.items():
         row = table.loc[parameter]
         assert abs(row["estimate"] - value) < 3 * row["std_error"], parameter
+
+
+LONG = {
+    "AR1": lambda T: (0.7 ** lags(T), bl.AR1(time="t", group="id")),
+    "CAR1": lambda T: (0.7 ** lags(T), bl.CAR1(time="t", group="id")),
+    "CS": lambda T: (0.3 + 0.7 * np.eye(T), bl.CS(group="id")),
+}
+
+
+def lags(T):
+    return np.abs(np.subtract.outer(np.arange(T), np.arange(T)))
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_subjects(name):
+    """Whitened in order, not by a dense factor."""
+    T = 700
+    K, R = LONG[name](T)
+    data = pd.DataFrame({"t": np.arange(T), "id": "a", "x": np.sin(np.arange(T))})
+    data["y"] = np.cos(0.1 * data["t"]) + data["x"]
+    design = compile_design("y ~ x", data, None, R)
+    equations = Equations.of(design)
+    theta = np.array([0.3 if name == "CS" else 0.7, 1.3])
+    value, _ = equations.loglik(theta, "ml")
+    expected = dense_logliks(theta, design, equations.parameters, 1.3**2 * K)["ml"]
+    assert value == pytest.approx(expected, rel=1e-10)
+    assert len(equations.packed.floats) + len(equations.packed.ints) < 20 * T
+
+
+def test_rows_without_correlation_are_packed_by_level():
+    data = pd.DataFrame({"g": np.repeat(list("abcd"), 600), "k": np.tile(list("uv"), 1200)})
+    data["y"] = np.sin(np.arange(2400.0)) + (data["g"] == "a")
+    R = bl.ID(variance=bl.VarIdent("k"))
+    equations = Equations.of(compile_design("y ~ 1 + (1 | g)", data, None, R))
+    assert len(equations.packed.floats) + len(equations.packed.ints) < 6 * len(data)
+
+
+@pytest.mark.parametrize("name", ["AR1, missing", "CS by", "Toep", "ID, product", "Exp, plane"])
+def test_simulated_residuals_have_their_covariance_matrix(name):
+    design, equations = model(name)
+    theta = theta_of(name)
+    n = len(design.y)
+    root = np.column_stack([equations.residual_noise(theta, e) for e in np.eye(n)])
+    R = equations.residual_covariance(theta, np.arange(n))
+    np.testing.assert_allclose(root @ root.T, R, atol=1e-10)

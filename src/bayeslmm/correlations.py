@@ -44,6 +44,8 @@ __all__ = [
     "coordinates_pullback",
     "correlation",
     "correlation_pullback",
+    "exchangeable_pullback",
+    "exchangeable_weights",
     "markov_pullback",
     "markov_weights",
     "to_natural",
@@ -93,8 +95,8 @@ class Correlation:
 
     @property
     def markov(self) -> bool:
-        """Whether `markov_weights` whitens it."""
-        return self.code in (_AR1, _ANTE1, _CAR1) and not self.nugget
+        """Whether `markov_weights` whitens it; functions of distance only along one line."""
+        return self.code in (_AR1, _ANTE1, _CAR1, _EXP) and not self.nugget
 
     def n_parameters(self, T: int) -> int:
         """The number of parameters for T occasions; for `TOEP`, T − 1 is the largest lag."""
@@ -408,10 +410,10 @@ def markov_weights(code: int, params: Array, points: Array, a: Array, c: Array) 
     Parameters
     ----------
     code : int
-        Of `AR1`, `ANTE1` or `CAR1` (without a nugget): see `Correlation.markov`.
+        Of `AR1`, `ANTE1`, `CAR1` or `EXP` (without a nugget): see `Correlation.markov`.
     params : array
     points : (q,) array
-        Positions, of integers, for `AR1` and `ANTE1`; times for `CAR1`. They increase.
+        Positions, of integers, for `AR1` and `ANTE1`; otherwise times. They increase.
     a, c : (q,) arrays
         Overwritten; a_0 = 0 and c_0 = 1.
 
@@ -429,8 +431,8 @@ def markov_weights(code: int, params: Array, points: Array, a: Array, c: Array) 
         gap = points[t] - points[t - 1]
         if not gap > 0:
             return False
-        if code == _CAR1:
-            log_a = gap * np.log(params[0])
+        if code >= _CAR1:
+            log_a = gap * np.log(params[0]) if code == _CAR1 else -gap / params[0]
             a[t], c[t] = np.exp(log_a), np.sqrt(-np.expm1(2.0 * log_a))
         else:
             a[t] = 1.0
@@ -460,6 +462,8 @@ def markov_pullback(
         gap = points[t] - points[t - 1]
         if code == _CAR1:
             dparams[0] += dvalue * gap * a[t] / params[0]
+        elif code == _EXP:
+            dparams[0] += dvalue * gap * a[t] / params[0] ** 2
         elif code == _AR1:
             dparams[0] += dvalue * gap * params[0] ** (int(gap) - 1)
         else:
@@ -470,6 +474,44 @@ def markov_pullback(
             for k in range(int(gap) - 1, -1, -1):
                 dparams[first + k] += dvalue * before[k]
                 dvalue *= params[first + k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def exchangeable_weights(rho: float, a: Array, c: Array) -> bool:
+    """Weights that whiten rows of `CS`: z_t = (y_t − a_t Σ_{s<t} y_s) / c_t.
+
+    Parameters
+    ----------
+    rho : float
+    a, c : (q,) arrays
+        Overwritten: the regression of y_t on the sum of those before it, and what this leaves.
+
+    Returns
+    -------
+    bool
+        False if rho is that of no correlation matrix of q rows.
+    """
+    for t in range(len(a)):
+        before = 1.0 + (t - 1.0) * rho  # the variance of the sum over t, in units of t
+        here = 1.0 + t * rho
+        if not (rho < 1.0 and here > 0.0):
+            return False
+        a[t] = rho / before if t > 0 else 0.0
+        c[t] = np.sqrt((1.0 - rho) * here / before) if t > 0 else 1.0
+    return True
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def exchangeable_pullback(rho: float, c: Array, da: Array, dc: Array) -> float:
+    """The adjoint of `exchangeable_weights`, given those of a and c."""
+    drho = 0.0
+    for t in range(1, len(c)):
+        before, here = 1.0 + (t - 1.0) * rho, 1.0 + t * rho
+        drho += da[t] / before**2
+        # of c² = (1 − rho)(1 + t rho) / (1 + (t − 1) rho)
+        slope = -here / before + (1.0 - rho) / before**2
+        drho += dc[t] * slope / (2.0 * c[t])
+    return drho
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from .residuals import pack_residuals
+from .residual_packing import Layout, pack_residuals
 from .shapes import ROW
 from .structures import STRUCTURES
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .parameters import Parameters
     from .residuals import ResidualRows
 
-__all__ = ["Layout", "Packed", "System", "pack", "unpack"]
+__all__ = ["Packed", "System", "pack", "unpack"]
 
 N_HEADER = 32
 """Length of the header of offsets at the front of the integer vector."""
@@ -355,7 +355,6 @@ def pack(
         system=system,
         entry_key=owner * n_root + root_list,
         entry_row=entry_row,
-        pair={(int(a), int(b)): int(at) for a, b, at in zip(pair_a, pair_b, pair_at, strict=False)},
     )
     first = len(parameters) - residuals.n_parameters
     integers, floats = pack_residuals(residuals, layout, border, w, first)
@@ -372,83 +371,16 @@ def _pairs_within(block: np.ndarray, met: np.ndarray, n_root: int) -> np.ndarray
     met : (factors, n) int array
         The root nodes of each row.
     """
-    incidence = np.unique(np.repeat(block[None], len(met), axis=0).ravel() * n_root + met.ravel())
-    nodes = np.split(incidence % n_root, np.flatnonzero(np.diff(incidence // n_root)) + 1)
-    pairs = [own[i] * n_root + own[j] for own in nodes for i, j in [np.tril_indices(len(own), -1)]]
+    n_blocks = int(block.max(initial=-1)) + 1
+    home, node = np.divmod(np.unique((block * n_root + met).ravel()), n_root)
+    ends = np.cumsum(np.bincount(home, minlength=n_blocks))
+    sizes = np.diff(ends, prepend=0)
+    pairs = [np.empty(0, dtype=np.int64)]
+    for size in np.unique(sizes[sizes > 1]):
+        own = node[(ends - sizes)[sizes == size][:, None] + np.arange(size)]
+        i, j = np.tril_indices(size, -1)
+        pairs.append((own[:, i] * n_root + own[:, j]).ravel())
     return np.unique(np.concatenate(pairs))
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Where the cross-products of two nodes stand in the packed floats.
-
-    Nodes of the chain have their number; root nodes theirs plus the number of nodes of the chain.
-    """
-
-    Z: tuple[np.ndarray, ...]
-    chain: tuple[int, ...]
-    root: tuple[int, ...]
-    chain_node: tuple[np.ndarray, ...]
-    root_node: dict[int, np.ndarray]
-    system: System
-    entry_key: np.ndarray
-    entry_row: np.ndarray
-    pair: dict[tuple[int, int], int]
-
-    @property
-    def _n_chain(self) -> int:
-        return int(self.system.stage_start[-1])
-
-    def columns(self, rows: np.ndarray) -> tuple[list[int], np.ndarray]:
-        """The nodes that rows of one block meet, and their columns of Z in these rows."""
-        nodes = [int(node[rows[0]]) for node in self.chain_node]
-        columns = [self.Z[f][rows] for f in self.chain]
-        for f in self.root:
-            met = self.root_node[f][rows]
-            for node in np.unique(met):
-                nodes.append(self._n_chain + int(node))
-                columns.append(np.where((met == node)[:, None], self.Z[f][rows], 0.0))
-        return nodes, np.column_stack([*columns, np.empty((len(rows), 0))])
-
-    def width(self, node: int) -> int:
-        """The number of effects of a node."""
-        return int(self.system.q[self._factor(node)])
-
-    def _factor(self, node: int) -> int:
-        if node >= self._n_chain:
-            return int(self.system.root_factor[node - self._n_chain])
-        stage = np.searchsorted(self.system.stage_start, node, side="right") - 1
-        return int(self.system.stage_factor[stage])
-
-    def targets(self, nodes: list[int]) -> list[int]:
-        """Where the products of each pair (a, b >= a) begin, and those of the border with each."""
-        pairs = [self._product(a, b) for i, a in enumerate(nodes) for b in nodes[i:]]
-        return [*pairs, *map(self._border, nodes)]
-
-    def _product(self, a: int, b: int) -> int:
-        s, chain = self.system, self._n_chain
-        diagonals = len(s.panel) + len(s.border)
-        if a >= chain:
-            a, b = a - chain, b - chain
-            if a == b:
-                return diagonals + int(s.root_diag[a])
-            return diagonals + len(s.diag) + self.pair[b, a]
-        width, start = self.width(a), int(s.panel_start[a])
-        if b < chain:
-            return start + self._rows_between(a, b) * width
-        n_root = int(s.meta[3])
-        entry = np.searchsorted(self.entry_key, a * n_root + b - chain)
-        return start + int(self.entry_row[entry]) * width
-
-    def _rows_between(self, a: int, b: int) -> int:
-        stages = np.searchsorted(self.system.stage_start, [a, b], side="right") - 1
-        return int(self.system.q[self.system.stage_factor[stages[0] : stages[1]]].sum())
-
-    def _border(self, a: int) -> int:
-        s = self.system
-        if a >= self._n_chain:
-            return len(s.panel) + int(s.root_border[a - self._n_chain])
-        return int(s.panel_start[a + 1]) - (int(s.meta[2]) + 1) * self.width(a)
 
 
 def _orthonormalise(

@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 
 from . import kernels
 from .core import compile_core
-from .correlations import correlation
+from .correlations import NONE, correlation
 from .elimination import Packed, pack, unpack
 from .noise import Noise
 from .parameters import Parameters
@@ -101,9 +101,7 @@ class Equations:
         """Residuals relative to σ of independent standard normal z (n,), weights aside."""
         if self.residuals is None:
             return z
-        out = np.empty(self.n)
-        out[self.residuals.order] = coloured(theta, *self.packed, z)
-        return out
+        return coloured(theta, *self.packed, z)
 
     def residual_covariance(self, theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Covariance matrix of the residuals of some rows, relative to σ², weights aside."""
@@ -113,6 +111,8 @@ class Equations:
         ones = np.ones(len(rows))
         noise = Noise(ones, own.sigma[rows], own.covariates[rows], own.n_sigmas)
         sds = np.sqrt(noise.relative(theta))
+        if own.code == NONE.code:
+            return np.diag(sds**2)
         C = np.zeros((len(rows), len(rows)))
         for block in np.unique(own.block[rows]):
             here = np.flatnonzero(own.block[rows] == block)

@@ -70,7 +70,6 @@ def of_response(equations: Equations, design: Design, y: Array) -> Equations:
     xy[p, :p] = xy[:p, p] = 0.0
     xy[p, p] = weighted_residual @ residual
     system.constants[2] = np.abs(y).max(initial=0.0)
-    if equations.structured and equations.residuals is not None:
-        order = equations.residuals.order
-        replace_response(*packed, (np.sqrt(w) * residual)[order])
+    if equations.structured:
+        replace_response(*packed, np.sqrt(w) * residual)
     return replace(equations, packed=packed)
