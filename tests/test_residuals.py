@@ -416,3 +416,18 @@ def test_simulated_residuals_have_their_covariance_matrix(name):
     root = np.column_stack([equations.residual_noise(theta, e) for e in np.eye(n)])
     R = equations.residual_covariance(theta, np.arange(n))
     np.testing.assert_allclose(root @ root.T, R, atol=1e-10)
+
+
+def test_tables_tell_the_occasions_of_a_correlation_apart():
+    for R, kind in ((bl.UN(**ON), "corr"), (bl.Ante1(**ON), "rho")):
+        fit = bl.Model("distance ~ age", frame(), R=R).fit("ml")
+        rows = fit.varcorr().query("kind == @kind")
+        assert tuple(rows.iloc[0][["effect_1", "effect_2"]]) == ("8", "10")
+        name = fit.model.parameters.names[0]
+        assert name == f"{'corr_R' if kind == 'corr' else kind}[8, 10]"
+        assert "Residual variation:" in str(fit)
+        assert "Random effects:" not in str(fit)
+    by = bl.Model("distance ~ age", frame(), R=bl.UN(**ON, by="Sex")).fit("ml")
+    first = by.varcorr().iloc[0]
+    assert tuple(first[["effect_1", "effect_2"]]) == ("Female: 8", "10")
+    assert by.model.parameters.names[0] == "corr_R[Female: 8, 10]"

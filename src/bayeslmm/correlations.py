@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -135,13 +136,18 @@ class Correlation:
         ('',)
         """
         T = len(occasions)
-        if self.code == _UN:
-            return tuple(f"{occasions[j]}, {occasions[i]}" for i in range(T) for j in range(i))
+        if self.code in (_UN, _ANTE1):
+            return tuple(map(", ".join, self.pairs(occasions)))
         if self.code == _TOEP:
             return tuple(str(lag) for lag in range(1, T))
-        if self.code == _ANTE1:
-            return tuple(f"{occasions[i]}, {occasions[i + 1]}" for i in range(T - 1))
         return ("",) * self.n_parameters(T)
+
+    def pairs(self, occasions: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """The pair of occasions of each parameter of `UN` and `ANTE1`; of others there are none."""
+        T = len(occasions)
+        if self.code == _UN:
+            return tuple((occasions[j], occasions[i]) for i in range(T) for j in range(i))
+        return tuple(pairwise(occasions)) if self.code == _ANTE1 else ()
 
     def bounds(self, T: int) -> tuple[tuple[float, float], ...]:
         """The interval of each parameter, open except for a nugget of 0.

@@ -275,7 +275,12 @@ def _random_effects(fit: LikelihoodFit, missing: str) -> Table:
             labels, zip(*columns, strict=True), correlations, strict=True
         )
     )
-    return Table("Random effects:", tuple(header), rows, 2)
+    return Table(_heading(fit), tuple(header), rows, 2)
+
+
+def _heading(fit: Fit) -> str:
+    """What the table of variances is called: without random effects it is the residuals'."""
+    return "Random effects:" if fit.model.design.factors else "Residual variation:"
 
 
 _Places = list[tuple[str, int]]
@@ -359,7 +364,7 @@ def _posterior_random_effects(fit: PosteriorFit) -> Table:
             effects = label if isinstance(label, str) else ", ".join(label)
             kind = block.name.removesuffix(f"_{block.factor}")
             rows.append((f"  {kind}({effects})" if effects else f"  {kind}", *own))
-    return Table("Random effects:", ("", *_POSTERIOR), tuple(rows), 1)
+    return Table(_heading(fit), ("", *_POSTERIOR), tuple(rows), 1)
 
 
 def _posterior_fixed(fit: PosteriorFit) -> Table:

@@ -112,10 +112,14 @@ class Residuals:
         if correlation.code == correlations.CS.code:
             T = int(np.bincount(self.rows.block).max())  # occasions need no names
         kinds, bounds = correlation.kinds(T), correlation.bounds(T)
-        labels = correlation.labels(self.occasions)
+        pairs, labels = correlation.pairs(self.occasions), correlation.labels(self.occasions)
         typical = correlation.start(T, self.spacing)
         for stratum in self.strata:
-            full = tuple(": ".join(filter(None, (stratum, label))) for label in labels)
+            full: tuple[str, ...] | tuple[tuple[str, str], ...]
+            if pairs:
+                full = tuple((_within(stratum, a), b) for a, b in pairs)
+            else:
+                full = tuple(_within(stratum, label) for label in labels)
             start = 0
             while start < len(kinds):
                 stop = start
@@ -134,10 +138,11 @@ class Residuals:
         for part in exponents:
             several = sum(type(part) is type(other) for other in exponents) > 1
             column = part.column if several else ""
-            own = tuple(": ".join(filter(None, (s, column))) for s in self.variance_strata)
+            powers = tuple(_within(s, column) for s in self.variance_strata)
             name = "power" if isinstance(part, VarPower) else "expon"
-            yield Block(name, "power", None, own, at, at + len(own), -1, 1, -np.inf, np.inf)
-            at += len(own)
+            end = at + len(powers)
+            yield Block(name, "power", None, powers, at, end, -1, 1, -np.inf, np.inf)
+            at = end
         yield Block("sigma", "sigma", None, self.sigmas, at, at + len(self.sigmas), -1, 1)
 
 
@@ -209,6 +214,11 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
     spacing = _spacing(place, block) if distances else 1.0
     own = strata if n_corr else ("",)
     return Residuals(structure, rows, subjects, occasions, own, strata, labels, spacing)
+
+
+def _within(stratum: str, label: str) -> str:
+    """A label of one of several strata."""
+    return ": ".join(filter(None, (stratum, label)))
 
 
 def _one_for_all(n: int) -> tuple[Array, tuple[str, ...]]:
