@@ -36,11 +36,6 @@ ARGUMENTS = [
     ),
     (lambda: bl.VarPower(3), "VarPower takes the name of a column, got 3"),
     (lambda: bl.VarIdent(None), "VarIdent takes the name of a column, got None"),
-    (lambda: bl.AR1(group="Subject"), "AR1 correlates the rows of a subject, and needs `time`"),
-    (lambda: bl.UN(time="age"), "UN correlates the rows of a subject, and needs `group`"),
-    (lambda: bl.CS(), "CS correlates the rows of a subject, and needs `group`"),
-    (lambda: bl.CSH(group="Subject"), "CSH has a variance for each occasion, and needs `time`"),
-    (lambda: bl.Diag(), "Diag has a variance for each occasion, and needs `time`"),
     (lambda: bl.AR1(time=("a", "b"), group="g"), "AR1 has occasions in one order here, so `time`"),
     (
         lambda: bl.Exp(time=("a", "b"), group="g", variance="occasion"),
@@ -83,6 +78,11 @@ def numbered(n):
 
 DATA = [
     (ortho(), "AR1", "`R` should be a covariance structure such as bl.AR1("),
+    (ortho(), bl.AR1(group="Subject"), "AR1 correlates the rows of a subject, and needs `time`"),
+    (ortho(), bl.UN(time="age"), "UN correlates the rows of a subject, and needs `group`"),
+    (ortho(), bl.CS(), "CS correlates the rows of a subject, and needs `group`"),
+    (ortho(), bl.CSH(group="Subject"), "CSH has a variance for each occasion, and needs `time`"),
+    (ortho(), bl.Diag(), "Diag has a variance for each occasion, and needs `time`"),
     (ortho(), bl.AR1(time="week", group="Subject"), "'week'"),
     (
         ortho(age=lambda d: d["age"].map("{} years".format)),
