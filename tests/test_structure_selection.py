@@ -104,7 +104,7 @@ def test_without_subjects_there_is_only_a_row_to_correlate():
     ("formula", "G"),
     [
         ("distance ~ age * Sex + (age || Subject)", None),
-        ("distance ~ age * Sex + (0 + C(age) | Subject)", {"Subject": bl.CS()}),
+        ("distance ~ age * Sex + (0 + C(age) | Subject)", {"Subject": bl.AR1()}),
     ],
 )
 def test_structures_of_random_effects_stay(formula, G):
