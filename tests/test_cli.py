@@ -165,7 +165,7 @@ BAD_FORMULAS = {
 BAD_OPTIONS = [
     (("--method", "reml", "--seed", "1"), "--seed would do nothing with --method reml"),
     (("--method", "ml", "--draws", "1", "--chains", "2"), "--draws, --chains would do nothing"),
-    (("--method", "rml"), "method 'rml'; valid: 'nuts', 'reml', 'ml'. Did you mean"),
+    (("--method", "rml"), "method 'rml'; valid: 'nuts', 'reml', 'ml', 'map'. Did you mean"),
     (("--draws", "0"), "`draws` should be a whole number of 1 or more, got 0"),
     (("--draws", "many"), "argument --draws: invalid int value: 'many'"),
     (("--seed", "-1"), "`random_seed` should be a whole number from 0"),

@@ -123,7 +123,7 @@ def test_the_order_of_a_polars_categorical_is_kept_in_the_data():
 
 
 METHODS = {
-    "REML": r"unknown method 'REML'; valid: 'nuts', 'reml', 'ml'\. Did you mean 'reml'\?",
+    "REML": r"unknown method 'REML'; valid: 'nuts', 'reml', 'ml', 'map'\. Did you mean 'reml'\?",
     "nutz": "Did you mean 'nuts'",
     None: "unknown method None",
 }

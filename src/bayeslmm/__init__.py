@@ -10,10 +10,13 @@ __version__ = "0.1.0.dev0"
 _MODULE_OF = {
     "Model": "model",
     "LikelihoodFit": "likelihood_fit",
+    "MapFit": "map_fit",
     "PosteriorFit": "posterior_fit",
     "henderson": "henderson_equations",
     "plot_convergence": "plots_convergence",
     "compare": "comparing",
+    "StructureSelection": "structure_selection",
+    "select_structure": "structure_selection",
     "load": "storage",
     "load_dataset": "example_data",
     "datasets": "example_data",
@@ -112,6 +115,7 @@ if TYPE_CHECKING:
     from bayeslmm.example_data import load_dataset as load_dataset
     from bayeslmm.henderson_equations import henderson as henderson
     from bayeslmm.likelihood_fit import LikelihoodFit as LikelihoodFit
+    from bayeslmm.map_fit import MapFit as MapFit
     from bayeslmm.model import Model as Model
     from bayeslmm.plots_convergence import plot_convergence as plot_convergence
     from bayeslmm.posterior_fit import PosteriorFit as PosteriorFit
@@ -139,6 +143,8 @@ if TYPE_CHECKING:
     from bayeslmm.priors import Uniform as Uniform
     from bayeslmm.priors import Wishart as Wishart
     from bayeslmm.storage import load as load
+    from bayeslmm.structure_selection import StructureSelection as StructureSelection
+    from bayeslmm.structure_selection import select_structure as select_structure
 
 
 def __getattr__(name: str) -> object:

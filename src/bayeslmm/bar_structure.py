@@ -23,6 +23,7 @@ __all__ = [
     "effects_of_bar",
     "plain_name",
     "shape_of_bar",
+    "structures_beside",
     "structures_of_bars",
 ]
 
@@ -46,6 +47,21 @@ _CALLS: dict[str, Covariance] = {
 }
 _MOST_EFFECTS = 60
 """Of an unrestricted matrix with one variance: 1,770 correlations."""
+
+
+def structures_beside(
+    bars: Sequence[Bar], G: Mapping[str, Sequence[Covariance]]
+) -> dict[str, list[Covariance | None]]:
+    """The structures of bars, by factor, that do not have theirs from the formula: what to give as
+    ``G`` for the same model again.
+    """
+    own, found = structures_of_bars(bars, None), {}
+    for name, structures in G.items():
+        written = [s for bar, s in zip(bars, own, strict=True) if bar.factor_name == name]
+        pairs = list(zip(structures, written, strict=True))
+        if any(a != b for a, b in pairs):
+            found[name] = [None if a == b else a for a, b in pairs]
+    return found
 
 
 def structures_of_bars(

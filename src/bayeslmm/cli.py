@@ -32,7 +32,7 @@ _FORMULA_HELP = (
     "transforms and NumPy's elementwise functions, nothing else"
 )
 _PICTURE = "bayeslmm-demo.png"
-_METHODS = ("nuts", "reml", "ml")
+_METHODS = ("nuts", "reml", "ml", "map")
 _FAILED, _INTERRUPTED = 2, 130
 _BAR_WIDTH = 115
 """Columns that the sampler's table of chains needs; in a narrower terminal its lines break."""
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("formula", metavar="FORMULA", help=_FORMULA_HELP)
     fit.add_argument("data", metavar="DATA", help="a file whose name ends in .csv or .parquet")
     fit.add_argument(
-        "--method", type=_method, default="nuts", metavar="{nuts,reml,ml}",
+        "--method", type=_method, default="nuts", metavar="{nuts,reml,ml,map}",
         help="sample the posterior, or maximise the restricted or full likelihood (%(default)s)",
     )  # fmt: skip
     fit.add_argument("--weights", metavar="COL", help="column that divides the residual variance")

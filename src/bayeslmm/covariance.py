@@ -263,6 +263,8 @@ class Covariance:
         for part in self.variances:
             if not isinstance(part, str):
                 parts.append(f"with {type(part).__name__}({part.column})")
+            elif self.variances != (self._variance,):
+                parts.append("with one variance" if part == "one" else "with a variance each")
         return " ".join(parts)
 
     @property

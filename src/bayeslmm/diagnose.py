@@ -13,9 +13,10 @@ from bayeslmm import printing
 if TYPE_CHECKING:
     from bayeslmm.design import Design, GroupingFactor
     from bayeslmm.likelihood_fit import LikelihoodFit
+    from bayeslmm.map_fit import MapFit
     from bayeslmm.posterior_fit import PosteriorFit
 
-__all__ = ["Diagnosis", "Finding", "of_likelihood", "of_posterior"]
+__all__ = ["Diagnosis", "Finding", "of_likelihood", "of_map", "of_posterior"]
 
 _ESS_PER_CHAIN = 100
 _R_HAT = 1.01
@@ -112,6 +113,48 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
         findings += _at_bounds(fit)
+    return _diagnosis(findings)
+
+
+def of_map(fit: MapFit) -> Diagnosis:
+    """Diagnose a fit by penalised likelihood.
+
+    Parameters
+    ----------
+    fit : MapFit
+
+    Returns
+    -------
+    Diagnosis
+    """
+    findings = _of_design(fit.model.design)
+    if not fit.status.ok:
+        what, _, remedy = fit.status.value.partition(". ")
+        what = what.replace("the likelihood", "the penalised likelihood")
+        findings.append(Finding("error", f"MAP: {what}", "", remedy))
+        return _diagnosis(findings)
+    parameters, boundary = fit.model.parameters, fit.optimum.boundary
+    zero = boundary & (fit.optimum.theta == 0.0) & (np.array(parameters.kinds) == "sd")
+    if zero.any():
+        findings.append(
+            Finding(
+                "warning",
+                "the mode of a standard deviation is zero, where its prior has density",
+                _listed(pd.Index(parameters.names)[zero]),
+                "Give it a prior that is zero there, such as bl.Gamma(2, rate) with a small rate, "
+                "or leave the effect out",
+            )
+        )
+    elif boundary.any():
+        findings.append(
+            Finding(
+                "warning",
+                "the mode is at the boundary, where standard errors do not exist",
+                _listed(pd.Index(parameters.names)[boundary]),
+                "A correlation is kept off ±1 by bl.LKJ(eta) with eta above 1; or simplify the "
+                "model",
+            )
+        )
     return _diagnosis(findings)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .design import Design, GroupingFactor
     from .residuals import ResidualRows
 
-__all__ = ["Equations"]
+__all__ = ["Equations", "EquationsWithPrior"]
 
 Method = Literal["reml", "ml"]
 _KIND = {"ml": kernels.ML, "reml": kernels.REML}
@@ -322,3 +322,43 @@ class Equations:
             solved = solve_triangular(lower, rest.T, lower=True, check_finite=False)
             out[rows] += np.einsum("ij,ij->j", solved, solved)
         return sigma**2 * out
+
+
+@dataclass(frozen=True)
+class EquationsWithPrior(Equations):
+    """The equations with a Gaussian prior of beta among the observations, at given parameters.
+
+    Attributes
+    ----------
+    beta_mean : (p,) array
+    beta_precision : (p, p) array
+    """
+
+    beta_mean: np.ndarray
+    beta_precision: np.ndarray
+
+    @classmethod
+    def of_prior(
+        cls, equations: Equations, beta_mean: np.ndarray, beta_precision: np.ndarray
+    ) -> EquationsWithPrior:
+        """The equations of a design with a prior of its coefficients."""
+        own = {field.name: getattr(equations, field.name) for field in fields(equations)}
+        return cls(**own, beta_mean=beta_mean, beta_precision=beta_precision)
+
+    def given_residuals(self, theta: np.ndarray) -> Equations:
+        """The equations at R and σ of theta: in units of σ², the prior adds to the cross-products
+        of [X y] what p further rows of data would.
+        """
+        given = super().given_residuals(theta)
+        system = unpack(*given.packed)
+        p = self.p
+        inverse = system.rotation_inverse.reshape(p, p)
+        precision = theta[-1] ** 2 * inverse.T @ self.beta_precision @ inverse
+        center = system.rotation.reshape(p, p) @ (self.beta_mean - system.beta_ols)
+        added = np.empty((p + 1, p + 1))
+        added[:p, :p] = precision
+        added[p, :p] = added[:p, p] = precision @ center
+        added[p, p] = center @ precision @ center
+        floats = given.packed.floats.copy()
+        unpack(given.packed.ints, floats).xy[:] += added.ravel()
+        return replace(given, packed=Packed(given.packed.ints, floats))

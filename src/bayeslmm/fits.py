@@ -73,7 +73,7 @@ class Fit(ABC):
 
     @property
     @abstractmethod
-    def method(self) -> Literal["reml", "ml", "nuts"]:
+    def method(self) -> Literal["reml", "ml", "map", "nuts"]:
         """How the model was fitted."""
 
     @property
@@ -431,11 +431,7 @@ class Fit(ABC):
             If there is no such level or grouping factor, or several factors have such a level.
         """
         rows = self._rows(level, group)
-        R = self._residual_covariance(rows)
-        weights = self.model.design.weights
-        if weights is not None:
-            R = R / np.sqrt(np.outer(weights[rows], weights[rows]))
-        return self._square(R, rows)
+        return self._square(self._weighted_covariance(rows), rows)
 
     def V(self, level: object, group: str | None = None) -> pd.DataFrame:
         """Covariance matrix ZGZ' + R of the responses of the rows of one level.
@@ -468,12 +464,7 @@ class Fit(ABC):
         1   621.7  1321.3
         """
         rows = self._rows(level, group)
-        V = self.R(level, group).to_numpy().copy()
-        for factor in self.model.design.factors:
-            Z, codes = factor.Z[rows], factor.codes[rows]
-            together = codes[:, None] == codes
-            V += np.where(together, Z @ self._moments[0][factor.name] @ Z.T, 0.0)
-        return self._square(V, rows)
+        return self._square(self._marginal_covariance(rows), rows)
 
     # -- predictions ----------------------------------------------------------------------------
 
@@ -797,6 +788,21 @@ class Fit(ABC):
             raise ArgumentError(unknown_name("level", label, valid))
         levels, codes = known[among[0]]
         return np.flatnonzero(codes == levels.index(label))
+
+    def _weighted_covariance(self, rows: Array) -> Array:
+        """Covariance matrix of the residuals of some rows."""
+        R = self._residual_covariance(rows)
+        weights = self.model.design.weights
+        return R if weights is None else R / np.sqrt(np.outer(weights[rows], weights[rows]))
+
+    def _marginal_covariance(self, rows: Array) -> Array:
+        """Covariance matrix ZGZ' + R of the responses of some rows."""
+        V = self._weighted_covariance(rows).copy()
+        for factor in self.model.design.factors:
+            Z, codes = factor.Z[rows], factor.codes[rows]
+            together = codes[:, None] == codes
+            V += np.where(together, Z @ self._moments[0][factor.name] @ Z.T, 0.0)
+        return V
 
     def _square(self, matrix: Array, rows: Array) -> pd.DataFrame:
         index = self.model.design.index[rows]

@@ -103,7 +103,7 @@ def trace_frame(equations: Equations, optimum: Optimum) -> pd.DataFrame:
     pandas.DataFrame
         A row for each iteration, with criterion, gradient and seconds, and theta by name.
     """
-    search, _ = prepare(equations, optimum.method)
+    search, _ = prepare(equations, "ml" if optimum.method == "ml" else "reml")
     steps = optimum.trace
     columns: dict[str, list[float]] = {
         "criterion": [step.criterion for step in steps],

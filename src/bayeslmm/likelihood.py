@@ -84,7 +84,7 @@ class Optimum:
 
     Attributes
     ----------
-    method : {"reml", "ml"}
+    method : {"reml", "ml", "map"}
     status : Status
     theta : (k,) array
         Natural parameters. Correlations with an effect of zero variance stand as 0.
@@ -92,11 +92,11 @@ class Optimum:
         Relative factors of all grouping factors, flat; exact where G is singular.
     sigma : float
     criterion : float
-        -2 log-likelihood.
+        -2 log-likelihood; for "map" that and -2 log prior density (`penalised`).
     boundary : (k,) array of bool
         Parameters that are on, or undefined at, the boundary.
     hessian : (k, k) array
-        Of the log-likelihood in log(sd), Fisher's z(corr), the parameters of R on the scale of
+        Of -criterion/2 in log(sd), Fisher's z(corr), the parameters of R on the scale of
         `scales` and log(sigma); NaN for parameters at the boundary, which are held there for the
         others.
     trace : tuple of Step
@@ -105,7 +105,7 @@ class Optimum:
     algorithm : str
     """
 
-    method: Literal["reml", "ml"]
+    method: Literal["reml", "ml", "map"]
     status: Status
     theta: np.ndarray
     M: np.ndarray

@@ -77,7 +77,7 @@ class LikelihoodFit(Fit):
     @property
     def method(self) -> Literal["reml", "ml"]:
         """Which likelihood was maximised."""
-        return self.optimum.method
+        return "ml" if self.optimum.method == "ml" else "reml"
 
     @property
     def status(self) -> Status:

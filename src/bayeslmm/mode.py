@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bayeslmm.equations import Equations
     from bayeslmm.prior_table import PriorTable
 
-__all__ = ["standardise"]
+__all__ = ["hard_to_tell_from_zero", "standardise"]
 
 _STEP = 1e-4
 _FAR = 50.0
@@ -53,7 +53,7 @@ def _standardised(
 ) -> Density:
     rough = Density.of(equations, priors, of_data=of_data)
     theta = rough.theta(_mode(rough, rough.typical if start is None else start, 1e-1))
-    scales = _hard_to_tell_from_zero(equations, rough.coordinates, theta)
+    scales = hard_to_tell_from_zero(equations, rough.coordinates, theta)
     density = Density.of(equations, priors, scales, of_data=of_data)
     mode = _mode(density, theta, 1e-3)
     k = density.dim
@@ -110,7 +110,7 @@ def _mode(density: Density, theta: np.ndarray, tolerance: float) -> np.ndarray:
     return found.x if ok else x
 
 
-def _hard_to_tell_from_zero(
+def hard_to_tell_from_zero(
     equations: Equations, coordinates: Coordinates, theta: np.ndarray
 ) -> np.ndarray:
     """For each standard deviation of an effect, one that the data can hardly tell from zero.

@@ -40,13 +40,14 @@ if TYPE_CHECKING:
     from bayeslmm.describe import Description
     from bayeslmm.design import Design
     from bayeslmm.likelihood import Optimum
+    from bayeslmm.map_fit import MapFit
     from bayeslmm.plots_model import ModelPlots
     from bayeslmm.posterior_fit import PosteriorFit
     from bayeslmm.prior_table import PriorTable
 
 __all__ = ["Model"]
 
-_METHODS = ("nuts", "reml", "ml")
+_METHODS = ("nuts", "reml", "ml", "map")
 _SAMPLERS = ("nutpie", "pymc")
 
 
@@ -420,6 +421,9 @@ class Model:
     ) -> LikelihoodFit: ...
 
     @overload
+    def fit(self, method: Literal["map"]) -> MapFit: ...
+
+    @overload
     def fit(
         self,
         method: Literal["nuts"] = "nuts",
@@ -455,8 +459,9 @@ class Model:
 
         Parameters
         ----------
-        method : {"nuts", "reml", "ml"}
-            Sample the posterior, or maximise the restricted or the full likelihood.
+        method : {"nuts", "reml", "ml", "map"}
+            Sample the posterior, or maximise the restricted likelihood, the full one, or the
+            posterior of the covariance parameters, which is a penalised likelihood (`MapFit`).
         algorithm : str, optional
             How "reml" and "ml" maximise: "quasi-newton" (the default), "em", "squarem" (EM
             accelerated), "newton", "em+newton" as in nlme, or "profile" as in lme4, without
@@ -486,7 +491,7 @@ class Model:
 
         Returns
         -------
-        LikelihoodFit or PosteriorFit
+        LikelihoodFit, MapFit or PosteriorFit
             With the same tables, predictions and plots.
 
         Raises
@@ -495,6 +500,8 @@ class Model:
             For an unknown method or option, or one that the method has no use for.
         ArgumentTypeError
             For an option of another type, such as ``collapse="no"``.
+        PriorError
+            For "map", with a prior under which the posterior has no mode.
 
         Warns
         -----
@@ -529,13 +536,14 @@ class Model:
         options = settings | {"sampler": sampler, "collapse": collapse}
         given = [name for name, value in options.items() if value is not None]
         fit: LikelihoodFit | PosteriorFit
+        for name, value in (("algorithm", algorithm), ("information", information)):
+            if value is not None and method in ("nuts", "map"):
+                does = "maximises nothing" if method == "nuts" else "has one way to maximise"
+                raise ArgumentError(
+                    f"{method.upper()} {does} and has no use for {name}; leave that out, or fit by "
+                    "'reml' or 'ml'."
+                )
         if method == "nuts":
-            for name, value in (("algorithm", algorithm), ("information", information)):
-                if value is not None:
-                    raise ArgumentError(
-                        f"NUTS maximises nothing and has no use for {name}; leave that out, or fit "
-                        "by 'reml' or 'ml'."
-                    )
             own = {name: settings[name] for name in given if name in settings}
             if "random_seed" in own:
                 own["seed"] = own.pop("random_seed")
@@ -550,8 +558,7 @@ class Model:
                     f"{method.upper()} draws no samples and has no use for {', '.join(given)}; "
                     "leave that out, or fit by 'nuts'."
                 )
-            optimum = self._optimum(method, algorithm, information)  # type: ignore[arg-type]
-            fit = LikelihoodFit(self, optimum)
+            fit = self._maximise(method, algorithm, information)
         if isinstance(fit, LikelihoodFit) and fit.status.ok:
             return fit
         findings = fit.diagnose().findings
@@ -573,6 +580,16 @@ class Model:
         from bayeslmm.held_likelihood import optimise_held
 
         return optimise_held(self.equations, method, self.priors)
+
+    def _maximise(
+        self, method: str, algorithm: str | None, information: str | None
+    ) -> LikelihoodFit:
+        if method == "map":
+            from bayeslmm.map_fit import MapFit
+            from bayeslmm.penalised import maximise_posterior
+
+            return MapFit(self, maximise_posterior(self.equations, self.priors))
+        return LikelihoodFit(self, self._optimum(method, algorithm, information))  # type: ignore[arg-type]
 
     def _sample(
         self, settings: dict[str, Any], sampler: str, collapse: bool | None

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.frames import level_label
+from bayeslmm.lag_correlation import lag_correlation, subjects_of
+from bayeslmm.plots_correlation import draw_correlation, draw_matrices
 from bayeslmm.plots_groups import draw_caterpillar, draw_trellis
 from bayeslmm.plots_model import PRIOR_DRAWS, bounds_by_row, chosen_rows, draws_by_row
 from bayeslmm.plots_posterior import (
@@ -190,6 +193,79 @@ class Plots:
         name = f"partial pooling ({self._fit.method.upper()})"
         title = f"{design.response}: effects by {factor.name}"
         return draw(shrinkage, fit=name, title=title, note=note)
+
+    def correlation(self, time: str | None = None, group: str | None = None) -> Figure:
+        """Correlation within subjects over lag: as fitted, and of the residuals.
+
+        Parameters
+        ----------
+        time : str, optional
+            A column that the model uses, in whose differences lags are; by default the occasions
+            that R is over, or the times of a structure that depends on distance.
+        group : str, optional
+            Grouping factor; by default the subjects of R, or the only grouping factor.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown column or group, and where there is no time to take lags in.
+
+        Notes
+        -----
+        Residuals are those about the fixed effects, in units of their fitted standard deviation,
+        and the fitted correlation is that of V = ZGZ' + R, which random effects are part of. Both
+        are means over the pairs of rows that far apart; the area of a point is in proportion to
+        their number. More than 15 lags are put into bins.
+        """
+        model = self._fit.model
+        lagged = lag_correlation(self._fit, subjects_of(model, group, time))
+        title = f"{model.design.response}: correlation within {subjects_of(model, group).group}"
+        most, fewest = lagged.pairs.max(), lagged.pairs.min()
+        pairs = f"{fewest:,} to {most:,}" if fewest < most else f"{most:,}"
+        note = f"Points: mean over {pairs} pairs of rows at each lag."
+        return draw_correlation(lagged, title=title, note=note)
+
+    def covariance(self, level: object | None = None, group: str | None = None) -> Figure:
+        """Heat maps of R and V, the fitted covariances of residuals and responses of a subject.
+
+        Parameters
+        ----------
+        level : str, optional
+            The subject; by default the first of those with most rows.
+        group : str, optional
+            Grouping factor; by default the subjects of R, or the only grouping factor.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown level or group, and a model without groups.
+        """
+        fit, subjects = self._fit, subjects_of(self._fit.model, group)
+        label = subjects.levels[int(np.bincount(subjects.codes).argmax())]
+        if level is not None:
+            label = level_label(level)
+            if label not in subjects.levels:
+                raise ArgumentError(unknown_name("level", label, list(subjects.levels)))
+        rows = np.flatnonzero(subjects.codes == subjects.levels.index(label))
+        if subjects.at.shape[1] == 1:
+            rows = rows[np.argsort(subjects.at[rows, 0], kind="stable")]
+        matrices = [("R", fit._weighted_covariance(rows))]
+        if fit.model.design.factors:
+            matrices.append(("V = ZGZ' + R", fit._marginal_covariance(rows)))
+        return draw_matrices(
+            matrices,
+            [str(name) for name in subjects.labels[rows]],
+            axis_label=subjects.time.removeprefix("occasions of ") or "row",
+            title=f"{fit.model.design.response}: fitted covariances of {subjects.group} {label}",
+        )
 
     def forest(self, var_names: str | Sequence[str] | None = None) -> Figure:
         """Posterior means with 50% and 95% intervals, by ArviZ.

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from bayeslmm.fits import Fit
     from bayeslmm.henderson_equations import MixedModelEquations
     from bayeslmm.likelihood_fit import LikelihoodFit
+    from bayeslmm.map_fit import MapFit
     from bayeslmm.model import Model
     from bayeslmm.posterior_fit import PosteriorFit
+    from bayeslmm.structure_selection import StructureSelection
 
 __all__ = [
     "Lines",
@@ -30,8 +32,10 @@ __all__ = [
     "of_diagnosis",
     "of_equations",
     "of_likelihood_fit",
+    "of_map_fit",
     "of_model",
     "of_posterior_fit",
+    "of_selection",
 ]
 
 _DIGITS = 4
@@ -126,11 +130,26 @@ def of_likelihood_fit(fit: LikelihoodFit) -> Page:
     values = f"{-2 * fit.loglik:.1f}   AIC: {fit.aic:.1f}   BIC: {fit.bic:.1f}"
     criteria = (
         ("REML criterion" if reml else "Deviance", values),
-        ("Status", fit.status.value.split(":")[0].split(". ")[0]),
+        ("Status", _status(fit)),
     )
+    by = "REML" if reml else "maximum likelihood"
+    return _of_point(fit, by, criteria)
+
+
+def of_map_fit(fit: MapFit) -> Page:
+    """What a fit by penalised likelihood looks like: as one by REML, with the penalty."""
+    values = f"{fit.criterion:.1f}   of it -2 log prior: {-2 * fit.log_prior:.1f}"
+    criteria = (("Penalised criterion", values), ("Status", _status(fit)))
+    return _of_point(fit, "penalised likelihood (posterior mode)", criteria)
+
+
+def _status(fit: LikelihoodFit) -> str:
+    return fit.status.value.split(":")[0].split(". ")[0]
+
+
+def _of_point(fit: LikelihoodFit, by: str, criteria: tuple[tuple[str, str], ...]) -> Page:
     random = [_random_effects(fit, _BOUNDARY if fit.status.ok else _UNKNOWN)]
     random += [_structure(fit, title, rows) for title, rows in _structures(fit)]
-    by = "REML" if reml else "maximum likelihood"
     return _of_fit(fit, by, criteria, random, _fixed_effects(fit))
 
 
@@ -210,6 +229,34 @@ def of_equations(system: MixedModelEquations) -> Page:
     blank = tuple("" for _ in names)
     title = f"Equations{times}:"
     return (head, Table(title, ("", *blank, "", "rhs"), equations, 1), solution)
+
+
+def of_selection(selection: StructureSelection) -> Page:
+    """What a comparison of structures looks like: the table by AIC, and what failed."""
+    table, n = selection.table, len(selection.model.design.y)
+    head = Lines(
+        (
+            (f"Covariance structures fit by {selection.method.upper()}", ""),
+            ("Formula", selection.model.formula),
+            ("Number of obs", str(n)),
+        )
+    )
+    page: list[Lines | Table] = [head]
+    if len(table):
+        names = ("criterion", "aic", "aicc", "bic", "delta_aic", "delta_bic")
+        columns = [[f"{value:.1f}" for value in table[name]] for name in names]
+        columns.insert(1, [str(count) for count in table["n_parameters"]])
+        rows = tuple(zip(table.index, *columns, strict=True))
+        header = ("", "-2 loglik", "Parameters", "AIC", "AICc", "BIC", "AIC diff.", "BIC diff.")
+        page.append(Table("Structures, by AIC:", header, rows, 1))
+        smallest = (
+            ("Smallest AIC", str(table["aic"].idxmin())),
+            ("Smallest BIC", str(table["bic"].idxmin())),
+        )
+        page.append(Lines(smallest))
+    if selection.failures:
+        page.append(Lines((("Not fitted", ""), *selection.failures.items())))
+    return tuple(page)
 
 
 def _findings(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:

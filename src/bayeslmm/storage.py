@@ -19,10 +19,11 @@ import pandas as pd
 import xarray as xr
 
 from bayeslmm import __version__
-from bayeslmm.bar_structure import structures_of_bars
+from bayeslmm.bar_structure import structures_beside
 from bayeslmm.errors import ArgumentTypeError, BayeslmmError, DesignWarning, FileError
 from bayeslmm.likelihood import Optimum, Status, Step
 from bayeslmm.likelihood_fit import LikelihoodFit
+from bayeslmm.map_fit import MapFit
 from bayeslmm.model import Model
 from bayeslmm.stored_file import (
     DATA,
@@ -140,7 +141,8 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
         if tree.attrs["bayeslmm_kind"] == "posterior":
             fit: LikelihoodFit | PosteriorFit = _restored_posterior(model, tree)
         else:
-            fit = LikelihoodFit(model, _restored_optimum(tree[FIT].dataset))
+            optimum = _restored_optimum(tree[FIT].dataset)
+            fit = (MapFit if optimum.method == "map" else LikelihoodFit)(model, optimum)
         stored = float(tree[MODEL].attrs["log_likelihood"])
         found = _log_likelihood(fit)
     except FileError:
@@ -215,16 +217,10 @@ def _restored_model(tree: xr.DataTree) -> Model:
 
 def _structures_as_json(model: Model) -> dict[str, list[dict[str, Any] | None]]:
     """The structures of bars that do not have theirs from the formula."""
-    bars = model.design.formula.bars
-    own = structures_of_bars(bars, None)
-    found: dict[str, list[dict[str, Any] | None]] = {}
-    for name, structures in model.G.items():
-        written = [s for bar, s in zip(bars, own, strict=True) if bar.factor_name == name]
-        pairs = zip(structures, written, strict=True)
-        plain = [None if a == b else structure_to_plain(a) for a, b in pairs]
-        if any(plain):
-            found[name] = plain
-    return found
+    return {
+        name: [None if own is None else structure_to_plain(own) for own in structures]
+        for name, structures in structures_beside(model.design.formula.bars, model.G).items()
+    }
 
 
 def _priors_as_json(priors: PriorTable) -> list[dict[str, Any]]:
@@ -255,12 +251,14 @@ def _priors_from_json(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _log_likelihood(fit: LikelihoodFit | PosteriorFit) -> float:
-    """What restored fits are checked by: the maximum, or log p(y) at the first draw of theta."""
+    """What restored fits are checked by: the maximum, or log p(y) at the mode or first draw."""
     equations = fit.model.equations
+    if isinstance(fit, MapFit):
+        return fit.loglik
     if isinstance(fit, LikelihoodFit):
         optimum = fit.optimum
         equations = equations.given_residuals(optimum.theta)
-        return -0.5 * float(equations.profiled(optimum.M, optimum.method)[0])
+        return -0.5 * float(equations.profiled(optimum.M, fit.method)[0])
     priors = fit.model.priors
     theta = fit.draws.theta[0, 0]
     return float(equations.collapsed(theta, priors.beta_mean, priors.beta_precision)[0])
@@ -302,7 +300,7 @@ def _optimum_dataset(optimum: Optimum) -> xr.Dataset:
 
 def _restored_optimum(group: xr.Dataset) -> Optimum:
     attributes = group.attrs
-    if attributes["method"] not in ("reml", "ml"):
+    if attributes["method"] not in ("reml", "ml", "map"):
         raise ValueError(f"unknown method {attributes['method']!r}")
     columns = ("iteration", "criterion", "gradient", "working", "sigma", "seconds")
     steps = zip(*(group[f"trace_{name}"].to_numpy() for name in columns), strict=True)
