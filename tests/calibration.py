@@ -34,16 +34,36 @@ MODELS = {
     "weights": "y ~ x + (x | g)",
     "variances near zero": "y ~ x + (x | g)",
 }
+_AT = {"time": "t", "group": "id"}
+RESIDUALS = {
+    "R: ID by stratum": ("y ~ x + (1 | id)", bl.ID(by="s")),
+    "R: CS": ("y ~ x + (0 + x2 | id)", bl.CS(**_AT)),
+    "R: AR1": ("y ~ x", bl.AR1(**_AT)),
+    "R: AR1 and a random intercept": ("y ~ x + (1 | id)", bl.AR1(**_AT)),
+    "R: ARMA11": ("y ~ x", bl.ARMA11(**_AT)),
+    "R: ToepH": ("y ~ x", bl.ToepH(**_AT)),
+    "R: Ante1": ("y ~ x", bl.Ante1(**_AT)),
+    "R: UN": ("y ~ x", bl.UN(**_AT)),
+    "R: CAR1 with a nugget": ("y ~ x", bl.CAR1(nugget=True, **_AT)),
+    "R: Exp and VarPower": ("y ~ x", bl.Exp(variance=bl.VarPower("w"), **_AT)),
+    "R: Gau with a nugget": ("y ~ x", bl.Gau(nugget=True, **_AT)),
+    "R: Matern with a nugget": ("y ~ x", bl.Matern(nugget=True, **_AT)),
+}
+MODELS |= {name: formula for name, (formula, _) in RESIDUALS.items()}
 SMALL = "variances near zero"
 AT_MEANS = "priors at the means"
 CHAINS, DRAWS, BINS = 4, 100, 20
 
 
 def frame() -> pd.DataFrame:
-    """Unbalanced data of 90 rows; the response is replaced by simulated ones."""
+    """Unbalanced data of 90 rows; the response is replaced by simulated ones.
+
+    An id has up to 5 occasions t, in no order.
+    """
     rng = np.random.default_rng(11)
     n = 90
     b = np.r_[np.arange(16), rng.integers(16, size=n - 16)]
+    places = np.random.default_rng(12).choice(24 * 5, n, replace=False)
     return pd.DataFrame(
         {
             "x": rng.normal(1, 1, n),
@@ -55,6 +75,9 @@ def frame() -> pd.DataFrame:
             "a": (b % 4).astype(str),
             "w": rng.uniform(0.3, 3, n),
             "y": rng.normal(size=n),
+            "id": places // 5,
+            "t": places % 5,
+            "s": np.where(places // 5 % 3 == 0, "u", "v"),
         }
     )
 
@@ -69,11 +92,14 @@ def model(name: str) -> bl.Model:
         "sigma": bl.Gamma(4, 4),
     }
     formula = MODELS[name]
-    if "||" not in formula and ("x |" in formula or "x2 |" in formula):
+    correlated = "||" not in formula and "0 +" not in formula
+    if correlated and ("x |" in formula or "x2 |" in formula):
         priors["corr"] = bl.LKJ(1.5)
     if name == AT_MEANS:
         priors["sd_g[Intercept]"] = bl.HalfStudentTAtMeans(6, 1)
-    return bl.Model(formula, frame(), priors=priors, weights="w" if name == "weights" else None)
+    weights = "w" if name == "weights" else None
+    _, R = RESIDUALS.get(name, (formula, None))
+    return bl.Model(formula, frame(), R=R, priors=priors, weights=weights)
 
 
 def ranks(name: str, replicates: int, seed: int = 1) -> pd.DataFrame:
@@ -85,7 +111,7 @@ def ranks(name: str, replicates: int, seed: int = 1) -> pd.DataFrame:
         warnings.simplefilter("ignore")
         prior = pm.sample_prior_predictive(replicates, model=base.full_pymc(), random_seed=seed)
     truth = prior["prior"]
-    responses = prior["prior_predictive"][base.design.response].to_numpy()[0]
+    responses = simulated_responses(prior["prior_predictive"], base)
     thetas = true_theta(truth, base)
     rows = []
     for i in range(replicates):
@@ -99,15 +125,30 @@ def ranks(name: str, replicates: int, seed: int = 1) -> pd.DataFrame:
             row[label] = (draws.theta[..., j] < thetas[i, j]).sum()
         for j, label in enumerate(base.design.coef):
             row[f"beta[{label}]"] = (draws.beta[..., j] < truth["beta"].to_numpy()[0, i, j]).sum()
-        true_u = np.concatenate(
-            [truth[f"u_{f.name}"].to_numpy()[0, i].ravel() for f in base.design.factors]
-        )
-        row["u, first"] = (draws.u[..., 0] < true_u[0]).sum()
-        row["u, last"] = (draws.u[..., -1] < true_u[-1]).sum()
+        if base.design.factors:
+            true_u = np.concatenate(
+                [truth[f"u_{f.name}"].to_numpy()[0, i].ravel() for f in base.design.factors]
+            )
+            row["u, first"] = (draws.u[..., 0] < true_u[0]).sum()
+            row["u, last"] = (draws.u[..., -1] < true_u[-1]).sum()
         density = [refit.equations.loglik(t)[0] for t in draws.theta.reshape(-1, thetas.shape[1])]
         row["log-likelihood"] = (np.array(density) < refit.equations.loglik(thetas[i])[0]).sum()
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def simulated_responses(predictive, base: bl.Model) -> np.ndarray:
+    """Responses (replicates, n) in the order of the rows."""
+    from bayeslmm.response import subjects_by_length
+
+    name = base.design.response
+    if name in predictive:
+        return predictive[name].to_numpy()[0].reshape(predictive.sizes["draw"], -1)
+    y = np.empty((predictive.sizes["draw"], len(base.design.y)))
+    for rows in subjects_by_length(base.design.residuals):
+        own = predictive[f"{name}[{rows.shape[1]} rows]"].to_numpy()[0]
+        y[:, rows] = own.reshape(len(y), *rows.shape)
+    return y
 
 
 def true_theta(truth, base: bl.Model) -> np.ndarray:
