@@ -11,7 +11,7 @@ the mode, without their Jacobian.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,7 +138,9 @@ def maximise_posterior(equations: Equations, priors: PriorTable) -> Optimum:
         found.append((objective(x)[0], objective, x))
     _, objective, x = max(found, key=lambda row: row[0])
     status, x, held = _settle(objective, x)
-    return _optimum(equations, objective, x, held, status)
+    optimum = _optimum(equations, objective, x, held, status)
+    # exactly, whatever the way through their coordinates has rounded
+    return replace(optimum, theta=priors.with_held(optimum.theta))
 
 
 def _check_bounded(equations: Equations, priors: PriorTable) -> None:
