@@ -502,8 +502,8 @@ def test_attributes_that_the_other_kind_of_fit_has(kind, name, message):
     assert not hasattr(fit, name)
     with pytest.raises(errors.MissingAttributeError, match=message):
         getattr(fit, name)
-    with pytest.raises(AttributeError, match="object has no attribute 'aicc'"):
-        _ = fit.aicc
+    with pytest.raises(AttributeError, match="object has no attribute 'waic'"):
+        _ = fit.waic
 
 
 def test_criteria_are_plain_numbers():

@@ -350,6 +350,8 @@ def test_the_collapsed_model_has_the_same_density(name):
         for value, prior in zip(at, own.priors.theta, strict=True):
             if isinstance(prior, bl.HalfStudentT):
                 expected += stats.t.logpdf(value / prior.sigma, prior.nu)
+            elif isinstance(prior, bl.Beta):
+                expected += stats.beta.logpdf(value, prior.alpha, prior.beta)
         differences.append(logp - expected)
     assert differences[0] == pytest.approx(differences[1], abs=1e-6)
 

@@ -129,3 +129,14 @@ def test_draws_are_made_again_as_they_were():
     again = fit.refit(model.design.y)
     np.testing.assert_array_equal(again.draws.theta, fit.draws.theta)
     assert fit.update(data=bl.load_dataset("Dyestuff2")).draws.theta.shape == (2, 30, 2)
+
+
+def test_a_structure_given_by_G_stays():
+    data = bl.load_dataset("Orthodont").assign(age=lambda d: d["age"].astype(int).astype(str))
+    data["age"] = pd.Categorical(data["age"], ["8", "10", "12", "14"])
+    formula = "distance ~ Sex + (0 + age | Subject)"
+    model = bl.Model(formula, data, G={"Subject": bl.AR1()})
+    again = model.fit("reml").update(formula="distance ~ age + Sex + (0 + age | Subject)")
+    expected = bl.Model(again.model.formula, data, G={"Subject": bl.AR1()}).fit("reml")
+    pd.testing.assert_frame_equal(again.summary(), expected.summary())
+    assert "rho_Subject" in again.summary().index

@@ -407,6 +407,8 @@ class Model:
             )
         if not np.isfinite(values).all() or np.ptp(values) == 0:
             raise DataError("`y` should be finite and not the same in every row.")
+        if np.array_equal(values, self.design.y):
+            return self._with()  # to the last digit
         design = replace(self.design, y=values)
         equations = of_response(self.equations, design, design.y_less_offset)
         return self._without("priors", "pymc", "held")._with(design=design, equations=equations)

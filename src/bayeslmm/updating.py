@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayeslmm.bar_structure import structures_beside
 from bayeslmm.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ __all__ = ["changed"]
 
 
 def changed(model: Model, formula: str | None = None, data: object | None = None) -> Model:
-    """A model with another formula, other data or both; R, priors and weights stay.
+    """A model with another formula, other data or both; G, R, priors and weights stay.
 
     Parameters
     ----------
@@ -61,6 +62,7 @@ def _like(model: Model, formula: str | None = None, data: object | None = None) 
     return type(model)(
         model.formula if formula is None else formula,
         model.data if data is None else data,
+        G=structures_beside(model.design.formula.bars, model.G) or None,
         R=model.R,
         priors=model.__dict__["_given"],
         weights=model.weights,
