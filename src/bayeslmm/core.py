@@ -119,8 +119,8 @@ def compile_core() -> object:
     may run before.
     """
     with announced(
-        "bayeslmm: compiling the equations, once for all models on this machine; this takes about "
-        "a minute."
+        "bayeslmm: compiling the equations, once for all models on this machine; this takes a "
+        "minute or two."
     ):
         compiled = cfunc(_SIGNATURE, cache=True, error_model="numpy")(_core)
     llvm.add_symbol(_SYMBOL, compiled.address)
