@@ -90,6 +90,7 @@ def _candidates(part: str, frame: pd.DataFrame) -> Iterator[str]:
             yield f"(data[{quoted(name)}] == {quoted(level[2])})"
             if re.fullmatch(r"-?\d+(\.\d*)?|True|False", level[2]):
                 yield f"(data[{quoted(name)}] == {level[2]})"
+        return  # a level is data, and data are never evaluated
     yield _as_python(part, frame)
 
 
