@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import bayeslmm as bl
 from bayeslmm.covariance import Covariance
@@ -141,3 +142,13 @@ def _data(name: str) -> pd.DataFrame:
         data["MachineC"] = (data["Machine"] == "C").astype("float64")
         data["WM"] = data["Worker"] + ":" + data["Machine"]
     return data
+
+
+def check_coefficients(record: dict[str, Any], table: pd.DataFrame) -> None:
+    """Hold `fixef()` to a record: estimates to 1e-4 of their standard errors, these to 1e-4."""
+    table.index = [r_name(name) for name in table.index]
+    assert set(table.index) == set(record["fixef"])
+    for name, value in record["fixef"].items():
+        se = record["fixef_se"][name]
+        assert table.loc[name, "estimate"] == pytest.approx(value, abs=1e-4 * se), name
+        assert table.loc[name, "std_error"] == pytest.approx(se, rel=1e-4), name

@@ -40,13 +40,7 @@ def test_theta(id):
 
 @every_case
 def test_coefficients(id):
-    record, table = cases.record(id), fitted(id).fixef()
-    table.index = [cases.r_name(name) for name in table.index]
-    assert set(table.index) == set(record["fixef"])
-    for name, value in record["fixef"].items():
-        se = record["fixef_se"][name]
-        assert table.loc[name, "estimate"] == pytest.approx(value, abs=1e-4 * se), name
-        assert table.loc[name, "std_error"] == pytest.approx(se, rel=1e-4), name
+    cases.check_coefficients(cases.record(id), fitted(id).fixef())
 
 
 @pytest.mark.parametrize("id", [id for id in cases.RESIDUAL_IDS if cases.record(id)["ranef"]])
