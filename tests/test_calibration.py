@@ -1,12 +1,12 @@
 """Simulation-based calibration, on request: ``uv run pytest -m slow tests/test_calibration.py``."""
 
 import pytest
-from calibration import MODELS, ranks, uniformity
+from calibration import CASES, ranks, uniformity
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CASES)
 def test_true_values_rank_uniformly_among_the_draws(name):
     table = ranks(name, 150, seed=7)
     values = [uniformity(table[label]) for label in table]
