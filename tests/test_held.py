@@ -211,3 +211,11 @@ def test_what_supposes_that_everything_is_estimated_says_so(ask):
     fit = sleepstudy(sigma=bl.Fixed(25)).fit("reml")
     with pytest.raises(bl.ArgumentError, match="all estimated, but sigma is held by Fixed; use"):
         ask(fit)
+
+
+def test_without_an_estimated_parameter_tests_are_by_z():
+    held = {"sd": bl.Fixed(20), "corr_Subject": bl.Fixed(0.1), "sigma": bl.Fixed(25)}
+    fit = sleepstudy(**held).fit("reml")
+    table, normal = fit.summary().iloc[:2], fit.summary(df="none").iloc[:2]
+    assert np.isinf(table["df"]).all()
+    np.testing.assert_array_equal(table, normal)

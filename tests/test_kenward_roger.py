@@ -1,8 +1,10 @@
 """Kenward-Roger's adjustment against dense algebra, and its invariances."""
 
 import dense
+import dense_effects
 import fits_cache
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayeslmm as bl
@@ -10,9 +12,24 @@ from bayeslmm import sensitivity, structured_sensitivity
 from bayeslmm.likelihood import Status
 
 ORTHODONT = "distance ~ age * Sex"
+WEEKS = np.array([1.0, 2.0, 4.0, 7.0, 8.0])
 
 
-def marginal(fit):
+def covariances(theta, fit, name):
+    """G of each factor, of which the first has a structure by the name, if one is given."""
+    design, parameters = fit.model.design, fit.model.parameters
+    if name is None:
+        return dense.covariances(theta, parameters, design)
+    value = dict(zip(parameters.names, theta, strict=True))
+    factor = design.factors[0]
+    label, weeks = factor.bars[0].label, np.unique(WEEKS)
+    return [
+        dense_effects.covariance(value, name, factor.effects, factor.name, label, weeks),
+        *(np.array([[value[f"sd_{f.name}[Intercept]"] ** 2]]) for f in design.factors[1:]),
+    ]
+
+
+def marginal(fit, name=None):
     """V of all rows at theta."""
     design, equations = fit.model.design, fit.model.equations
     rows = np.arange(equations.n)
@@ -21,9 +38,7 @@ def marginal(fit):
     def V(theta):
         R = theta[-1] ** 2 * equations.residual_covariance(theta, rows)
         out = R / np.sqrt(np.outer(weights, weights))
-        for factor, G in zip(
-            design.factors, dense.covariances(theta, equations.parameters, design), strict=True
-        ):
+        for factor, G in zip(design.factors, covariances(theta, fit, name), strict=True):
             Z = dense.full_Z(factor)
             out += Z @ np.kron(np.eye(len(factor.levels)), G) @ Z.T
         return out
@@ -31,9 +46,9 @@ def marginal(fit):
     return V
 
 
-def adjusted(fit):
+def adjusted(fit, name=None):
     """The adjusted matrix by the formula as it is printed, with V differentiated in theta."""
-    V, theta, X = marginal(fit), fit.optimum.theta, fit.model.design.X
+    V, theta, X = marginal(fit, name), fit.optimum.theta, fit.model.design.X
     inverse = np.linalg.inv(V(theta))
     C = np.linalg.inv(X.T @ inverse @ X)
     derivatives = []
@@ -156,14 +171,77 @@ def test_fits_by_ml_are_refused():
         fits_cache.likelihood("slopes", "ml").summary(df="kenward-roger")
 
 
-def test_other_structures_of_G_have_satterthwaites_only():
-    data = bl.load_dataset("Machines")
+G_STRUCTURES = {
+    "CS": bl.CS(),
+    "CSH": bl.CSH(),
+    "AR1": bl.AR1(),
+    "ARH1": bl.ARH1(),
+    "Toep": bl.Toep(),
+    "Ante1": bl.Ante1(),
+    "UN one": bl.UN(variance="one"),
+    "Exp": bl.Exp(),
+}
+
+
+def weekly(residual_sds=(1.0, 1.0)):
+    """Subjects with some rows at some of five weeks, in rooms."""
+    rng = np.random.default_rng(11)
+    rows = []
+    root = 2 * np.linalg.cholesky(0.8 ** np.abs(WEEKS[:, None] - WEEKS))
+    for subject in range(24):
+        u = root @ rng.standard_normal(len(WEEKS)) * np.linspace(0.7, 1.3, len(WEEKS))
+        rows += [
+            (f"s{subject}", week, "uvw"[subject % 3], "ab"[half], own + rng.normal(0, sd))
+            for week, own in zip(WEEKS, u, strict=True)
+            for half, sd in enumerate(residual_sds)
+            if rng.random() < 0.85
+        ]
+    return pd.DataFrame(rows, columns=["id", "week", "room", "half", "y"])
+
+
+@pytest.mark.parametrize("name", G_STRUCTURES)
+def test_adjusted_covariance_with_a_structure_for_G(name):
+    data, G = weekly(), {"id": G_STRUCTURES[name]}
+    fit = bl.Model("y ~ week * room + (0 + week | id)", data, G=G).fit("reml")
+    assert fit.optimum.status is Status.CONVERGED
+    np.testing.assert_allclose(ours(fit), adjusted(fit, name), rtol=1e-5, atol=1e-7)
+
+
+def test_adjusted_covariance_with_structures_for_G_and_R():
+    data = weekly((1.0, 2.0))
+    R = bl.ID(variance=bl.VarIdent("half"))
+    fit = bl.Model("y ~ week + ar1(0 + week | id)", data, R=R).fit("reml")
+    assert fit.optimum.status is Status.CONVERGED
+    np.testing.assert_allclose(ours(fit), adjusted(fit, "AR1"), rtol=1e-5, atol=1e-7)
+
+
+def test_nested_intercepts_are_compound_symmetry_of_G():
+    data = bl.load_dataset("Machines").drop([0, 7, 8, 20, 33])
     one = bl.Model("score ~ Machine + (1 | Worker/Machine)", data).fit("reml")
     other = bl.Model("score ~ Machine + cs(0 + Machine | Worker)", data).fit("reml")
-    columns = ["num_df", "den_df", "F"]
-    np.testing.assert_allclose(one.anova()[columns], other.anova()[columns], rtol=1e-4)
-    with pytest.raises(bl.ArgumentError, match="satterthwaite"):
-        other.anova(df="kenward-roger")
+    same_tests(one, other)
+
+
+def test_structures_of_G_and_of_R_have_the_same_tests():
+    """sleepstudy with AR(1) effects and noise is a model of either side of V."""
+    data = bl.load_dataset("sleepstudy").drop([4, 5, 77])
+    one = bl.Model("Reaction ~ Days + exp(0 + Days | Subject)", data).fit("reml")
+    R = bl.Exp(time="Days", group="Subject", nugget=True)
+    other = bl.Model("Reaction ~ Days", data, R=R).fit("reml")
+    assert one.loglik == pytest.approx(other.loglik, abs=1e-6)
+    same_tests(one, other)
+
+
+def test_a_structure_of_G_without_variance_leaves_the_tests_without_it():
+    data = weekly()
+    data["y"] = np.random.default_rng(0).standard_normal(len(data))
+    data["y"] -= data.groupby("id")["y"].transform("mean")
+    fit = bl.Model("y ~ week + exp(0 + week | id)", data).fit("reml")
+    assert fit.optimum.boundary.tolist() == [True, True, False]
+    without = bl.Model("y ~ week", data).fit("reml")
+    np.testing.assert_allclose(
+        fit.anova(df="kenward-roger"), without.anova(df="kenward-roger"), rtol=1e-6
+    )
 
 
 def test_what_is_too_large_is_refused(monkeypatch):

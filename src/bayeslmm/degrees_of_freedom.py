@@ -13,6 +13,7 @@ from bayeslmm.kenward_roger import KenwardRoger, kenward_roger
 from bayeslmm.satterthwaite import satterthwaite
 from bayeslmm.sensitivity import sensitivity
 from bayeslmm.structured_sensitivity import structured_sensitivity
+from bayeslmm.tangents import tangents
 from bayeslmm.wald import ByCoefficient
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
         Where the degrees of freedom are not defined for the fit.
     """
     equations = model.equations
-    if df == "satterthwaite":
+    # what is held has no variance, and what is on the boundary is held there
+    nothing_estimated = optimum.status.ok and bool((model.held | optimum.boundary).all())
+    if df == "satterthwaite" and not nothing_estimated:
         return satterthwaite(equations, optimum)
     if df == "kenward-roger":
         _check_kenward_roger(optimum)
@@ -63,7 +66,7 @@ def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
     vcov = equations.given_residuals(optimum.theta).var_beta(optimum.M, optimum.sigma)
     if df == "between-within":
         return ByCoefficient(vcov, between_within(model.design))
-    each = float(equations.n - equations.p) if df == "residual" else np.inf
+    each = float(equations.n - equations.p) if df == "residual" else np.inf  # or nothing estimated
     return ByCoefficient(vcov, np.full(equations.p, each))
 
 
@@ -85,9 +88,11 @@ def _kenward_roger(model: Model, optimum: Optimum) -> KenwardRoger:
     # far from zero, columns of X are nearly dependent; an orthonormal basis of them is not
     X, triangle = np.linalg.qr(design.X)
     rotation = np.linalg.inv(triangle)
+    directions = tangents(equations, optimum)
     if equations.structured:
         G = list(equations.covariances(optimum.M, optimum.sigma).values())
-        found = structured_sensitivity(design, X, equations, optimum.theta, G)
+        found = structured_sensitivity(design, X, equations, optimum.theta, G, directions)
     else:
-        found = sensitivity(design, X, equations.split_M(optimum.M), optimum.sigma)
+        M = equations.split_M(optimum.M)
+        found = sensitivity(design, X, M, optimum.sigma, directions)
     return kenward_roger(found, rotation)

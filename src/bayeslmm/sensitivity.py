@@ -1,9 +1,9 @@
-"""How X'V⁻¹X depends on the variances and covariances of random effects and residuals, R = σ²I.
+"""How X'V⁻¹X depends on the covariances of random effects and on the residual variance, R = σ²I.
 
-V is linear in them: its derivatives are the Z_f(I ⊗ E)Z_f' with E for an element of G_f, and V
-itself stands for the one in σ², which is a combination of it and of these. So all that is needed
-are Z'V⁻¹Z, Z'V⁻¹X and X'V⁻¹X, however many rows there are; random effects that no row connects,
-such as those of different subjects, are taken one after the other.
+The derivatives of V are the Z_f(I ⊗ E)Z_f' with E for a change of G_f, and V itself stands for the
+one in σ², which is a combination of it and of these. So all that is needed are Z'V⁻¹Z, Z'V⁻¹X and
+X'V⁻¹X, however many rows there are; random effects that no row connects, such as those of different
+subjects, are taken one after the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import block_diag, cho_factor, cho_solve
+from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse.csgraph import connected_components
 
 from bayeslmm.errors import ArgumentError
@@ -24,38 +24,19 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design, GroupingFactor
     from bayeslmm.frames import Array
 
-__all__ = ["basis", "sensitivity"]
+__all__ = ["sensitivity"]
 
-_LARGEST = 4000
+_LARGEST = 5000
 """The order of the dense matrices that are still computed."""
 
 
-def basis(factor: GroupingFactor) -> list[Array]:
-    """Symmetric matrices (q, q) of which G of a factor is a combination, for its parameters."""
-    q = len(factor.effects)
-    out = []
-    for bar in factor.bars:
-        effects = range(bar.start, bar.stop)
-        if bar.structure == "id":
-            pairs = [[(i, i) for i in effects]]
-        elif bar.structure == "diag":
-            pairs = [[(i, i)] for i in effects]
-        elif bar.structure == "un":
-            pairs = [[(i, j)] for i in effects for j in effects if j <= i]
-        else:
-            raise ArgumentError(
-                f"Kenward-Roger's degrees of freedom are for unstructured, diagonal and identity "
-                f"covariances of random effects; {bar.text} has another. Use df='satterthwaite'."
-            )
-        for own in pairs:
-            E = np.zeros((q, q))
-            for i, j in own:
-                E[i, j] = E[j, i] = 1.0
-            out.append(E)
-    return out
-
-
-def sensitivity(design: Design, X: Array, M: Sequence[Array], sigma: float) -> Sensitivity:
+def sensitivity(
+    design: Design,
+    X: Array,
+    M: Sequence[Array],
+    sigma: float,
+    directions: Sequence[tuple[int, Array]],
+) -> Sensitivity:
     """The sensitivity of a design with independent residuals.
 
     Parameters
@@ -66,6 +47,8 @@ def sensitivity(design: Design, X: Array, M: Sequence[Array], sigma: float) -> S
     M : sequence of (q, q) arrays, one a factor
         Relative factors, G = σ²MM'.
     sigma : float
+    directions : sequence of (int, (q, q) array)
+        Changes of G, by the position of the factor; G is among their combinations.
 
     Raises
     ------
@@ -74,7 +57,6 @@ def sensitivity(design: Design, X: Array, M: Sequence[Array], sigma: float) -> S
     """
     factors, (n, p) = design.factors, X.shape
     precision = (np.ones(n) if design.weights is None else design.weights) / sigma**2
-    directions = [(f, E) for f, factor in enumerate(factors) for E in basis(factor)]
     k = len(directions)
     information = X.T @ (precision[:, None] * X)
     P, Q, traces = np.zeros((k + 1, p, p)), np.zeros((k + 1, k + 1, p, p)), np.zeros((k + 1, k + 1))
@@ -88,17 +70,19 @@ def sensitivity(design: Design, X: Array, M: Sequence[Array], sigma: float) -> S
         for columns in _components(ZZ, factors):
             own = [columns[owner[columns] == f] for f in range(len(factors))]
             levels = [len(c) // len(f.effects) for c, f in zip(own, factors, strict=True)]
-            root = block_diag(
-                *(np.kron(np.eye(m), sigma * r) for m, r in zip(levels, M, strict=True) if m)
-            )
-            S, U = ZZ[columns][:, columns].toarray(), ZX[columns]
-            half, across = S @ root, root.T @ U
-            factor = cho_factor(np.eye(len(columns)) + root.T @ half)
-            A = S - half @ cho_solve(factor, half.T)
-            B = U - half @ cho_solve(factor, across)
-            information -= across.T @ cho_solve(factor, across)
             ends = np.cumsum([0, *map(len, own)])
             places = [slice(*ends[f : f + 2]) for f in range(len(factors))]
+            roots = [sigma * r for r in M]
+            S, U = ZZ[columns][:, columns].toarray(), ZX[columns]
+            half = _by_level(S, roots, places, levels)
+            inner = _by_level(half.T, roots, places, levels)
+            inner[np.diag_indices_from(inner)] += 1.0
+            lower = cholesky(inner, lower=True, overwrite_a=True)
+            half = solve_triangular(lower, half.T, lower=True, overwrite_b=True)
+            across = solve_triangular(lower, _by_level(U.T, roots, places, levels).T, lower=True)
+            A = S - half.T @ half
+            B = U - half.T @ across
+            information -= across.T @ across
             _add(P, Q, traces, A, B, directions, places, levels)
     # the derivative k is V itself
     P[k] = Q[k, k] = information
@@ -113,7 +97,7 @@ def _add(
     traces: Array,
     A: Array,
     B: Array,
-    directions: list[tuple[int, Array]],
+    directions: Sequence[tuple[int, Array]],
     places: list[slice],
     levels: list[int],
 ) -> None:
@@ -121,8 +105,7 @@ def _add(
     p, k = B.shape[1], len(directions)
     AE, EB = [], []
     for i, (f, E) in enumerate(directions):
-        columns = A[:, places[f]].reshape(len(A), levels[f], len(E))
-        AE.append((columns @ E).reshape(len(A), -1))
+        AE.append(_by_level(A, [E], [places[f]], [levels[f]]))
         EB.append((E @ B[places[f]].reshape(levels[f], len(E), p)).reshape(-1, p))
         P[i] += B[places[f]].T @ EB[i]
         trace = np.trace(AE[i][places[f]])
@@ -132,6 +115,15 @@ def _add(
         for j, (g, _) in enumerate(directions):
             traces[i, j] += np.sum(AE[i][places[g]] * AE[j][places[f]].T)
             Q[i, j] += EB[i].T @ A[places[f], places[g]] @ EB[j]
+
+
+def _by_level(A: Array, blocks: Sequence[Array], places: list[slice], levels: list[int]) -> Array:
+    """The product of A and the matrix with a factor's block for each of its levels."""
+    parts = [
+        (A[:, place].reshape(len(A), m, len(block)) @ block).reshape(len(A), -1)
+        for place, m, block in zip(places, levels, blocks, strict=True)
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def _full(factor: GroupingFactor) -> sparse.csr_array:

@@ -17,7 +17,6 @@ from scipy.sparse.csgraph import connected_components
 from bayeslmm import scales
 from bayeslmm.errors import ArgumentError
 from bayeslmm.kenward_roger import Sensitivity
-from bayeslmm.sensitivity import basis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +34,12 @@ _LARGEST = 2000
 
 
 def structured_sensitivity(
-    design: Design, X: Array, equations: Equations, theta: Array, G: Sequence[Array]
+    design: Design,
+    X: Array,
+    equations: Equations,
+    theta: Array,
+    G: Sequence[Array],
+    directions: Sequence[tuple[int, Array]],
 ) -> Sensitivity:
     """The sensitivity of a design with structured residuals.
 
@@ -47,6 +51,8 @@ def structured_sensitivity(
     equations : Equations
     theta : (k,) array
     G : sequence of (q, q) arrays, one a factor
+    directions : sequence of (int, (q, q) array)
+        Changes of G, by the position of the factor.
 
     Raises
     ------
@@ -55,7 +61,6 @@ def structured_sensitivity(
     """
     own = equations.residuals
     assert own is not None
-    directions = [(f, E) for f, factor in enumerate(design.factors) for E in basis(factor)]
     k, p = len(directions) + own.n_parameters, X.shape[1]
     information, P = np.zeros((p, p)), np.zeros((k, p, p))
     Q, traces = np.zeros((k, k, p, p)), np.zeros((k, k))
