@@ -23,6 +23,11 @@ def ml(formula, dataset, **options):
     return bl.Model(formula, bl.load_dataset(dataset), **options).fit("ml")
 
 
+def structured(formula, dataset, structure):
+    """A model with a structure of R, or of G, which comes by its factor."""
+    return ml(formula, dataset, **{"G" if isinstance(structure, dict) else "R": structure})
+
+
 @pytest.mark.parametrize("id", REFERENCE)
 def test_intervals_are_those_of_root_finding_on_the_exact_deviance(id):
     own = case(id)
@@ -92,10 +97,13 @@ def test_the_deviance_is_that_of_a_constrained_optimum_in_dense_algebra(formula,
         ("distance ~ age * Sex", "Orthodont", bl.ToepH(time="age", group="Subject")),
         ("distance ~ age * Sex", "Orthodont", bl.UN(time="age", group="Subject")),
         ("distance ~ age * Sex", "Orthodont", bl.ID(by="Sex")),
+        ("score ~ Machine + cs(0 + Machine | Worker)", "Machines", None),
+        ("score ~ Machine + csh(0 + Machine | Worker)", "Machines", None),
+        ("Reaction ~ Days + ar1(0 + Days | Subject)", "sleepstudy", None),
     ],
 )
 def test_the_deviance_is_that_of_a_constrained_optimum_over_natural_parameters(formula, dataset, R):
-    fit = ml(formula, dataset, R=R)
+    fit = structured(formula, dataset, R)
     names = fit.model.parameters.names
     profile = fit.profile(names)
 
@@ -119,14 +127,18 @@ def test_the_deviance_is_that_of_a_constrained_optimum_over_natural_parameters(f
         ("distance ~ age", "Orthodont", bl.ARH1(time="age", group="Subject")),
         ("distance ~ age", "Orthodont", bl.UN(time="age", group="Subject")),
         ("distance ~ age", "Orthodont", bl.Toep(time="age", group="Subject")),
+        ("score ~ Machine + csh(0 + Machine | Worker)", "Machines", None),
+        ("score ~ Machine + (0 + Machine | Worker)", "Machines", {"Worker": bl.UN(variance="one")}),
+        ("distance ~ age + ar1(0 + age | Subject)", "Orthodont", bl.ID(by="Sex")),
+        ("Reaction ~ exp(0 + Days | Subject) + (Days | Subject)", "sleepstudy", None),
     ],
 )
 def test_gradients_of_charts_are_finite_differences(formula, dataset, R):
-    fit = ml(formula, dataset, R=R)
+    fit = structured(formula, dataset, R)
     rng = np.random.default_rng(1)
     for parameter in (None, *range(len(fit.model.parameters))):
-        chart = Chart.of(fit.model.equations, parameter)
-        x = chart.start(fit.optimum.M, fit.optimum.theta)
+        chart = Chart.of(fit.model.equations, parameter, fit.sigma)
+        x = chart.start(fit.optimum.M, fit.optimum.theta, fit.optimum.boundary)
         assert chart.criterion(x)[0] == pytest.approx(fit.optimum.criterion, abs=1e-6)
         x = x * (1 + 0.02 * rng.standard_normal(len(x)))
         value, slope = chart.criterion(x)
@@ -150,6 +162,51 @@ def test_a_correlation_that_the_data_hardly_tell_of_reaches_its_bound():
     table = ml("distance ~ age * Sex + (age | Subject)", "Orthodont").confint()
     assert table.loc["corr_Subject[Intercept, age]", "upper"] == 1
     assert table.loc["sd_Subject[age]", "lower"] == 0
+
+
+def test_a_random_intercept_has_the_intervals_of_compound_symmetry():
+    own = ml("score ~ Machine + (1 | Worker) + (1 | Worker:Machine)", "Machines").profile()
+    other = ml("score ~ Machine + cs(0 + Machine | Worker)", "Machines").profile()
+    names = ["beta[Machine[B]]", "sigma"]
+    ours, theirs = own.intervals().loc[names], other.intervals().loc[names]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_where_optima_change_places_the_lower_one_counts():
+    """Below zero the others are best at a second optimum, which is met farther out."""
+    G, name = {"Worker": bl.UN(variance="one")}, "corr_Worker[Machine[A], Machine[C]]"
+    fit = ml("score ~ Machine + (0 + Machine | Worker)", "Machines", G=G)
+    path = fit.profile(name).paths[name]
+
+    def criterion(theta):
+        value, slope = fit.model.equations.loglik(theta, "ml")
+        return -2 * value, -2 * slope
+
+    at = fit.model.parameters.names.index(name)
+    for value, zeta in zip(path.value[:4], path.zeta[:4], strict=True):
+        found = least(fit, at, value, criterion, "L-BFGS-B", {"ftol": 1e-12, "gtol": 1e-6})
+        assert zeta**2 == pytest.approx(found - fit.optimum.criterion, abs=1e-4)
+
+
+def test_a_structure_without_variance_has_an_interval_from_zero():
+    rng = np.random.default_rng(0)
+    week, id = np.tile([1.0, 2, 4, 7], 40), np.repeat(np.arange(20), 8)
+    y = rng.standard_normal(160)
+    y -= np.repeat(y.reshape(20, 8).mean(axis=1), 8)
+    fit = bl.Model("y ~ week + exp(0 + week | id)", {"y": y, "week": week, "id": id}).fit("ml")
+    assert fit.optimum.boundary.tolist() == [True, True, False]
+    table = fit.confint()
+    sd = table.loc["sd_id[week]"]
+    assert (sd["estimate"], sd["lower"]) == (0, 0)
+    assert 0.05 < sd["upper"] < 1.5
+    assert table.loc["range_id"].isna().all()
+    # zeta ends where the deviance, at its best over the range, is 3.84
+    least = min(
+        -2 * fit.model.equations.loglik(np.array([sd["upper"], reach, sigma]), "ml")[0]
+        for reach in np.geomspace(0.01, 100, 60)
+        for sigma in np.linspace(0.5, 1.1, 60)
+    )
+    assert least - fit.optimum.criterion == pytest.approx(3.84, abs=0.05)
 
 
 def test_a_reml_fit_is_profiled_by_ml():

@@ -181,14 +181,6 @@ def profile(
             f"the likelihood of {fit.model.formula} cannot be profiled, because its maximum was "
             f"not found: {fit.status.value}."
         )
-    for factor in fit.model.design.factors:
-        for bar in factor.bars:
-            if bar.shape is not None:
-                raise ArgumentError(
-                    f"the profile is for unrestricted, diagonal and identity covariances of random "
-                    f"effects; {bar.text} has the structure {bar.covariance.name}. Use "
-                    "`fit.summary()` for intervals from the curvature, or `fit.bootstrap()`."
-                )
     cutoff = _BEYOND * float(ndtri((1 + level) / 2))
     with blas_threads(fit.model.equations.root_order):
         paths = {name: _path(fit, name, cutoff) for name in names}
@@ -250,12 +242,12 @@ def _of_parameter(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
         nothing = np.empty(0)
         return Path(np.nan, lower, upper, nothing, nothing, nothing)
     equations = fit.model.equations
-    chart = Chart.of(equations, position)
+    chart = Chart.of(equations, position, optimum.sigma)
     held = chart.held
     assert held is not None
-    x = chart.start(optimum.M, optimum.theta)
+    x = chart.start(optimum.M, optimum.theta, optimum.boundary)
     free = np.arange(len(x)) != held
-    sizes = chart.sizes(optimum.theta)
+    sizes = chart.sizes()
     estimate = float(x[held])
     std_error = fit._parameters(0.95).std_error[position]
     if not (np.isfinite(std_error) and std_error > 0):
@@ -266,7 +258,7 @@ def _of_parameter(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
         D, there = walk.to(value, chart.criterion, held)
         return D, float(chart.criterion(there)[1][held])
 
-    closed = held < chart.n_G and kind in ("sd", "corr")
+    closed = kind == "sd" or (held < chart.n_bars and kind == "corr")
     return trace(deviance, estimate, float(std_error), (lower, upper), closed, cutoff)
 
 
@@ -284,10 +276,10 @@ def _of_coefficient(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
     y, estimate = design.y_less_offset, float(fit._beta[position])
     base = Equations.of(rest)
     equations = of_response(base, rest, y - estimate * column)
-    chart = Chart.of(equations, None)
-    x = chart.start(optimum.M, optimum.theta)
+    chart = Chart.of(equations, None, optimum.sigma)
+    x = chart.start(optimum.M, optimum.theta, optimum.boundary)
     free = np.ones(len(x), dtype=bool)
-    constrained = Constrained(chart.criterion, x, free, chart.sizes(optimum.theta))
+    constrained = Constrained(chart.criterion, x, free, chart.sizes())
     walk = _Walk(constrained, estimate, f"beta[{design.coef[position]}]", optimum.criterion)
 
     def deviance(value: float) -> tuple[float, float]:

@@ -36,6 +36,8 @@ _JUMP = 0.8
 _GRADIENT = 1e-3
 """Of the criterion in coordinates in which its curvature is about one."""
 _DIFFERENCE = 1e-3
+_BENT = 0.2
+"""How far the secant between points may be from the mean of their slopes, relative to it."""
 _LEAST = 1e-4
 """Curvature, scaled to a unit diagonal, that counts as this much where there is less."""
 
@@ -222,7 +224,32 @@ def _side(
         if abs(zeta) > cutoff or ends:
             break
         step = sign * min(_STEP / max(slope, 1e-300), _GROWTH * abs(at - before[0]))
-    return points
+    return _from_both_ends(deviance, points)
+
+
+def _from_both_ends(
+    deviance: Callable[[float], tuple[float, float]], points: list[tuple[float, float, float]]
+) -> list[tuple[float, float, float]]:
+    """The points of a side, the lower ones where a walk back finds other optima of the free
+    parameters than the walk there.
+
+    Two optima change places where the curve has a kink; what was followed until a jump was not the
+    lower one all the way.
+    """
+    at, zeta, slope = np.array([(np.nan, np.nan, np.nan), *points]).T
+    mean = (slope[1:] + slope[:-1]) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bent = np.abs(np.diff(zeta) / np.diff(at) - mean) > _BENT * mean
+    if not bent.any():
+        return points
+    found = points[-1:]
+    for value, own, its_slope in points[-2::-1]:
+        D, change = deviance(value)
+        other = float(np.sign(own) * np.sqrt(max(D, 0.0)))
+        if abs(other) < abs(own) and abs(other) > 1e-6:
+            own, its_slope = other, max(change / (2 * other), 0.0)
+        found.append((value, own, its_slope))
+    return found[::-1]
 
 
 def _next(at: float, step: float, bound: float, closed: bool) -> tuple[float, bool]:
