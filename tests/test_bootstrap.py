@@ -11,7 +11,7 @@ from bayeslmm.elimination import unpack
 from bayeslmm.equations import Equations
 from bayeslmm.errors import ArgumentError, ConvergenceWarning
 from bayeslmm.refit import refit, start_of
-from bayeslmm.resampling import Cases, Parametric, Residual
+from bayeslmm.resampling import Cases, Parametric, Residual, _independent
 from bayeslmm.responses import of_response
 
 KINDS = ["parametric", "residual", "cases"]
@@ -98,7 +98,7 @@ def test_resampled_effects_and_residuals_have_the_covariance_estimated(name):
     for u, factor in zip(sampler.effects, fit.model.design.factors, strict=True):
         assert u.mean(axis=0) == pytest.approx(0, abs=1e-8)
         assert u.T @ u / len(u) == pytest.approx(fit.G(factor.name).to_numpy(), rel=1e-8)
-    assert np.mean(sampler.residuals**2) == pytest.approx(fit.sigma**2)
+    assert np.mean(sampler.residuals**2) == pytest.approx(1)
 
 
 def test_cases_are_whole_groups_and_copies_are_different_groups():
@@ -133,13 +133,48 @@ def test_refits_without_estimates_are_counted_and_said():
     assert draws.sizes["draw"] == 40 - draws.attrs["n_failed"]
 
 
-def test_a_structured_r_is_simulated_and_otherwise_refused():
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_structured_r_is_drawn_with_its_correlations(kind):
     fit = structured().fit("ml")
-    draws = fit.bootstrap(20, random_seed=1)["posterior"]
-    assert abs(float(draws["rho"].mean()) - fit.theta["rho"]) < 0.15
-    for kind in ("residual", "cases"):
-        with pytest.raises(ArgumentError, match="parametric"):
-            fit.bootstrap(20, kind)
+    draws = fit.bootstrap(60, kind, random_seed=1)["posterior"]
+    assert abs(float(draws["rho"].mean()) - fit.theta["rho"]) < 0.1
+    assert float(draws["sigma"].mean()) == pytest.approx(fit.sigma, rel=0.1)
+
+
+def test_independent_residuals_of_a_structured_r_have_unit_variance():
+    data = bl.load_dataset("Orthodont").sample(95, random_state=2)
+    R = bl.ARH1(time="age", group="Subject")
+    fit = bl.Model("distance ~ age * Sex", data, R=R, weights=np.linspace(1, 2, 95)).fit("ml")
+    sampler = Residual.of(fit)
+    assert np.mean(sampler.residuals**2) == pytest.approx(1)
+    # by ML the sum of squares in the metric of R is that of as many independent residuals
+    own = _independent(fit, fit.residuals("pearson").to_numpy() / fit.sigma)
+    assert np.sum(own**2) == pytest.approx(95, rel=1e-6)
+
+
+def test_cases_of_a_structured_r_are_subjects():
+    fit = structured().fit("ml")
+    design = fit.model.design
+    sampler = Cases.of(fit)
+    assert [len(rows) for rows in sampler.rows] == [4] * 27
+    rng = np.random.default_rng(5)
+    equations = sampler(rng)
+    drawn = np.random.default_rng(5).integers(27, size=27)
+    rows = np.concatenate([sampler.rows[i] for i in drawn])
+    frame = bl.load_dataset("Orthodont").iloc[rows].assign(Subject=np.repeat(range(27), 4))
+    R = bl.AR1(time="age", group="Subject")
+    anew = bl.Model("distance ~ age * Sex", frame, R=R)
+    theta = fit.optimum.theta
+    assert len(design.y) == equations.n
+    assert equations.loglik(theta)[0] == pytest.approx(anew.equations.loglik(theta)[0], rel=1e-9)
+
+
+def test_cases_without_a_stratum_of_r_have_no_estimates():
+    data = bl.load_dataset("Orthodont")
+    few = data[data["Subject"].isin(["M01", "M02", "M03", "F01"])]
+    fit = bl.Model("distance ~ age + (1 | Subject)", few, R=bl.ID(by="Sex")).fit("reml")
+    with pytest.warns(ConvergenceWarning, match="parameters of R"):
+        fit.bootstrap(30, "cases", random_seed=1)
 
 
 def test_errors():

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from dense import full_Z
 from fits_cache import likelihood
 from scipy import stats
 
 import bayeslmm as bl
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
+from bayeslmm.likelihood import Status
 from bayeslmm.nesting import Reference, reference
 from bayeslmm.prediction import functions_of_rows
 
@@ -217,10 +219,45 @@ def test_a_variance_of_zero_leaves_the_other_degrees_of_freedom():
     assert own.conditional_aic.df == pytest.approx(2)
 
 
-def test_a_structured_r_has_no_conditional_aic():
-    own = fit("distance ~ age", "Orthodont", R=bl.AR1(time="age", group="Subject"))
-    with pytest.raises(ArgumentError, match="structure"):
-        own.caic  # noqa: B018
+@pytest.mark.parametrize(
+    ("formula", "dataset", "R"),
+    [
+        ("distance ~ age + (1 | Subject)", "Orthodont", bl.ID(variance=bl.VarIdent("early"))),
+        ("distance ~ age + (1 | Subject)", "Orthodont", bl.AR1(time="age", group="Subject")),
+        ("distance ~ age", "Orthodont", bl.AR1(time="age", group="Subject")),
+        ("Reaction ~ Days + ar1(0 + Days | Subject)", "sleepstudy", None),
+    ],
+)
+def test_effective_degrees_of_freedom_with_structures_are_the_divergence(formula, dataset, R):
+    """Stein's formula, by refits; the hat matrix and the likelihood by dense algebra."""
+    data = bl.load_dataset(dataset).iloc[:40]
+    if dataset == "Orthodont":
+        data["early"] = np.where(data["age"] < 11, "yes", "no")
+    own = bl.Model(formula, data, R=R).fit("reml")
+    assert own.status is Status.CONVERGED
+    model, y = own.model, own.model.design.y
+    size = 0.005 * np.std(y)
+    moved = []
+    for i in range(len(y)):
+        step = size * (np.arange(len(y)) == i)
+        up, down = (model.with_response(y + s).fit("reml").fitted().iloc[i] for s in (step, -step))
+        moved.append((up - down) / (2 * size))
+    of_R = sum(block.factor is None for block in model.parameters.blocks for _ in block.labels)
+    parts = own.conditional_aic
+    assert parts.df == pytest.approx(of_R + np.sum(moved), rel=2e-3)
+    rows = np.arange(len(y))
+    R = own._residual_covariance(rows)
+    V = R.copy()
+    for factor in model.design.factors:
+        Z = full_Z(factor)
+        V += Z @ np.kron(np.eye(len(factor.levels)), own.G(factor.name)) @ Z.T
+    X, P = model.design.X, np.linalg.inv(V)
+    P -= P @ X @ np.linalg.solve(X.T @ P @ X, X.T @ P)
+    hat = np.eye(len(y)) - R @ P
+    assert parts.df_given_theta == pytest.approx(of_R + np.trace(hat), rel=1e-6)
+    residual = y - own.fitted().to_numpy()
+    exact = stats.multivariate_normal.logpdf(residual, cov=R)
+    assert parts.loglik == pytest.approx(exact, rel=1e-9)
 
 
 def test_components_of_random_effects():

@@ -212,6 +212,7 @@ def test_likelihood_fit(name, method, tmp_path):
     assert again.status is fit.status
     pd.testing.assert_frame_equal(again.trace, fit.trace, check_exact=True)
     assert again.algorithm == fit.algorithm
+    assert again.optimum.information == fit.optimum.information
     pd.testing.assert_frame_equal(again.model.data, fit.model.data, check_exact=True)
 
 

@@ -46,6 +46,17 @@ def test_an_update_is_a_fit_of_the_other_model(formula, data):
     pd.testing.assert_frame_equal(again.summary(), expected.summary())
 
 
+def test_the_information_of_newtons_method_stays():
+    model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
+    fit = model.fit("reml", algorithm="newton", information="observed")
+    again = fit.refit(fit.model.design.y + 1)
+    assert again.optimum.information == "observed"
+    # other steps, other iterations
+    expected = fit.trace["criterion"].to_numpy()
+    np.testing.assert_allclose(again.trace["criterion"].to_numpy(), expected, rtol=1e-6)
+    assert model.fit("reml").optimum.information is None
+
+
 def test_weights_and_structure_of_R_stay():
     data = bl.load_dataset("Orthodont").assign(w=lambda d: 1 + d["age"] / 10)
     R = bl.AR1(time="age", group="Subject")

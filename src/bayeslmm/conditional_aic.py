@@ -1,15 +1,20 @@
 """The conditional AIC: how well the fitted values, random effects included, predict new responses
 of the same groups.
 
-With Stein's formula the effective degrees of freedom are the trace of ∂ŷ/∂y. At given θ that is
-the trace of the hat matrix H (Vaida and Blanchard 2005, Biometrika 92, 351-370), to which comes
-that θ was estimated (Greven and Kneib 2010, Biometrika 97, 773-789):
+By Stein's formula the effective degrees of freedom of ŷ are the trace of ∂ŷ/∂y, for any R. At
+given θ that is the trace of the hat matrix H (Vaida and Blanchard 2005, Biometrika 92, 351-370), to
+which comes that θ was estimated (Greven and Kneib 2010, Biometrika 97, 773-789):
 
     tr(∂ŷ/∂y) = tr H + Σ_j (∂ŷ/∂θ_j)'(∂θ_j/∂y),   ∂θ/∂y = -C_θθ⁻¹ C_θy,
 
-C being -2 log L with σ and beta at their best. Its derivative in y is 2 df W(y - ŷ)/r², so that
-C_θy takes no more than ŷ and r² at neighbouring θ. θ moves in directions of the relative factor;
-what is on the boundary is held there. One is added for σ.
+C being -2 log L with σ and beta at their best. Its derivative in y is 2 df R⁻¹(y - ŷ) at σ = 1,
+divided by r², so that C_θy takes no more than ŷ and r² at neighbouring θ. θ moves in directions of
+the relative factor and of the parameters of R; what is on the boundary is held there. Each
+parameter of R, σ among them, adds one (Overholser and Xu 2014, Journal of Multivariate Analysis
+132, 160-170, for correlated residuals).
+
+With u = Mb and D the gradient of the restricted log-likelihood in M, tr H is
+p + b'b/σ² - tr(M'D); see docs/comparing.md.
 """
 
 from __future__ import annotations
@@ -20,8 +25,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.curvature import curvature_at
+from bayeslmm.elimination import unpack
 from bayeslmm.errors import ArgumentError
+from bayeslmm.held import require_nothing_held
 from bayeslmm.lapack import blas_threads
+from bayeslmm.newton import Rows
 from bayeslmm.prediction import functions_of_rows
 from bayeslmm.search import best_place, prepare
 
@@ -43,7 +51,7 @@ class ConditionalAIC:
     loglik : float
         Conditional log-likelihood: that of the response given the predicted random effects.
     df_given_theta : float
-        Trace of the hat matrix, and one for σ.
+        Trace of the hat matrix, and one for each parameter of R.
     df : float
         With what estimating θ adds.
     """
@@ -61,27 +69,30 @@ class ConditionalAIC:
 def conditional_aic(fit: LikelihoodFit) -> ConditionalAIC:
     """The conditional AIC of a fit; see `LikelihoodFit.caic`."""
     design, equations, optimum = fit.model.design, fit.model.equations, fit.optimum
-    if equations.structured:
-        raise ArgumentError(
-            "the conditional AIC is for independent residuals, and R has a structure here, which "
-            "shares with the random effects what a group has in common; compare by `aic`."
-        )
     if not fit.status.ok:
         raise ArgumentError(f"there is no maximum to judge: {fit.status.value}.")
-    w = np.ones(equations.n) if design.weights is None else design.weights
-    rows = functions_of_rows(fit.model)
-    sigma2 = optimum.sigma**2
-    variance = equations.var_linear(optimum.M, optimum.sigma, rows.X, rows.codes, rows.Z)
-    trace = float(w @ variance) / sigma2
+    require_nothing_held(fit.model, "the conditional AIC", "compare by `aic`")
     residual = design.y - fit.fitted().to_numpy()
-    loglik = -0.5 * float(
-        equations.n * np.log(2 * np.pi * sigma2) - np.log(w).sum() + w @ residual**2 / sigma2
-    )
+    rows = Rows(design, equations)
+    squares = residual @ rows.noise(optimum.theta, residual, inverse=True)
+    given = equations.given_residuals(optimum.theta)
+    log_det = equations.n * np.log(optimum.sigma**2) - unpack(*given.packed).constants[0]
+    loglik = -0.5 * float(equations.n * np.log(2 * np.pi) + log_det + squares)
+    of_R = 1 if equations.residuals is None else equations.residuals.n_parameters
     with blas_threads(equations.root_order):
-        return ConditionalAIC(loglik, trace + 1, trace + 1 + _of_theta(fit, w))
+        df = _trace_of_hat(fit) + of_R
+        return ConditionalAIC(loglik, df, df + _of_theta(fit, rows))
 
 
-def _of_theta(fit: LikelihoodFit, w: Array) -> float:
+def _trace_of_hat(fit: LikelihoodFit) -> float:
+    """The trace of ∂ŷ/∂y at given θ."""
+    equations, optimum = fit.model.equations, fit.optimum
+    b = equations.given_residuals(optimum.theta).profiled(optimum.M, "reml")[3]
+    slope = -0.5 * equations.given_factors(optimum.M, optimum.theta, "reml")[1]
+    return float(equations.p + b @ b / optimum.sigma**2 - optimum.M @ slope)
+
+
+def _of_theta(fit: LikelihoodFit, rows: Rows) -> float:
     """What estimating θ adds to the degrees of freedom."""
     design, equations = fit.model.design, fit.model.equations
     search, start = prepare(equations, fit.method)
@@ -89,17 +100,18 @@ def _of_theta(fit: LikelihoodFit, w: Array) -> float:
         return 0.0
     place = best_place(search, start)
     curvature = curvature_at(search, place)
-    rows = functions_of_rows(fit.model)
+    functions = functions_of_rows(fit.model)
     df = equations.n - (equations.p if fit.method == "reml" else 0)
 
     def at(steps: Array) -> tuple[Array, Array]:
         """ŷ, and the derivative of the criterion in y."""
         matrices, working = curvature.along(place, steps)
         flat = search.flat(matrices, working)
-        beta, u = equations.solve(flat)
-        fitted = rows.values(beta, tuple(equations.split_u(u).values()))
+        M, relative = search.M(flat)
+        beta, u = equations.given_residuals(relative).solve(M)
+        fitted = functions.values(beta, tuple(equations.split_u(u).values()))
         rss = df * search.profiled(flat)[2]
-        return fitted, 2 * df * w * (design.y - fitted) / rss
+        return fitted, 2 * df * rows.noise(relative, design.y - fitted, inverse=True) / rss
 
     m = len(curvature.slope)
     if not m:

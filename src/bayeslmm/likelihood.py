@@ -103,6 +103,8 @@ class Optimum:
     evaluations : int
     seconds : float
     algorithm : str
+    information : {"average", "observed"}, optional
+        That steps of Newton's method were made with.
     """
 
     method: Literal["reml", "ml", "map"]
@@ -117,6 +119,7 @@ class Optimum:
     evaluations: int
     seconds: float
     algorithm: str = "quasi-newton"
+    information: Literal["average", "observed"] | None = None
 
     @property
     def singular(self) -> bool:

@@ -319,7 +319,8 @@ class LikelihoodFit(Fit):
         )
 
     def _fit_again(self, model: Model) -> LikelihoodFit:
-        return model.fit(self.method, algorithm=self.algorithm)
+        optimum = self.optimum
+        return model.fit(self.method, algorithm=optimum.algorithm, information=optimum.information)
 
     def _page(self) -> printing.Page:
         return printing.of_likelihood_fit(self)
@@ -422,7 +423,8 @@ class LikelihoodFit(Fit):
         Notes
         -----
         Refits start at the estimate and make no Hessian. "cases" draws levels of the factor that
-        the others are nested in.
+        the others, and the subjects of R, are nested in; "residual" draws residuals that are
+        independent, and gives them the correlations of R.
 
         Examples
         --------
@@ -499,7 +501,8 @@ class LikelihoodFit(Fit):
         """The conditional Akaike criterion, for predictions of the same groups.
 
         That of Vaida and Blanchard (2005) with the correction of Greven and Kneib (2010) for θ
-        having been estimated; `conditional_aic` has its parts. An error for a structured R.
+        having been estimated; `conditional_aic` has its parts. Parameters of a structured R count
+        one each, beside what they change in the fitted values.
 
         Examples
         --------

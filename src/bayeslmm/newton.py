@@ -9,7 +9,7 @@ matrix, in any coordinates. See docs/algorithms.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -57,13 +57,13 @@ class Rows:
         left = design.y_less_offset - design.X @ beta
         for factor, own in zip(design.factors, equations.split_u(u).values(), strict=True):
             left = left - np.einsum("ij,ij->i", factor.Z, own[factor.codes])
-        return self._noise(theta, left, inverse=True)
+        return self.noise(theta, left, inverse=True)
 
     def times_V(self, theta: np.ndarray, d: np.ndarray) -> np.ndarray:
         """V d, for each column of d (n, m)."""
         equations = self.equations
         G = equations.covariances(equations.relative_factors(theta), theta[-1])
-        out = self._noise(theta, d, inverse=False)
+        out = self.noise(theta, d, inverse=False)
         for factor in self.design.factors:
             sums = np.zeros((len(factor.levels), factor.Z.shape[1], d.shape[1]))
             np.add.at(sums, factor.codes, factor.Z[:, :, None] * d[:, None, :])
@@ -71,7 +71,7 @@ class Rows:
             out = out + np.einsum("ia,iam->im", factor.Z, effects[factor.codes])
         return out
 
-    def _noise(self, theta: np.ndarray, d: np.ndarray, *, inverse: bool) -> np.ndarray:
+    def noise(self, theta: np.ndarray, d: np.ndarray, *, inverse: bool) -> np.ndarray:
         """R d, or R⁻¹d."""
         design, own = self.design, self.equations.residuals
         scale = np.full(len(d), theta[-1])
@@ -200,7 +200,8 @@ def _from(
         if gain < _GAIN:
             record(search, *_working(search, likelihood.theta(x)))
             break
-    return ended(search, _working(search, likelihood.theta(x))[0], algorithm)
+    optimum = ended(search, _working(search, likelihood.theta(x))[0], algorithm)
+    return replace(optimum, information=information)
 
 
 def _improved(

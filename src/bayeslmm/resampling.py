@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
+from bayeslmm.correlations import NONE
 from bayeslmm.equations import Equations
 from bayeslmm.errors import ArgumentError
 from bayeslmm.responses import of_response
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design, GroupingFactor
     from bayeslmm.frames import Array
     from bayeslmm.likelihood_fit import LikelihoodFit
+    from bayeslmm.residual_structure import Residuals
 
 __all__ = ["Cases", "Parametric", "Residual"]
 
@@ -66,7 +69,8 @@ class Residual:
     """Responses from predicted effects and residuals, drawn with replacement.
 
     Both are first centred and transformed to have the covariance that was estimated, which they
-    fall short of (Carpenter, Goldstein and Rasbash 2003, Applied Statistics 52, 431-443).
+    fall short of (Carpenter, Goldstein and Rasbash 2003, Applied Statistics 52, 431-443). Residuals
+    that R correlates are made independent before they are drawn, and correlated again.
 
     Attributes
     ----------
@@ -75,7 +79,8 @@ class Residual:
     mean : (n,) array
     effects : tuple of (levels, q) arrays
     residuals : (n,) array
-        For a weight of one.
+        Independent, for a weight of one, and relative to σ.
+    theta : (k,) array
     """
 
     design: Design
@@ -83,24 +88,20 @@ class Residual:
     mean: Array
     effects: tuple[Array, ...]
     residuals: Array
+    theta: Array
 
     @classmethod
     def of(cls, fit: LikelihoodFit) -> Residual:
         """From the predictions of a fit."""
-        design = fit.model.design
-        if design.residuals is not None:
-            raise ArgumentError(
-                "kind='residual' draws residuals as if they were independent, and R has a "
-                "structure here; use kind='parametric'."
-            )
+        design, equations, sigma = fit.model.design, fit.model.equations, fit.optimum.sigma
         effects = tuple(
-            _with_covariance(u, (fit.optimum.sigma * m) @ (fit.optimum.sigma * m).T)
+            _with_covariance(u, (sigma * m) @ (sigma * m).T)
             for u, m in zip(fit._u, fit._M, strict=True)
         )
-        residuals = fit.residuals("pearson").to_numpy()[:, None]
-        residuals = _with_covariance(residuals, np.full((1, 1), fit.optimum.sigma**2))[:, 0]
+        residuals = _independent(fit, fit.residuals("pearson").to_numpy() / sigma)
+        residuals = _with_covariance(residuals[:, None], np.ones((1, 1)))[:, 0]
         mean = design.X @ fit._beta
-        return cls(design, fit.model.equations, mean, effects, residuals)
+        return cls(design, equations, mean, effects, residuals, fit.optimum.theta)
 
     def __call__(self, rng: np.random.Generator) -> Equations:
         """The equations of other data."""
@@ -109,8 +110,22 @@ class Residual:
             drawn = u[rng.integers(len(u), size=len(u))]
             y += np.einsum("ij,ij->i", factor.Z, drawn[factor.codes])
         e = self.residuals[rng.integers(len(y), size=len(y))]
+        e = self.theta[-1] * self.equations.residual_noise(self.theta, e)
         y += e if self.design.weights is None else e / self.design.weights**0.5
         return of_response(self.equations, self.design, y)
+
+
+def _independent(fit: LikelihoodFit, residuals: Array) -> Array:
+    """Residuals, weights aside and relative to σ, without the correlations and variances of R."""
+    own, out = fit.model.equations.residuals, residuals.copy()
+    if own is None:
+        return out
+    order = own.order
+    ends = np.flatnonzero(np.diff(own.block[order])) + 1
+    for rows in np.split(order, ends):
+        C = fit.model.equations.residual_covariance(fit.optimum.theta, rows)
+        out[rows] = solve_triangular(np.linalg.cholesky(C), residuals[rows], lower=True)
+    return out
 
 
 def _with_covariance(values: Array, covariance: Array) -> Array:
@@ -141,26 +156,24 @@ class Cases:
     def of(cls, fit: LikelihoodFit) -> Cases:
         """From the data of a fit."""
         design = fit.model.design
-        if design.residuals is not None:
-            raise ArgumentError(
-                "kind='cases' is for independent residuals, and R has a structure here; use "
-                "kind='parametric'."
-            )
-        n = len(design.y)
-        if not design.factors:
+        n, own = len(design.y), design.residuals
+        groups = {repr(factor.name): factor.codes for factor in design.factors}
+        if own is not None and own.structure.correlation.code != NONE.code:
+            groups["the subjects of R"] = own.rows.block
+        if not groups:
             return cls(design, tuple(np.arange(n)[:, None]))
-        outer = min(design.factors, key=lambda factor: len(factor.levels))
-        for factor in design.factors:
-            pairs = len(np.unique(factor.codes.astype(np.int64) * n + outer.codes))
-            if pairs > len(factor.levels):
+        sizes = {name: len(np.unique(codes)) for name, codes in groups.items()}
+        outer = min(sizes, key=lambda name: sizes[name])
+        for name, codes in groups.items():
+            pairs = len(np.unique(codes.astype(np.int64) * n + groups[outer]))
+            if pairs > sizes[name]:
                 raise ArgumentError(
                     f"kind='cases' draws levels of one factor in which the others are nested, and "
-                    f"{factor.name!r} is crossed with {outer.name!r}; use kind='parametric' or "
-                    "'residual'."
+                    f"{name} is crossed with {outer}; use kind='parametric' or 'residual'."
                 )
-        order = np.argsort(outer.codes, kind="stable")
-        counts = np.bincount(outer.codes, minlength=len(outer.levels))
-        return cls(design, tuple(np.split(order, np.cumsum(counts)[:-1])))
+        order = np.argsort(groups[outer], kind="stable")
+        ends = np.flatnonzero(np.diff(groups[outer][order])) + 1
+        return cls(design, tuple(np.split(order, ends)))
 
     def __call__(self, rng: np.random.Generator) -> Equations:
         """The equations of other data."""
@@ -178,6 +191,7 @@ class Cases:
             weights=None if design.weights is None else design.weights[rows],
             offset=None if design.offset is None else design.offset[rows],
             factors=tuple(_drawn(factor, rows, copy) for factor in design.factors),
+            residuals=None if design.residuals is None else _drawn_R(design.residuals, rows, copy),
         )
         return Equations.of(other)
 
@@ -192,3 +206,25 @@ def _drawn(factor: GroupingFactor, rows: Array, copy: Array) -> GroupingFactor:
         codes=codes.astype(np.int32),
         Z=np.ascontiguousarray(factor.Z[rows]),
     )
+
+
+def _drawn_R(residuals: Residuals, rows: Array, copy: Array) -> Residuals:
+    """The structure of R in the rows drawn."""
+    own = residuals.rows
+    _, block = np.unique(copy * (own.block.max() + 1) + own.block[rows], return_inverse=True)
+    if own.code == NONE.code:
+        block = np.arange(len(rows))
+    drawn = replace(
+        own,
+        block=block,
+        point=own.point[rows],
+        place=own.place[rows],
+        stratum=own.stratum[rows],
+        sigma=own.sigma[rows],
+        covariates=own.covariates[rows],
+    )
+    if len(np.unique(drawn.sigma)) < own.n_sigmas or (
+        own.n_strata > 1 and len(np.unique(drawn.stratum)) < own.n_strata
+    ):
+        raise ArgumentError("the rows drawn do not determine the parameters of R")
+    return replace(residuals, rows=drawn)

@@ -293,6 +293,7 @@ def _optimum_dataset(optimum: Optimum) -> xr.Dataset:
         "criterion": optimum.criterion,
         "evaluations": optimum.evaluations,
         "algorithm": optimum.algorithm,
+        "information": optimum.information or "",
         "seconds": optimum.seconds,
     }
     return xr.Dataset(arrays, attrs=attributes)
@@ -320,6 +321,7 @@ def _restored_optimum(group: xr.Dataset) -> Optimum:
         evaluations=int(attributes["evaluations"]),
         seconds=float(attributes["seconds"]),
         algorithm=str(attributes["algorithm"]),
+        information=str(attributes.get("information", "")) or None,  # type: ignore[arg-type]
     )
 
 
