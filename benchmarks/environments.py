@@ -26,7 +26,7 @@ class Environments:
 
     Attributes
     ----------
-    bambi, statsmodels : Path
+    bambi, statsmodels, mixedlm, glmm : Path
         Python interpreters.
     rscript : str or None
         R with lme4, where there is one.
@@ -34,6 +34,8 @@ class Environments:
 
     bambi: Path
     statsmodels: Path
+    mixedlm: Path
+    glmm: Path
     rscript: str | None
 
     @property
@@ -46,6 +48,8 @@ class Environments:
             "ours": _versions(self.ours, _OURS),
             "Bambi": _versions(self.bambi, _BAMBI),
             "statsmodels": _versions(self.statsmodels, _STATSMODELS),
+            "mixedlm": _versions(self.mixedlm, ("mixedlm", "numpy", "scipy")),
+            "glmm": _versions(self.glmm, ("glmm", "numpy")),
         }
         if self.rscript:
             code = 'cat(R.version.string, ", lme4 ", format(packageVersion("lme4")), sep = "")'
@@ -64,6 +68,8 @@ def prepare(cache: Path) -> Environments:
     return Environments(
         bambi=_environment("bambi", cache),
         statsmodels=_environment("statsmodels", cache),
+        mixedlm=_environment("mixedlm", cache),
+        glmm=_environment("glmm", cache),
         rscript=_rscript(),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .environments import Environments
+from .likelihood import likelihood
 from .results import Row
 from .timing import PROGRAMS, Figure, ProgramError, repeat, run
 
@@ -309,6 +310,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "refit": refit,
     "reml-sleepstudy": reml_sleepstudy,
     "reml-insteval": reml_insteval,
+    "likelihood": likelihood,
     "nuts-insteval": nuts_insteval,
     "million": million,
     "rows": rows,

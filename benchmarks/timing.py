@@ -21,6 +21,10 @@ type Command = Sequence[str | Path]
 class ProgramError(RuntimeError):
     """A measured program failed; the message has what it wrote."""
 
+    def __init__(self, message: str, command: Command | None = None) -> None:
+        super().__init__(message)
+        self.command = command
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -86,7 +90,8 @@ def run(command: Command, caches: Path) -> dict[str, float]:
         if process.returncode:
             said = err.read().decode()[-2000:]
             shown = " ".join(str(part) for part in command)
-            raise ProgramError(f"`{shown}` ended with status {process.returncode}:\n{said}")
+            message = f"`{shown}` ended with status {process.returncode}:\n{said}"
+            raise ProgramError(message, command)
     figures = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
     unit = 1 if sys.platform == "darwin" else 1024
     return figures | {"wall": wall, "memory": usage.ru_maxrss * unit}

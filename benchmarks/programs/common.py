@@ -6,6 +6,7 @@ so that effective sample sizes are computed by the same code.
 
 import json
 import time
+from pathlib import Path
 from statistics import median
 
 DRAWS = 250
@@ -26,6 +27,14 @@ def seconds(function, calls: int = 1, warm_up: int = 0) -> float:
         function()
         times.append(time.perf_counter() - began)
     return median(times)
+
+
+def read_case(path: str):
+    """A model to fit, and its data, with labels as categories."""
+    import pandas as pd
+
+    case = json.loads(Path(path).read_text())
+    return case, pd.read_csv(case["data"], dtype=dict.fromkeys(case["labels"], "category"))
 
 
 def smallest_ess(draws) -> float:

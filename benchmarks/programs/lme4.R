@@ -13,4 +13,4 @@ for (i in seq_len(calls)) {
   fit <- suppressMessages(lmer(formula, data))
   times[i] <- now() - began
 }
-cat(sprintf('{"fit": %.6f, "criterion": %.6f}\n', median(times), REMLcrit(fit)))
+cat(sprintf('{"fit": %.6f, "criterion": %.6f, "loglik": %.6f}\n', median(times), REMLcrit(fit), -REMLcrit(fit) / 2))
