@@ -61,6 +61,9 @@ _MODULE_OF = {
     "VarExp": "covariance",
     "VarIdent": "covariance",
     "VarPower": "covariance",
+    "Known": "known",
+    "PedigreeInverse": "pedigree",
+    "pedigree_inverse": "pedigree",
     "BayeslmmError": "errors",
     "FormulaError": "errors",
     "DataError": "errors",
@@ -114,9 +117,12 @@ if TYPE_CHECKING:
     from bayeslmm.example_data import datasets as datasets
     from bayeslmm.example_data import load_dataset as load_dataset
     from bayeslmm.henderson_equations import henderson as henderson
+    from bayeslmm.known import Known as Known
     from bayeslmm.likelihood_fit import LikelihoodFit as LikelihoodFit
     from bayeslmm.map_fit import MapFit as MapFit
     from bayeslmm.model import Model as Model
+    from bayeslmm.pedigree import PedigreeInverse as PedigreeInverse
+    from bayeslmm.pedigree import pedigree_inverse as pedigree_inverse
     from bayeslmm.plots_convergence import plot_convergence as plot_convergence
     from bayeslmm.posterior_fit import PosteriorFit as PosteriorFit
     from bayeslmm.priors import LKJ as LKJ

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from bayeslmm import correlations, covariance
 from bayeslmm.covariance import Covariance, correlation_of_distance
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
 from bayeslmm.formula import columns_of
+from bayeslmm.known import Known
 from bayeslmm.shapes import Shape
 from bayeslmm.tokens import quote
 
@@ -22,6 +23,7 @@ __all__ = [
     "effect_labels",
     "effects_of_bar",
     "plain_name",
+    "relationships_of",
     "shape_of_bar",
     "structures_beside",
     "structures_of_bars",
@@ -49,14 +51,26 @@ _MOST_EFFECTS = 60
 """Of an unrestricted matrix with one variance: 1,770 correlations."""
 
 
+def relationships_of(G: object) -> tuple[dict[str, Known], object]:
+    """What `G` says of the relationships of levels, by grouping factor, and what else it says."""
+    if not isinstance(G, Mapping):
+        return {}, G
+    known = {name: given for name, given in G.items() if isinstance(given, Known)}
+    return known, {name: given for name, given in G.items() if name not in known}
+
+
 def structures_beside(
-    bars: Sequence[Bar], G: Mapping[str, Sequence[Covariance]]
-) -> dict[str, list[Covariance | None]]:
+    bars: Sequence[Bar], G: Mapping[str, Sequence[Covariance] | Known]
+) -> dict[str, list[Covariance | None] | Known]:
     """The structures of bars, by factor, that do not have theirs from the formula: what to give as
     ``G`` for the same model again.
     """
-    own, found = structures_of_bars(bars, None), {}
+    own = structures_of_bars(bars, None)
+    found: dict[str, list[Covariance | None] | Known] = {}
     for name, structures in G.items():
+        if isinstance(structures, Known):
+            found[name] = structures
+            continue
         written = [s for bar, s in zip(bars, own, strict=True) if bar.factor_name == name]
         pairs = list(zip(structures, written, strict=True))
         if any(a != b for a, b in pairs):
@@ -65,7 +79,7 @@ def structures_beside(
 
 
 def structures_of_bars(
-    bars: Sequence[Bar], G: Mapping[str, object] | None
+    bars: Sequence[Bar], G: object, relationships: Collection[str] = ()
 ) -> tuple[Covariance, ...]:
     """The structure of each bar of a formula.
 
@@ -75,6 +89,9 @@ def structures_of_bars(
     G : mapping, optional
         A structure by the name of the grouping factor; a list of them, one for each of its bars,
         where it has several.
+    relationships : collection of str
+        Grouping factors whose levels are related, and whose bars have their structures from the
+        formula.
 
     Returns
     -------
@@ -92,6 +109,10 @@ def structures_of_bars(
         _CALLS["diag" if bar.uncorrelated else "us" if bar.structure is None else bar.structure]
         for bar in bars
     ]
+    names = list(dict.fromkeys(bar.factor_name for bar in bars))
+    for name in relationships:
+        if name not in names:
+            raise ArgumentError(unknown_name("grouping factor in `G`", name, names))
     if G is None:
         return tuple(found)
     if not isinstance(G, Mapping):
@@ -99,7 +120,6 @@ def structures_of_bars(
             "`G` should be a dictionary from grouping factors to structures, such as "
             f"{{'id': bl.AR1()}}, got {type(G).__name__}."
         )
-    names = list(dict.fromkeys(bar.factor_name for bar in bars))
     for name, given in G.items():
         if name not in names:
             raise ArgumentError(unknown_name("grouping factor in `G`", name, names))
@@ -119,6 +139,12 @@ def structures_of_bars(
 
 def _checked(bar: Bar, structure: object) -> Covariance:
     """A structure of `G` for a bar."""
+    if isinstance(structure, Known):
+        raise ArgumentError(
+            f"Known is a relationship between the levels of {bar.factor_name!r}, and holds for all "
+            f"its bars: give it alone, G={{{bar.factor_name!r}: bl.Known(...)}}, and the bars "
+            "their structures in the formula, diag(...)."
+        )
     if not isinstance(structure, Covariance):
         raise ArgumentTypeError(
             f"`G` should give {bar.factor_name!r} a covariance structure such as bl.AR1(), got "

@@ -14,7 +14,7 @@ import numpy as np
 from numba import carray, cfunc, njit, types
 
 from .announce import announced
-from .elimination import unpack
+from .elimination import N_HEADER, unpack
 from .factorisation import back_substitute, factorise
 from .selected_inverse import gradient_factors, selected_inverse
 
@@ -64,9 +64,9 @@ def _core(
     draw_,
     out_,
 ):
-    header = carray(ints_, (32,), np.int64)
+    header = carray(ints_, (N_HEADER,), np.int64)
     ints = carray(ints_, (header[22],), np.int64)
-    floats = carray(floats_, (header[31] + 3,), np.float64)
+    floats = carray(floats_, (header[N_HEADER - 1] + 3,), np.float64)
     system = unpack(ints, floats)
     p, nd = system.meta[2], system.meta[4] + system.meta[2] + 1
     n_m, n_b = system.m_offset[-1], system.u_offset[-1]

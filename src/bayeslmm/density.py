@@ -2,8 +2,8 @@
 
 It is the density of `collapsed_model`, evaluated without PyTensor: priors and hyperparameters are
 numbers in two arrays, so that neither another prior nor another shape of model compiles anything,
-and Numba keeps the compiled code on disk. `coordinates` has the scale. Structures of G and of R are
-in the equations' arrays.
+and Numba keeps the compiled code on disk. `coordinates` has the scale. Structures of G and of R,
+and known relationships between levels, are in the equations' arrays.
 """
 
 from __future__ import annotations

@@ -206,7 +206,17 @@ def _random_effects(model: Model, w: Notation) -> Iterator[tuple[str, list[Line]
         lines = []
         for number, bar in enumerate(factor.bars):
             lines += list(_bar(model, factor, number, bar, w))
+        if factor.related is not None:
+            lines.append(_relationship(factor, w))
         yield w.words(f"Random effects of {{}}, {len(factor.levels):,} levels", factor.name), lines
+
+
+def _relationship(factor: GroupingFactor, w: Notation) -> Line:
+    """The covariance of the effects of two levels."""
+    u = [w.indexed("u", *index) for index in ([w.name(factor.name)], "j", "k")]
+    times = f"{w.indexed('K', 'j', 'k')}{w.word('dot')}{w.function('Cov', u[0])}"
+    remark = w.words("j and k are levels of {}, K is known", factor.name)
+    return Line(w.function("Cov", *u[1:]), "=", (times,), remark)
 
 
 def _bar(

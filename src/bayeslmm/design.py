@@ -10,6 +10,7 @@ from bayeslmm.bar_structure import (
     effect_labels,
     effects_of_bar,
     plain_name,
+    relationships_of,
     shape_of_bar,
     structures_of_bars,
 )
@@ -18,8 +19,14 @@ from bayeslmm.errors import ArgumentError, DataError, DesignError, unknown_name
 from bayeslmm.formula import Bar, Formula, parse, quoted_name
 from bayeslmm.frames import Array, Table, read
 from bayeslmm.identifiability import check_factors, full_rank_columns
+from bayeslmm.known import Known
 from bayeslmm.levels import group
 from bayeslmm.new_data import Learned, NewDesign, evaluate_new, expression_frame
+from bayeslmm.relationship import (
+    Relationship,
+    check_told_from_residuals,
+    resolve_relationship,
+)
 from bayeslmm.residual_structure import Residuals, resolve_residuals
 from bayeslmm.shapes import Shape
 from bayeslmm.terms import Expression, Terms
@@ -75,6 +82,8 @@ class GroupingFactor:
         Names of the effects.
     bars : tuple of BarBlock
         Blocks of effects that can be correlated.
+    related : Relationship or None
+        The known relationship K of the levels, u ~ N(0, G ⊗ K); None for independent ones.
     """
 
     name: str
@@ -84,10 +93,25 @@ class GroupingFactor:
     Z: Array = field(repr=False)
     effects: tuple[str, ...]
     bars: tuple[BarBlock, ...]
+    related: Relationship | None = None
 
     def __post_init__(self) -> None:
         # Z goes into compiled code, of which read-only arrays would need a second version
         object.__setattr__(self, "codes", _read_only(self.codes))
+
+    def between(self, rows: Array) -> Array:
+        """The relationship K of the levels of some rows (m, m): 1 where they are the same, else 0,
+        unless it is a known one.
+        """
+        codes = self.codes[rows]
+        if self.related is None:
+            return (codes[:, None] == codes).astype(float)
+        return self.related.matrix[np.ix_(codes, codes)]
+
+    def standard(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> Array:
+        """Effects (*shape, levels, effects) drawn from N(0, I ⊗ K)."""
+        z = rng.standard_normal((*shape, len(self.levels), len(self.effects)))
+        return z if self.related is None else self.related.root @ z
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -298,7 +322,8 @@ def compile_design(
     (('Intercept', 'x'), ('a', 'b'))
     """
     parsed = parse(formula)
-    structures = structures_of_bars(parsed.bars, G)
+    relationships, others = relationships_of(G)
+    structures = structures_of_bars(parsed.bars, others, relationships)
     table = read(data, parsed.columns)
     if not len(table.index):
         raise DesignError("the data have no rows")
@@ -327,10 +352,12 @@ def compile_design(
         for bar, structure in zip(parsed.bars, structures, strict=True)
     ]
     bars = tuple(Terms(side, frame, used.index) for side in sides)
-    factors = _factors(parsed.bars, bars, structures, used)
+    factors = _factors(parsed.bars, bars, structures, used, relationships)
     values = None if weight is None else weight.values[keep].astype(np.float64)
     check_factors(factors, values)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
+    for factor in factors:
+        check_told_from_residuals(factor, X)
     predictors = (*parsed.predictor_columns, *parsed.grouping_columns)
     return Design(
         formula=parsed,
@@ -411,18 +438,26 @@ def _factors(
     terms: tuple[Terms, ...],
     structures: tuple[Covariance, ...],
     table: Table,
+    relationships: Mapping[str, Known],
 ) -> tuple[GroupingFactor, ...]:
     """Merge bars over the same factor, in order of first appearance."""
     together: dict[tuple[str, ...], list[tuple[Bar, Terms, Covariance]]] = {}
     for bar, term, structure in zip(bars, terms, structures, strict=True):
         together.setdefault(bar.factor, []).append((bar, term, structure))
-    return tuple(_factor(columns, members, table) for columns, members in together.items())
+    return tuple(
+        _factor(columns, members, table, relationships) for columns, members in together.items()
+    )
 
 
 def _factor(
-    columns: tuple[str, ...], members: list[tuple[Bar, Terms, Covariance]], table: Table
+    columns: tuple[str, ...],
+    members: list[tuple[Bar, Terms, Covariance]],
+    table: Table,
+    relationships: Mapping[str, Known],
 ) -> GroupingFactor:
     grouping = group([table.columns[name] for name in columns])
+    name = ":".join(columns)
+    known = relationships.get(name)
     effects: list[str] = []
     blocks = []
     matrices = []
@@ -433,20 +468,21 @@ def _factor(
                 raise DesignError(_twice(effect, bar, members[0][0]))
         matrices.append(term.release())
         shape = shape_of_bar(bar, structure, own, matrices[-1])
-        name = plain_name(structure) or "shaped"
+        kind = plain_name(structure) or "shaped"
         start = len(effects)
         effects += own
         label = _label(bar.effects)
-        blocks.append(BarBlock(start, len(effects), structure, name, bar.text, label, shape))
+        blocks.append(BarBlock(start, len(effects), structure, kind, bar.text, label, shape))
     Z = matrices[0] if len(matrices) == 1 else np.hstack(matrices)
     return GroupingFactor(
-        name=":".join(columns),
+        name=name,
         columns=columns,
         levels=grouping.levels,
         codes=grouping.codes,
         Z=np.ascontiguousarray(Z),
         effects=tuple(effects),
         bars=tuple(blocks),
+        related=None if known is None else resolve_relationship(known, name, grouping.levels),
     )
 
 

@@ -1,9 +1,11 @@
 """The order of elimination, and the cross-products of [Z X y] laid out in it.
 
-Every level of a grouping factor is a *node* with q variables. A chain of nested factors, the
+Every level of a grouping factor is a *node* with q variables. Before any data, b of a factor is
+N(0, σ²I), or N(0, σ²K ⊗ I) for levels with a known relationship K. A chain of nested factors, the
 largest first, is eliminated level by level: the rows of such a level all belong to one level of
 each later factor of the chain, so eliminating it fills nothing in among the levels of any of them.
-The other (crossed) factors fill in when the chain is gone; with X and y they are the dense *root*.
+The other (crossed) factors, and those whose levels are related, fill in when the chain is gone;
+with X and y they are the dense *root*.
 
 For a node of the chain the *panel* holds, row by row, its couplings to: its own variables; its
 ancestors in the chain; the root nodes that it shares rows of data with; X; y. All of it is packed
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Packed", "System", "pack", "unpack"]
 
-N_HEADER = 32
+N_HEADER = 34
 """Length of the header of offsets at the front of the integer vector."""
 
 
@@ -64,7 +66,7 @@ class System(NamedTuple):
     root_var: np.ndarray  # (root nodes,) first variable in the root
     root_border: np.ndarray  # (root nodes,) where its coupling to X and y stands
     root_diag: np.ndarray  # (root nodes,) where its own cross-product stands
-    pair_a: np.ndarray  # pairs of root nodes of different factors with rows in common, a after b
+    pair_a: np.ndarray  # pairs of root nodes with rows in common, or related levels; a after b
     pair_b: np.ndarray
     pair_at: np.ndarray
     panel: np.ndarray  # floats from here on: cross-products, panels of the chain
@@ -77,7 +79,9 @@ class System(NamedTuple):
     rotation: np.ndarray  # (p*p,) r of the QR of X
     rotation_inverse: np.ndarray  # (p*p,)
     beta_ols: np.ndarray  # (p,)
-    constants: np.ndarray  # sum of log weights, log|det r|, largest |y|
+    precision: np.ndarray  # (root nodes,) the diagonal of K⁻¹; 1 without a relationship
+    coupling: np.ndarray  # (pairs,) what K⁻¹ has between the two; 0 without
+    constants: np.ndarray  # sum of log weights less log|K ⊗ I|, log|det r|, largest |y|
 
 
 N_INTEGERS = System._fields.index("panel")
@@ -125,7 +129,9 @@ def unpack(ints: np.ndarray, floats: np.ndarray) -> System:
         floats[h[28] : h[29]],
         floats[h[29] : h[30]],
         floats[h[30] : h[31]],
-        floats[h[31] : h[31] + 3],
+        floats[h[31] : h[32]],
+        floats[h[32] : h[33]],
+        floats[h[33] : h[33] + 3],
     )
 
 
@@ -143,7 +149,11 @@ def _pack(system: System) -> Packed:
 
 @dataclass(frozen=True)
 class _Order:
-    """Which factors form the chain and which the root, by their positions in the design."""
+    """Which factors form the chain and which the root, by their positions in the design.
+
+    Levels with a known relationship are not eliminated one by one, since each fills in between
+    those it is related to.
+    """
 
     chain: tuple[int, ...]
     root: tuple[int, ...]
@@ -166,7 +176,8 @@ def _order(factors: Sequence[GroupingFactor], block: np.ndarray | None) -> _Orde
     root: list[int] = []
     for f in by_size:
         inner = factors[chain[-1]].codes if chain else block
-        if inner is None or _is_nested(inner, factors[f].codes):
+        related = factors[f].related is not None
+        if not related and (inner is None or _is_nested(inner, factors[f].codes)):
             chain.append(f)
         else:
             root.append(f)
@@ -265,8 +276,10 @@ def pack(
     root_diag = np.concatenate([[0], np.cumsum(root_q**2)])
     pair_a_parts, pair_b_parts, pair_entry, pair_of = [], [], [], []
     found = 0
+    precision, related, coupled = _relationships(factors, root_start, n_root)
     if residuals is not None and n_root:
         keys = _pairs_within(residuals.block, np.stack([root_node[f] for f in order.root]), n_root)
+        keys = np.union1d(keys, related)
         pair_a_parts, pair_b_parts = [keys // n_root], [keys % n_root]
     else:
         for i, f in enumerate(order.root):
@@ -277,10 +290,17 @@ def pack(
                 pair_entry.append(found + inverse)
                 pair_of.append((f, g))
                 found += len(keys)
+        pair_a_parts.append(related // max(n_root, 1))
+        pair_b_parts.append(related % max(n_root, 1))
     empty = np.empty(0, dtype=np.int64)
     pair_a = np.concatenate(pair_a_parts) if pair_a_parts else empty
     pair_b = np.concatenate(pair_b_parts) if pair_b_parts else empty
     pair_at = np.concatenate([[0], np.cumsum(root_q[pair_a] * root_q[pair_b])]).astype(np.int64)
+    coupling = np.zeros(len(pair_a))
+    if len(related):
+        keys = pair_a * n_root + pair_b
+        sort = np.argsort(keys)
+        coupling[sort[np.searchsorted(keys, related, sorter=sort)]] = coupled
 
     # cross-products
     panel = np.zeros(panel_start[-1])
@@ -339,8 +359,14 @@ def pack(
         rotation=rotation.ravel(),
         rotation_inverse=rotation_inverse.ravel(),
         beta_ols=beta_ols,
+        precision=precision,
+        coupling=coupling,
         constants=np.array(
-            [np.log(w).sum(), np.log(np.abs(np.diag(rotation))).sum(), np.abs(y).max(initial=0.0)]
+            [
+                np.log(w).sum() - _log_det(factors),
+                np.log(np.abs(np.diag(rotation))).sum(),
+                np.abs(y).max(initial=0.0),
+            ]
         ),
     )
     packed = _pack(system)
@@ -359,6 +385,31 @@ def pack(
     first = len(parameters) - residuals.n_parameters
     integers, floats = pack_residuals(residuals, layout, border, w, first)
     return Packed(np.concatenate([packed.ints, integers]), np.concatenate([packed.floats, floats]))
+
+
+def _relationships(
+    factors: Sequence[GroupingFactor], root_start: np.ndarray, n_root: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The diagonals of the precisions of known relationships, by root node; the pairs of nodes that
+    these couple, as a * n_root + b with a after b, ascending, and by how much.
+    """
+    diagonal = np.ones(n_root)
+    keys, values = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+    for f, factor in enumerate(factors):
+        if factor.related is None:
+            continue
+        P = factor.related.precision
+        first = root_start[f]
+        diagonal[first : first + len(P)] = np.diag(P)
+        a, b = np.nonzero(np.tril(P, -1))
+        keys.append((first + a) * n_root + first + b)
+        values.append(P[a, b])
+    return diagonal, np.concatenate(keys), np.concatenate(values)
+
+
+def _log_det(factors: Sequence[GroupingFactor]) -> float:
+    """log|K ⊗ I| of all factors."""
+    return sum(f.related.log_det * f.Z.shape[1] for f in factors if f.related is not None)
 
 
 def _pairs_within(block: np.ndarray, met: np.ndarray, n_root: int) -> np.ndarray:

@@ -11,7 +11,8 @@ where E is the inverse of the equations' matrix; then E[Σ bb' | y] = Σ b_j b_j
 
     E[(y - Xβ - Zu)'W(y - Xβ - Zu) | y] = r² - b'b + σ² (n_random + p - tr E_bb)
 
-with p counted for REML only. See docs/algorithms.md.
+with p counted for REML only. For levels with a known relationship K the sums are over pairs of
+levels, weighted by K⁻¹. See docs/algorithms.md.
 """
 
 from __future__ import annotations
@@ -147,7 +148,10 @@ def _step(search: Search, x: np.ndarray) -> np.ndarray:
     search.evaluations += 1
     _, slope, best, b, *_ = equations.profiled(flat, search.method)
     levels = [len(f.levels) for f in equations.factors]
-    squares = [np.einsum("ji,jk->ik", own, own) for own in equations.split_u(b).values()]
+    squares = [
+        own.T @ (own if factor.related is None else factor.related.precision @ own)
+        for factor, own in zip(equations.factors, equations.split_u(b).values(), strict=True)
+    ]
     inverses = []  # the sum over levels of E_jj, for each factor
     blocks = zip(equations.split_M(flat), equations.split_M(slope), strict=True)
     for (M, dM), n, square in zip(blocks, levels, squares, strict=True):

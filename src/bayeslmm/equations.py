@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .design import Design, GroupingFactor
+    from .linear import Relatives
     from .residuals import ResidualRows
 
 __all__ = ["Equations", "EquationsWithPrior"]
@@ -288,6 +289,7 @@ class Equations:
         X: np.ndarray,
         codes: Sequence[np.ndarray],
         Z: Sequence[np.ndarray],
+        relatives: Sequence[Relatives | None] = (),
         *,
         chunk: int = 4096,
     ) -> np.ndarray:
@@ -299,6 +301,8 @@ class Equations:
         codes : sequence of (n,) arrays, one a factor
             The level each function touches; negative for none.
         Z : sequence of (n, q) arrays, one a factor
+        relatives : sequence of Relatives or None, one a factor
+            Functions that touch all levels of a factor in place of one.
 
         Returns
         -------
@@ -319,9 +323,35 @@ class Equations:
             out[rows] = kernels.half_solve_chain(
                 M, *self.packed, panel, all_codes[rows], values[rows], basis[rows], rest
             )
+            for f, own in enumerate(relatives):
+                if own is not None:
+                    self._touch_relatives(f, own, rows, M, values, rest)
             solved = solve_triangular(lower, rest.T, lower=True, check_finite=False)
             out[rows] += np.einsum("ij,ij->j", solved, solved)
         return sigma**2 * out
+
+    def _touch_relatives(
+        self,
+        f: int,
+        relatives: Relatives,
+        rows: slice,
+        M: np.ndarray,
+        values: np.ndarray,
+        rest: np.ndarray,
+    ) -> None:
+        """Add to what linear functions touch in the root the levels of a factor that they touch
+        through others.
+        """
+        system = unpack(*self.packed)
+        which = relatives.which[rows]
+        here = np.flatnonzero(which >= 0)
+        first = sum(len(factor.effects) for factor in self.factors[:f])
+        q = len(self.factors[f].effects)
+        own = values[rows][here, first : first + q] @ self.split_M(M)[f]
+        nodes = slice(system.root_start[f], system.root_start[f + 1])
+        for j in range(q):
+            columns = system.root_var[nodes] + j
+            rest[np.ix_(here, columns)] += relatives.weights[which[here]] * own[:, [j]]
 
 
 @dataclass(frozen=True)

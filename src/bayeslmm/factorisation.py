@@ -88,7 +88,7 @@ def _assemble_root(M, ridge, ridge_rhs, ridge_square, ints, floats, root):
         raw, border = system.root_diag[r], system.root_border[r]
         for i in range(q):
             for j in range(i + 1):
-                value = 1.0 if i == j else 0.0
+                value = system.precision[r] if i == j else 0.0
                 for h in range(q):
                     for k in range(q):
                         middle = system.diag[raw + h * q + k]
@@ -106,7 +106,7 @@ def _assemble_root(M, ridge, ridge_rhs, ridge_square, ints, floats, root):
         qa, qb, ma, mb = system.q[fa], system.q[fb], system.m_offset[fa], system.m_offset[fb]
         for i in range(qa):
             for j in range(qb):
-                value = 0.0
+                value = system.coupling[e] if i == j else 0.0
                 for h in range(qa):
                     for k in range(qb):
                         middle = system.pairs[system.pair_at[e] + h * qb + k]

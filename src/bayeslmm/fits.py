@@ -390,7 +390,8 @@ class Fit(ABC):
         Returns
         -------
         pandas.DataFrame
-            Effect × effect, in squared units; from NUTS the posterior mean of the matrix.
+            Effect × effect, in squared units; from NUTS the posterior mean of the matrix. With a
+            known relationship K, that of a level with 1 on K's diagonal.
 
         Raises
         ------
@@ -488,6 +489,7 @@ class Fit(ABC):
         new_levels : {"error", "zero", "sample"}
             What to do with levels of `data` that were not fitted: refuse them, take their effects
             as zero, or as drawn from N(0, G), which leaves the estimate and adds their variance.
+            Levels that a known relationship has are predicted from those related to them.
         interval : {"mean", "new"}, optional
             For the mean of such rows, or for a new observation, which adds the residual variance.
         level : float
@@ -641,12 +643,7 @@ class Fit(ABC):
         beta, M, theta = self._truths(n, rng)
         sigma = theta[:, -1]
         u = tuple(
-            sigma[:, None, None]
-            * np.einsum(
-                "sij,slj->sli",
-                m,
-                rng.standard_normal((n, len(factor.levels), len(factor.effects))),
-            )
+            sigma[:, None, None] * np.einsum("sij,slj->sli", m, factor.standard(rng, (n,)))
             for factor, m in zip(design.factors, M, strict=True)
         )
         y = functions_of_rows(self.model).values(beta, u)
@@ -799,9 +796,8 @@ class Fit(ABC):
         """Covariance matrix ZGZ' + R of the responses of some rows."""
         V = self._weighted_covariance(rows).copy()
         for factor in self.model.design.factors:
-            Z, codes = factor.Z[rows], factor.codes[rows]
-            together = codes[:, None] == codes
-            V += np.where(together, Z @ self._moments[0][factor.name] @ Z.T, 0.0)
+            Z = factor.Z[rows]
+            V += factor.between(rows) * (Z @ self._moments[0][factor.name] @ Z.T)
         return V
 
     def _square(self, matrix: Array, rows: Array) -> pd.DataFrame:

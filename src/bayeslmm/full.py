@@ -31,7 +31,8 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
 
     Its marginal over beta and u is that of `collapsed_model`. Random effects are written as
     standard normal variables times the factor of G (non-centred), which keeps the geometry
-    tractable when a standard deviation is near zero.
+    tractable when a standard deviation is near zero; those of levels with a known relationship also
+    times its factor.
 
     Parameters
     ----------
@@ -72,7 +73,10 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
                     parts.append(own * variables.theta[sd.start])
                 else:
                     parts.append(own * variables.theta[sd.start : sd.stop])
-            u = pm.Deterministic(f"u_{factor.name}", pt.concatenate(parts, axis=1), dims=dims)
+            effects = pt.concatenate(parts, axis=1)
+            if factor.related is not None:
+                effects = pt.dot(factor.related.root, effects)
+            u = pm.Deterministic(f"u_{factor.name}", effects, dims=dims)
             mean += (factor.Z * u[factor.codes]).sum(axis=1)
         observe(design, mean, variables.theta)
     return model

@@ -189,7 +189,9 @@ def _covariance(given: object, factor: GroupingFactor) -> Array:
             f"one level, or {(levels * q, levels * q)} for all {levels} levels; got {matrix.shape}."
         )
     _check(matrix, whole, "For effects that do not vary, leave their term out of the formula")
-    return matrix if len(matrix) == levels * q else np.kron(np.eye(levels), matrix)
+    if len(matrix) == levels * q:
+        return matrix
+    return np.kron(np.eye(levels) if factor.related is None else factor.related.matrix, matrix)
 
 
 def _matched(frame: pd.DataFrame, factor: GroupingFactor, whole: str) -> pd.DataFrame:

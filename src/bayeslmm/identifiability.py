@@ -80,15 +80,27 @@ def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None) ->
         for bar in factor.bars:
             _check_effects(factor, bar)
             _check_constant(factor, bar)
-            if equal_weights and bar.shape is None:
+            if equal_weights and bar.shape is None and not _related(factor):
                 _check_residual(factor, bar, counts)
     for a, b in combinations(factors, 2):
+        if (_related(a) or _related(b)) and not _same_relationship(a, b):
+            continue
         shared = [effect for effect in a.effects if effect in b.effects]
         if shared and len(a.levels) == len(b.levels) and same_partition(a.codes, b.codes):
             raise DesignError(
                 f"the grouping factors {a.name!r} and {b.name!r} group the rows alike, so the "
                 f"variances of {shared[0]!r} over the two cannot be told apart; leave one out"
             )
+
+
+def _related(factor: "GroupingFactor") -> bool:
+    """Whether the levels are otherwise related than independent ones are."""
+    return factor.related is not None and not factor.related.independent
+
+
+def _same_relationship(a: "GroupingFactor", b: "GroupingFactor") -> bool:
+    """Whether both have the levels related in the same way."""
+    return a.related is not None and b.related is not None and a.related.known is b.related.known
 
 
 def _check_effects(factor: "GroupingFactor", bar: "BarBlock") -> None:

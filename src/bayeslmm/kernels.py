@@ -1,5 +1,5 @@
 """Compiled mixed-model equations at given covariance parameters: likelihoods, solutions,
-variances, draws.
+variances, draws; of levels that are independent, or have a known relationship.
 
 docs/mathematics.md derives what is computed here.
 """

@@ -633,7 +633,9 @@ class LikelihoodFit(Fit):
 
     def _linear(self, functions: Functions, level: float) -> Estimates:
         M, sigma = self.optimum.M, self.optimum.sigma
-        variance = self._equations.var_linear(M, sigma, functions.X, functions.codes, functions.Z)
+        variance = self._equations.var_linear(
+            M, sigma, functions.X, functions.codes, functions.Z, functions.relatives
+        )
         if not functions.certain:
             variance = variance + functions.variance(self._M, self.optimum.theta)
         estimate = functions.values(self._beta, self._u)

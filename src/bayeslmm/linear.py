@@ -61,6 +61,22 @@ class Estimates:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Relatives:
+    """Levels that were not fitted, whose effects follow from those of levels related to them.
+
+    Attributes
+    ----------
+    which : (m,) int array
+        Which of these levels a function touches; -1 for none.
+    weights : (k, levels) array
+        The mean of the effects of each, given those that were fitted, is their weighted sum.
+    """
+
+    which: Array
+    weights: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Functions:
     """Functions Xβ + Σ_f Z_f u_f[codes_f] + offset, one a row, and what varies around them.
 
@@ -73,8 +89,11 @@ class Functions:
         Values of the effects. They count for the level touched, or for a new one (`new`).
     offset : (m,) array
         A known constant.
-    new : tuple of (m,) bool arrays, one a factor
-        Where the level is a new one, whose effects are distributed as N(0, G).
+    new : tuple of (m,) arrays, one a factor
+        Where the level is a new one: the variance of its effects in units of G, 1 of one that is
+        related to no other. Zero elsewhere.
+    relatives : tuple of Relatives or None, one a factor
+        New levels that are related to those fitted.
     noise : Noise
         New residuals.
     """
@@ -84,6 +103,7 @@ class Functions:
     Z: tuple[Array, ...]
     offset: Array
     new: tuple[Array, ...]
+    relatives: tuple[Relatives | None, ...]
     noise: Noise
 
     @classmethod
@@ -103,7 +123,8 @@ class Functions:
             codes=tuple(codes.get(f.name, none) for f in factors),
             Z=tuple(Z[f.name] if f.name in Z else np.zeros((m, len(f.effects))) for f in factors),
             offset=np.zeros(m),
-            new=tuple(np.zeros(m, dtype=bool) for _ in factors),
+            new=tuple(np.zeros(m) for _ in factors),
+            relatives=tuple(None for _ in factors),
             noise=Noise.plain(np.zeros(m)),
         )
 
@@ -123,6 +144,7 @@ class Functions:
             tuple(Z[rows] for Z in self.Z),
             self.offset[rows],
             tuple(new[rows] for new in self.new),
+            tuple(r and Relatives(r.which[rows], r.weights) for r in self.relatives),
             self.noise.rows(rows),
         )
 
@@ -139,11 +161,17 @@ class Functions:
         (..., m) array
         """
         value = beta @ self.X.T + self.offset
-        for codes, Z, effects in zip(self.codes, self.Z, u, strict=True):
+        factors = zip(self.codes, self.Z, self.relatives, u, strict=True)
+        for codes, Z, relatives, effects in factors:
             touched = np.flatnonzero(codes >= 0)
             for j in range(Z.shape[1]):
                 here = touched[Z[touched, j] != 0]
                 value[..., here] += effects[..., codes[here], j] * Z[here, j]
+            if relatives is not None:
+                here = np.flatnonzero(relatives.which >= 0)
+                for j in range(Z.shape[1]):
+                    means = effects[..., j] @ relatives.weights.T
+                    value[..., here] += means[..., relatives.which[here]] * Z[here, j]
         return value
 
     def variance(self, M: Sequence[Array], theta: Array) -> Array:
@@ -152,7 +180,7 @@ class Functions:
         Parameters
         ----------
         M : sequence of (..., q, q) arrays, one a factor
-            Relative factors: a new level has u ~ N(0, σ²MM').
+            Relative factors, G = σ²MM'.
         theta : (..., k) array
 
         Returns
@@ -163,7 +191,7 @@ class Functions:
         for new, Z, m in zip(self.new, self.Z, M, strict=True):
             here = np.flatnonzero(new)
             if here.size:
-                relative[..., here] += np.sum(np.matmul(Z[here], m) ** 2, axis=-1)
+                relative[..., here] += new[here] * np.sum(np.matmul(Z[here], m) ** 2, axis=-1)
         return np.square(theta[..., -1:]) * relative
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bayeslmm.covariance import Covariance
     from bayeslmm.describe import Description
     from bayeslmm.design import Design
+    from bayeslmm.known import Known
     from bayeslmm.likelihood import Optimum
     from bayeslmm.map_fit import MapFit
     from bayeslmm.plots_model import ModelPlots
@@ -67,7 +68,8 @@ class Model:
     G : mapping, optional
         The covariance of the random effects by grouping factor, such as ``{"id": bl.AR1()}``: a
         structure, or a list with one for each bar of the factor. Unrestricted unless given, or
-        written around the bar, ``ar1(0 + week | id)``.
+        written around the bar, ``ar1(0 + week | id)``. `Known` gives the relationship of its
+        levels instead, such as that of a pedigree.
     R : Covariance, optional
         The covariance of the residuals of a subject, such as
         ``bl.AR1(time="week", group="id")``; independent with one variance unless given.
@@ -109,7 +111,7 @@ class Model:
         formula: str,
         data: object,
         *,
-        G: Mapping[str, Covariance | Sequence[Covariance | None]] | None = None,
+        G: Mapping[str, Covariance | Sequence[Covariance | None] | Known] | None = None,
         R: Covariance | None = None,
         priors: Mapping[str, object] | pd.DataFrame | PriorTable | None = None,
         weights: object | None = None,
@@ -167,9 +169,14 @@ class Model:
         return self.design.formula.text
 
     @property
-    def G(self) -> dict[str, tuple[Covariance, ...]]:
-        """The covariance structures of each grouping factor's bars."""
-        return {f.name: tuple(bar.covariance for bar in f.bars) for f in self.design.factors}
+    def G(self) -> dict[str, tuple[Covariance, ...] | Known]:
+        """The covariance structures of each grouping factor's bars, or the known relationship of
+        its levels.
+        """
+        return {
+            f.name: f.related.known if f.related else tuple(bar.covariance for bar in f.bars)
+            for f in self.design.factors
+        }
 
     @property
     def R(self) -> Covariance | None:

@@ -67,6 +67,8 @@ class Rows:
         for factor in self.design.factors:
             sums = np.zeros((len(factor.levels), factor.Z.shape[1], d.shape[1]))
             np.add.at(sums, factor.codes, factor.Z[:, :, None] * d[:, None, :])
+            if factor.related is not None:
+                sums = np.tensordot(factor.related.matrix, sums, axes=1)
             effects = np.einsum("ab,jbm->jam", G[factor.name], sums)
             out = out + np.einsum("ia,iam->im", factor.Z, effects[factor.codes])
         return out

@@ -11,13 +11,14 @@ import pandas as pd
 
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError
 from bayeslmm.frames import Table, read, where
-from bayeslmm.linear import Functions
+from bayeslmm.linear import Functions, Relatives
 from bayeslmm.noise import Noise
 from bayeslmm.weights import read_weights
 
 if TYPE_CHECKING:
     from bayeslmm.model import Model
     from bayeslmm.new_data import NewDesign
+    from bayeslmm.relationship import Relationship
 
 __all__ = ["NEW_LEVELS", "functions_of_data", "functions_of_rows"]
 
@@ -89,23 +90,31 @@ def functions_of_data(
     new = design.new(data, _groups(model, groups))
     found = {factor.name: factor for factor in new.factors}
     m = len(new.X)
-    nowhere = np.zeros(m, dtype=bool)
+    nowhere = np.zeros(m)
     unseen = {name: factor.codes < 0 for name, factor in found.items()}
-    if new_levels == "error":
-        for name, rows in unseen.items():
-            if rows.any():
-                raise DataError(_unseen(name, found[name].labels[rows], rows, new.index))
+    relatives, left = {}, {}
+    for name, rows in unseen.items():
+        related = design.factor(name).related
+        if related is not None and rows.any():
+            relatives[name], left[name] = _relatives(related, found[name].labels, rows)
+            rows &= relatives[name].which < 0
+            if new_levels == "sample" and rows.any():
+                raise DataError(_unrelated(name, found[name].labels[rows], rows, new.index))
+        if new_levels == "error" and rows.any():
+            raise DataError(_unseen(name, found[name].labels[rows], rows, new.index))
     functions = Functions.of(
         design.factors,
         new.X,
         {name: factor.codes for name, factor in found.items()},
         {name: factor.Z for name, factor in found.items()},
     )
-    sample = new_levels == "sample"
+    if new_levels == "sample":
+        left = {name: rows.astype(float) for name, rows in unseen.items()} | left
     complete = replace(
         functions,
         offset=functions.offset if new.offset is None else new.offset,
-        new=tuple(unseen.get(f.name, nowhere) if sample else nowhere for f in design.factors),
+        new=tuple(left.get(f.name, nowhere) for f in design.factors),
+        relatives=tuple(relatives.get(f.name) for f in design.factors),
         noise=_noise(model, data, weights, new) if noise else functions.noise,
     )
     return complete, new.index
@@ -137,6 +146,32 @@ def _unseen(name: str, labels: np.ndarray, rows: np.ndarray, index: pd.Index) ->
         f"the new data have levels of {name!r} that fitting did not see: {shown} in "
         f"{where(rows, index)}. Use new_levels='zero' for the average level, or 'sample' to add "
         "the variance between levels"
+    )
+
+
+def _relatives(
+    related: Relationship, labels: np.ndarray, rows: np.ndarray
+) -> tuple[Relatives, np.ndarray]:
+    """What some rows touch of levels that the relationship has and the data lack, and the variance
+    that this leaves, in units of G.
+    """
+    others = set(related.others)
+    names = list(dict.fromkeys(label for label in labels[rows] if label in others))
+    place = {name: i for i, name in enumerate(names)}
+    which = np.full(len(labels), -1)
+    which[rows] = [place.get(label, -1) for label in labels[rows]]
+    weights, variance = related.conditional(names)
+    left = np.zeros(len(labels))
+    left[which >= 0] = variance[which[which >= 0]]
+    return Relatives(which, weights), left
+
+
+def _unrelated(name: str, labels: np.ndarray, rows: np.ndarray, index: pd.Index) -> str:
+    shown = ", ".join(map(repr, list(dict.fromkeys(labels))[:5]))
+    return (
+        f"the relationship of {name!r} has no row for {shown} in {where(rows, index)}, so that how "
+        "these levels vary is not known; make the model with a relationship that has them, or use "
+        "new_levels='zero' for the average level"
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bayeslmm.map_fit import MapFit
     from bayeslmm.model import Model
     from bayeslmm.posterior_fit import PosteriorFit
+    from bayeslmm.relationship import Relationship
     from bayeslmm.structure_selection import StructureSelection
 
 __all__ = [
@@ -121,7 +122,19 @@ def of_model(model: Model) -> Page:
         for factor in design.factors
         for bar in factor.bars
     )
-    return (*head, Table("Groups:", ("group", "levels", "term", "effects"), rows, 4))
+    groups = Table("Groups:", ("group", "levels", "term", "effects"), rows, 4)
+    related = tuple(
+        (f"Relationship of {factor.name}", _relationship(factor.related))
+        for factor in design.factors
+        if factor.related is not None
+    )
+    return (*head, groups, Lines(related)) if related else (*head, groups)
+
+
+def _relationship(related: Relationship) -> str:
+    others = len(related.others)
+    beside = f"; {others:,} more levels that it has are integrated out" if others else ""
+    return f"known, of {len(related.levels):,} levels{beside}"
 
 
 def of_likelihood_fit(fit: LikelihoodFit) -> Page:

@@ -128,11 +128,7 @@ def _random_effects(model: Model, theta: Array, rng: np.random.Generator) -> tup
     M = equations.split_M(np.stack([equations.relative_factors(row) for row in theta]))
     return tuple(
         theta[:, -1, None, None]
-        * np.einsum(
-            "sij,slj->sli",
-            factor,
-            rng.standard_normal((len(theta), len(own.levels), len(own.effects))),
-        )
+        * np.einsum("sij,slj->sli", factor, own.standard(rng, (len(theta),)))
         for factor, own in zip(M, model.design.factors, strict=True)
     )
 

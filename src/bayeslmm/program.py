@@ -76,10 +76,10 @@ def program(model: Model) -> str:
     data = [*_data(model, frame), *response_data(model, frame)]
     body = [*_coefficients(model), *_theta(model), *_mean(model), *response(model)]
     text = "\n".join([*data, *body])
-    header = [
-        f"# {' '.join(model.formula.split())}: the textbook model, for a pandas frame `data`",
-        "",
-    ]
+    related = [identifier(f.name) for f in model.design.factors if f.related is not None]
+    beside = "".join(f" and `K_{name}`" for name in related)
+    what = f"the textbook model, for a pandas frame `data`{beside}"
+    header = [f"# {' '.join(model.formula.split())}: {what}", ""]
     header += ["import numpy as np", "import pymc as pm"]
     header += ["import pytensor.tensor as pt"] if "pt." in text or "correlations(" in text else []
     header += ["", "import bayeslmm as bl"] if "design." in text else []
@@ -176,12 +176,27 @@ def _data(model: Model, frame: pd.DataFrame) -> Iterator[str]:
             yield f"row_{name} = {name}.ngroup().to_numpy()"
         else:
             yield f"row_{name} = design.factor({quoted(factor.name)}).codes"
+        if factor.related is not None:
+            yield from _relationship(factor, name, grouped is not None)
         if factor.effects == ("Intercept",):
             continue
         own = [column_of(effect, frame, factor.Z[:, j]) for j, effect in enumerate(factor.effects)]
         yield from _written(
             f"Z_{name}", factor.effects, own, f"design.factor({quoted(factor.name)}).Z"
         )
+
+
+def _relationship(factor: GroupingFactor, name: str, grouped: bool) -> Iterator[str]:
+    """The factor of the known relationship of the levels."""
+    levels = f"list(design.factor({quoted(factor.name)}).levels)"
+    if grouped:
+        levels = f"list({name}.groups)"
+        if len(factor.columns) > 1:
+            levels = f'[":".join(map(str, level)) for level in {name}.groups]'
+    yield f"# K_{name}: the relationship, a frame named by the levels on both axes"
+    yield f"levels = {levels}"
+    K = f"K_{name}.loc[levels, levels].to_numpy(float)"
+    yield f"root_{name} = np.linalg.cholesky({K})"
 
 
 def _literal(values: np.ndarray) -> str:
@@ -351,6 +366,8 @@ def _mean(model: Model) -> Iterator[str]:
         yield f"z_{name} = pm.Normal({quoted('z_' + factor.name)}, 0, 1, {dims})"
         parts = [_effects(model, factor, number_, name) for number_ in range(len(factor.bars))]
         u = parts[0] if len(parts) == 1 else f"pt.concatenate([{', '.join(parts)}], axis=1)"
+        if factor.related is not None:
+            u = f"pt.dot(root_{name}, {u})"
         yield f"u_{name} = pm.Deterministic({quoted('u_' + factor.name)}, {u}, {dims})"
         if factor.effects == ("Intercept",):
             yield f"mu = mu + u_{name}[row_{name}, 0]"

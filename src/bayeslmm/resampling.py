@@ -57,7 +57,7 @@ class Parametric:
         """The equations of other data."""
         y = self.mean.copy()
         for factor, root in zip(self.design.factors, self.roots, strict=True):
-            u = rng.standard_normal((len(factor.levels), len(root))) @ root.T
+            u = factor.standard(rng) @ root.T
             y += np.einsum("ij,ij->i", factor.Z, u[factor.codes])
         e = self.equations.residual_noise(self.theta, rng.standard_normal(len(y)))
         y += self.theta[-1] * (e if self.design.weights is None else e / self.design.weights**0.5)
@@ -94,6 +94,7 @@ class Residual:
     def of(cls, fit: LikelihoodFit) -> Residual:
         """From the predictions of a fit."""
         design, equations, sigma = fit.model.design, fit.model.equations, fit.optimum.sigma
+        _check_independent(design, "residual")
         effects = tuple(
             _with_covariance(u, (sigma * m) @ (sigma * m).T)
             for u, m in zip(fit._u, fit._M, strict=True)
@@ -128,6 +129,15 @@ def _independent(fit: LikelihoodFit, residuals: Array) -> Array:
     return out
 
 
+def _check_independent(design: Design, kind: str) -> None:
+    related = [factor.name for factor in design.factors if factor.related is not None]
+    if related:
+        raise ArgumentError(
+            f"kind={kind!r} draws levels as if they were independent, and those of {related[0]!r} "
+            "have a known relationship; use kind='parametric'."
+        )
+
+
 def _with_covariance(values: Array, covariance: Array) -> Array:
     """Centred rows, transformed to have a covariance matrix."""
     values = values - values.mean(axis=0)
@@ -156,6 +166,7 @@ class Cases:
     def of(cls, fit: LikelihoodFit) -> Cases:
         """From the data of a fit."""
         design = fit.model.design
+        _check_independent(design, "cases")
         n, own = len(design.y), design.residuals
         groups = {repr(factor.name): factor.codes for factor in design.factors}
         if own is not None and own.structure.correlation.code != NONE.code:

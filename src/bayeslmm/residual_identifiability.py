@@ -10,7 +10,7 @@ from bayeslmm.errors import DesignError
 from bayeslmm.frames import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.design import Design
+    from bayeslmm.design import Design, GroupingFactor
     from bayeslmm.equations import Equations
     from bayeslmm.parameters import Parameters
 
@@ -34,7 +34,7 @@ def check_identified(design: Design, equations: Equations) -> None:
     residuals = design.residuals
     if residuals is not None and residuals.subjects is not None:
         codes = residuals.subjects.codes
-        inner = [f.name for f in design.factors if _within(f.codes, codes)]
+        inner = [f.name for f in design.factors if _within(f, codes)]
         names = _alike(design, equations, codes, inner) if inner else []
         if names:
             raise DesignError(
@@ -46,9 +46,10 @@ def check_identified(design: Design, equations: Equations) -> None:
             )
     for factor in design.factors:
         shaped = [bar for bar in factor.bars if bar.shape is not None]
-        if not shaped or (residuals is not None and residuals.subjects is not None):
+        of_subjects = residuals is not None and residuals.subjects is not None
+        if not shaped or of_subjects or factor.related is not None:
             continue
-        inner = [f.name for f in design.factors if _within(f.codes, factor.codes)]
+        inner = [f.name for f in design.factors if _within(f, factor.codes)]
         names = _alike(design, equations, factor.codes, inner)
         if names:
             bar = shaped[0]
@@ -97,8 +98,11 @@ def _alike(design: Design, equations: Equations, codes: Array, inner: list[str])
     return [parameters.names[own[j]] for j in np.flatnonzero(weight > 0.05 * weight.max())]
 
 
-def _within(codes: Array, subjects: Array) -> bool:
-    """Whether every level has rows of one subject only."""
+def _within(factor: GroupingFactor, subjects: Array) -> bool:
+    """Whether every level has rows of one subject only, and is related to no other."""
+    if factor.related is not None:
+        return False
+    codes = factor.codes
     home = np.zeros(codes.max() + 1, dtype=np.int64)
     home[codes] = subjects
     return bool((home[codes] == subjects).all())
@@ -149,7 +153,7 @@ def _covariances(
         V = sigma**2 * equations.residual_covariance(theta, rows)
         for factor in design.factors:
             if factor.name in inner:
-                Z, codes = factor.Z[rows], factor.codes[rows]
-                V = V + np.where(codes[:, None] == codes, Z @ G[factor.name] @ Z.T, 0.0)
+                Z = factor.Z[rows]
+                V = V + factor.between(rows) * (Z @ G[factor.name] @ Z.T)
         parts.append(V[np.tril_indices(len(rows))])
     return np.concatenate(parts)

@@ -118,7 +118,7 @@ def has_structure(ints):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _unpack(ints, floats):
     a = ints[ints[22] :]
-    x = floats[ints[31] + 3 :]
+    x = floats[ints[33] + 3 :]
     return Residual(
         a[a[0] : a[1]],
         a[a[1] : a[2]],
@@ -239,12 +239,12 @@ def assemble(theta, ints, floats):
     Returns
     -------
     array
-        Its ``constants`` have -log|R/σ²| in the place of the sum of the weights' logarithms.
+        Its ``constants`` have -log|R/σ²| added to the sum of the weights' logarithms.
     bool
         Whether theta are the parameters of a covariance matrix.
     """
     res = _unpack(ints, floats)
-    products, size, p = ints[28], ints[31] + 3, res.meta[11]
+    products, size, p = ints[28], ints[33] + 3, res.meta[11]
     out = np.zeros(size)
     K, log_dets, log_sd, scale, Y = _work(res)
     if not (_factors(theta, res, K, log_dets) and _log_sds(theta, res, log_sd, scale)):
@@ -295,7 +295,7 @@ def assemble(theta, ints, floats):
     for i in range(p + 1):
         for j in range(i):
             out[xy + j * (p + 1) + i] = out[xy + i * (p + 1) + j]
-    out[ints[31]] -= log_det
+    out[ints[33]] -= log_det
     return out, True
 
 

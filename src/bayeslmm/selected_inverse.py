@@ -1,5 +1,5 @@
 """Blocks of A⁻¹ on the pattern of its factor, and the gradient in the relative factors that they
-give.
+give. What b is before any data, in A, depends on no parameter, and so has no part in the gradient.
 """
 
 from __future__ import annotations

@@ -127,12 +127,17 @@ def _by_level(A: Array, blocks: Sequence[Array], places: list[slice], levels: li
 
 
 def _full(factor: GroupingFactor) -> sparse.csr_array:
-    """Z with a column for each element of u: by level, within it by effect."""
+    """Z with a column for each element of u: by level, within it by effect. For levels that are
+    related u is that of independent ones, of which theirs are made.
+    """
     n, q = factor.Z.shape
     columns = factor.codes[:, None].astype(np.int64) * q + np.arange(q)
     rows = np.repeat(np.arange(n), q)
     shape = (n, len(factor.levels) * q)
-    return sparse.csr_array((factor.Z.ravel(), (rows, columns.ravel())), shape=shape)
+    Z = sparse.csr_array((factor.Z.ravel(), (rows, columns.ravel())), shape=shape)
+    if factor.related is None:
+        return Z
+    return sparse.csr_array(Z @ sparse.kron(factor.related.root, sparse.eye_array(q)))
 
 
 def _components(ZZ: sparse.csr_array, factors: Sequence[GroupingFactor]) -> list[Array]:

@@ -21,6 +21,7 @@ import xarray as xr
 from bayeslmm import __version__
 from bayeslmm.bar_structure import structures_beside
 from bayeslmm.errors import ArgumentTypeError, BayeslmmError, DesignWarning, FileError
+from bayeslmm.known import Known
 from bayeslmm.likelihood import Optimum, Status, Step
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.map_fit import MapFit
@@ -38,7 +39,13 @@ from bayeslmm.stored_file import (
     write_tree,
 )
 from bayeslmm.stored_frame import frame_from_dataset, frame_to_dataset
-from bayeslmm.stored_structure import structure_from_plain, structure_to_plain
+from bayeslmm.stored_structure import (
+    relationship_arrays,
+    relationship_from_plain,
+    relationship_to_plain,
+    structure_from_plain,
+    structure_to_plain,
+)
 
 if TYPE_CHECKING:
     from bayeslmm.fits import Fit
@@ -183,7 +190,7 @@ def _model_dataset(fit: LikelihoodFit | PosteriorFit) -> xr.Dataset:
         "G": _structures_as_json(model),
         "R": structure_to_plain(model.R),
     }
-    arrays = {"y": ("row", model.design.y)}
+    arrays = {"y": ("row", model.design.y)} | _relationship_arrays(model)
     if isinstance(weights, np.ndarray):
         arrays["weights"] = ("all_rows", weights)
     attributes = {
@@ -206,8 +213,10 @@ def _restored_model(tree: xr.DataTree) -> Model:
         warnings.simplefilter("ignore", DesignWarning)
         R = structure_from_plain(specification.get("R"))
         G = {
-            name: [structure_from_plain(own) for own in several]
-            for name, several in specification.get("G", {}).items()
+            name: _restored_relationship(own, group)
+            if isinstance(own, dict)
+            else [structure_from_plain(structure) for structure in own]
+            for name, own in specification.get("G", {}).items()
         }
         model = Model(specification["formula"], data, G=G, R=R, priors=priors, weights=weights)
     y = group["y"].to_numpy()
@@ -215,12 +224,37 @@ def _restored_model(tree: xr.DataTree) -> Model:
     return model if np.array_equal(y, model.design.y) else model.with_response(y)
 
 
-def _structures_as_json(model: Model) -> dict[str, list[dict[str, Any] | None]]:
-    """The structures of bars that do not have theirs from the formula."""
+def _structures_as_json(model: Model) -> dict[str, Any]:
+    """The structures of bars that do not have theirs from the formula, and what tells of known
+    relationships beside their arrays.
+    """
     return {
-        name: [None if own is None else structure_to_plain(own) for own in structures]
-        for name, structures in structures_beside(model.design.formula.bars, model.G).items()
+        name: relationship_to_plain(own, _place(model, name))
+        if isinstance(own, Known)
+        else [structure_to_plain(structure) for structure in own]
+        for name, own in structures_beside(model.design.formula.bars, model.G).items()
     }
+
+
+def _relationship_arrays(model: Model) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for factor in model.design.factors:
+        if factor.related is not None:
+            place = _place(model, factor.name)
+            for name, values in relationship_arrays(factor.related.known, place).items():
+                dims = tuple(f"{name}_{axis}" for axis in range(values.ndim))
+                found[name] = (dims, values)
+    return found
+
+
+def _place(model: Model, name: str) -> int:
+    """Where a grouping factor stands among those of the model."""
+    return model.design.factors.index(model.design.factor(name))
+
+
+def _restored_relationship(plain: dict[str, Any], group: xr.Dataset) -> Known:
+    arrays = {name: group[name].to_numpy() for name in plain["arrays"]}
+    return relationship_from_plain(plain, arrays)
 
 
 def _priors_as_json(priors: PriorTable) -> list[dict[str, Any]]:

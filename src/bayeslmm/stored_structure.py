@@ -1,14 +1,25 @@
-"""Covariance structures as plain data and back, for files."""
+"""Covariance structures and known relationships as plain data and back, for files."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+from scipy import sparse
+
 from bayeslmm import covariance
 from bayeslmm.covariance import Covariance, VarExp, VarIdent, VarPower
+from bayeslmm.frames import Array
+from bayeslmm.known import Known
 
-__all__ = ["structure_from_plain", "structure_to_plain"]
+__all__ = [
+    "relationship_arrays",
+    "relationship_from_plain",
+    "relationship_to_plain",
+    "structure_from_plain",
+    "structure_to_plain",
+]
 
 _VARIANCES = {cls.__name__: cls for cls in (VarIdent, VarPower, VarExp)}
 _STRUCTURES = {
@@ -34,6 +45,41 @@ def structure_from_plain(plain: dict[str, Any] | None) -> Covariance | None:
         return None
     given = {name: _restored(value) for name, value in plain.items() if name != "class"}
     return _STRUCTURES[plain["class"]](**given)
+
+
+def relationship_arrays(known: Known, place: int) -> dict[str, Array]:
+    """The numbers of a known relationship, of a sparse one its elements and their places.
+
+    Parameters
+    ----------
+    known : Known
+    place : int
+        That of its grouping factor, which the names of the arrays begin with.
+    """
+    values = known.given
+    if not sparse.issparse(values):
+        return {f"known_{place}": np.asarray(values)}
+    places = {"elements": values.data, "rows": values.indices, "starts": values.indptr}
+    return {f"known_{place}_{key}": np.asarray(part) for key, part in places.items()}
+
+
+def relationship_to_plain(known: Known, place: int) -> dict[str, Any]:
+    """What a known relationship is beside its arrays, as JSON has it."""
+    return {
+        "class": known.name,
+        "levels": list(known.levels),
+        "inverted": known.inverted,
+        "arrays": list(relationship_arrays(known, place)),
+    }
+
+
+def relationship_from_plain(plain: dict[str, Any], arrays: dict[str, Array]) -> Known:
+    """The relationship of what `relationship_to_plain` and `relationship_arrays` gave."""
+    levels, parts = plain["levels"], [arrays[name] for name in plain["arrays"]]
+    given: Any = parts[0]
+    if len(parts) > 1:
+        given = sparse.csc_array(tuple(parts), shape=(len(levels), len(levels)))
+    return Known(levels=levels, **{"inverse" if plain["inverted"] else "matrix": given})
 
 
 def _plain(value: object) -> object:

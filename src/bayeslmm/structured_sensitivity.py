@@ -72,7 +72,7 @@ def structured_sensitivity(
             known[key] = _residual_covariance(equations, theta, rows)
         scale = 1 / np.sqrt(weights[rows])
         V, V_i = (part * np.outer(scale, scale) for part in known[key])
-        Z = [(factor.Z[rows], factor.codes[rows]) for factor in design.factors]
+        Z = [(factor.Z[rows], factor.between(rows)) for factor in design.factors]
         for f, own_G in enumerate(G):
             V += _between(*Z[f], own_G)
         moves = np.array([_between(*Z[f], E) for f, E in directions])
@@ -109,15 +109,16 @@ def _residual_covariance(equations: Equations, theta: Array, rows: Array) -> tup
     return R, np.array(slopes)
 
 
-def _between(Z: Array, codes: Array, G: Array) -> Array:
-    """ZGZ' of some rows."""
-    return np.where(codes[:, None] == codes, Z @ G @ Z.T, 0.0)
+def _between(Z: Array, K: Array, G: Array) -> Array:
+    """ZGZ' of some rows, of levels with the relationship K."""
+    return K * (Z @ G @ Z.T)
 
 
 def _components(design: Design, own: ResidualRows) -> list[Array]:
     """Rows that are correlated with each other, in order."""
     n = len(design.y)
-    groups = [factor.codes for factor in design.factors] + [own.block]
+    groups = [f.codes if f.related is None else np.zeros(n, dtype=int) for f in design.factors]
+    groups.append(own.block)
     incidence = sparse.hstack(
         [sparse.csr_array((np.ones(n), (np.arange(n), codes))) for codes in groups], format="csr"
     )
