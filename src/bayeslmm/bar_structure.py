@@ -155,7 +155,7 @@ def _checked(bar: Bar, structure: object) -> Covariance:
             f"{bar.text} has its structure in the formula, and `G` gives it another, "
             f"{structure.name}; write a plain bar, or leave it out of `G`."
         )
-    columns = [name for name in ("time", "group", "by") if getattr(structure, name) is not None]
+    columns = [name for name in ("time", "group") if getattr(structure, name) is not None]
     if columns:
         raise ArgumentError(
             f"{structure.name} in `G` is over the effects of {bar.text}, and has no use for "
@@ -165,7 +165,8 @@ def _checked(bar: Bar, structure: object) -> Covariance:
         if not isinstance(part, str):
             raise ArgumentError(
                 f"`variance` of {structure.name} in `G` should be 'one' or 'occasion' (one for "
-                f"each effect), got {part!r}, which is for residuals."
+                f"each effect), got {part!r}, which is for residuals; by='Sex' gives each stratum "
+                "of levels a covariance of its own."
             )
     return structure
 

@@ -93,7 +93,7 @@ def _response(model: Model, w: Notation) -> Line:
         terms.append(f"{w.of_row('x')}{w.word('transposed')}{w.greek('beta')}")
     terms += [w.of_row(text) for text in design.formula.offsets]
     for factor in design.factors:
-        for effect in factor.effects:
+        for effect in dict.fromkeys(factor.plain):
             value = w.indexed("u", w.of_row(factor.name), w.name(effect))
             terms.append(value if effect == "Intercept" else f"{value}{dot}{w.of_row(effect)}")
     terms.append(w.row_of(w.greek("varepsilon")))
@@ -222,7 +222,7 @@ def _relationship(factor: GroupingFactor, w: Notation) -> Line:
 def _bar(
     model: Model, factor: GroupingFactor, number: int, bar: BarBlock, w: Notation
 ) -> Iterator[Line]:
-    effects = factor.effects[bar.start : bar.stop]
+    effects = factor.plain[bar.start : bar.stop]
     sds = model.parameters.find(factor.name, number, "sd")
     assert sds is not None
     sd = [w.parameter(name) for name in sds.names]
@@ -230,12 +230,15 @@ def _bar(
     if len(effects) > _SHOWN_EFFECTS:
         u = w.indexed("u", w.name(factor.name))
     distributed = w.word("distributed")
+    stratum = ""
+    if bar.stratum:
+        stratum = w.words("where {} is {}", str(bar.covariance.by), bar.stratum)
     if len(effects) == 1:
-        yield Line(u, distributed, (w.function("Normal", "0", sd[0]),))
+        yield Line(u, distributed, (w.function("Normal", "0", sd[0]),), stratum)
         return
     suffix = f" {number + 1}" if len(factor.bars) > 1 else ""
     G = w.name(f"G_{factor.name}{suffix}")
-    yield Line(u, distributed, (w.function("MvNormal", "0", G),))
+    yield Line(u, distributed, (w.function("MvNormal", "0", G),), stratum)
     variances = [w.power(value, "2") for value in sd]
     if bar.shape is not None:
         yield Line(G, "=", ("D C D" if len(sd) > 1 else f"{variances[0]}{w.word('dot')}C",))
@@ -278,11 +281,15 @@ def _priors(model: Model, w: Notation) -> Iterator[Line]:
     for (name, number), basis in table.bases.items():
         factor = design.factor(name)
         bar = factor.bars[number]
-        effects = factor.effects[bar.start : bar.stop]
+        effects = factor.plain[bar.start : bar.stop]
         row = np.linalg.inv(basis)[effects.index("Intercept")]
         u = [w.indexed("u", w.name(name), w.name(effect)) for effect in effects]
         combined = _combination(w, row, u)
-        left[f"sd_{name}[Intercept]"] = w.function("sd", combined)
+        intercept = ", ".join(filter(None, (bar.stratum, "Intercept")))
+        left[f"sd_{name}[{intercept}]"] = w.function("sd", combined)
+        if bar.stratum:
+            where = w.words("where {} is {}", str(bar.covariance.by), bar.stratum)
+            remarks[f"sd_{name}[{intercept}]"] = where
         remarks[f"corr_{name}"] = w.words("with the intercept at those means")
     for row_ in table.rows:
         yield Line(

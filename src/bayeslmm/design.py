@@ -29,6 +29,7 @@ from bayeslmm.relationship import (
 )
 from bayeslmm.residual_structure import Residuals, resolve_residuals
 from bayeslmm.shapes import Shape
+from bayeslmm.strata import strata_of
 from bayeslmm.terms import Expression, Terms
 from bayeslmm.tokens import tokenize
 from bayeslmm.weights import read_weights
@@ -51,6 +52,9 @@ class BarBlock:
     label : str
         Short name of its effects, without the intercept of more: "Days", "Machine", "Intercept".
     shape : Shape or None
+    stratum : str
+        The stratum of levels whose effects they are; empty for all levels. A bar of the formula
+        with ``by`` makes a block for each.
     """
 
     start: int
@@ -60,6 +64,7 @@ class BarBlock:
     text: str
     label: str
     shape: Shape | None
+    stratum: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +89,9 @@ class GroupingFactor:
         Blocks of effects that can be correlated.
     related : Relationship or None
         The known relationship K of the levels, u ~ N(0, G ⊗ K); None for independent ones.
+    own : ndarray of bool, shape (levels, q), or None
+        Which effects each level has, where strata of levels have effects of their own; None where
+        all have all.
     """
 
     name: str
@@ -94,10 +102,31 @@ class GroupingFactor:
     effects: tuple[str, ...]
     bars: tuple[BarBlock, ...]
     related: Relationship | None = None
+    own: Array | None = None
 
     def __post_init__(self) -> None:
         # Z goes into compiled code, of which read-only arrays would need a second version
         object.__setattr__(self, "codes", _read_only(self.codes))
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """The names of the effects without their strata; (q,)."""
+        return tuple(
+            effect.removeprefix(f"{bar.stratum}, ") if bar.stratum else effect
+            for bar in self.bars
+            for effect in self.effects[bar.start : bar.stop]
+        )
+
+    @property
+    def structures(self) -> tuple[Covariance, ...]:
+        """The covariance structure of each bar of the formula."""
+        return tuple({bar.text: bar.covariance for bar in self.bars}.values())
+
+    def has(self, effect: int) -> Array:
+        """Whether the level of each row has an effect; (n,)."""
+        if self.own is None:
+            return np.ones(len(self.codes), dtype=bool)
+        return np.asarray(self.own[self.codes, effect])
 
     def between(self, rows: Array) -> Array:
         """The relationship K of the levels of some rows (m, m): 1 where they are the same, else 0,
@@ -329,6 +358,8 @@ def compile_design(
         raise DesignError("the data have no rows")
     weight = read_weights(weights, data, table)
     extra = read(data, R.columns, "R asks for").columns if isinstance(R, Covariance) else {}
+    strata = list(dict.fromkeys(s.by for s in structures if s.by is not None))
+    extra |= read(data, strata, "`by` in `G` asks for").columns
     whole = Table(table.columns | ({weight.name: weight} if weight else {}) | extra, table.index)
     missing, keep = whole.missing, whole.complete()
     _check_response_present(parsed, table)
@@ -352,7 +383,8 @@ def compile_design(
         for bar, structure in zip(parsed.bars, structures, strict=True)
     ]
     bars = tuple(Terms(side, frame, used.index) for side in sides)
-    factors = _factors(parsed.bars, bars, structures, used, relationships)
+    complete = whole.take(keep)
+    factors = _factors(parsed.bars, bars, structures, complete, relationships)
     values = None if weight is None else weight.values[keep].astype(np.float64)
     check_factors(factors, values)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
@@ -369,7 +401,7 @@ def compile_design(
         factors=factors,
         weights=values,
         offset=offset if offsets else None,
-        residuals=None if R is None else resolve_residuals(R, whole.take(keep)),
+        residuals=None if R is None else resolve_residuals(R, complete),
         index=used.index,
         n_dropped=int((~keep).sum()),
         missing=missing,
@@ -377,6 +409,10 @@ def compile_design(
             fixed=fixed,
             kept=kept,
             bars=bars,
+            strata=tuple(
+                None if s.by is None else (s.by, group([complete.columns[s.by]]).levels)
+                for s in structures
+            ),
             offsets=offsets,
             levels={
                 name: used.columns[name].levels if used.columns[name].kind != "number" else None
@@ -460,7 +496,7 @@ def _factor(
     known = relationships.get(name)
     effects: list[str] = []
     blocks = []
-    matrices = []
+    matrices, parts, has = [], [], []
     for bar, term, structure in members:
         own = effect_labels(bar, term.labels)
         for effect in own:
@@ -469,11 +505,18 @@ def _factor(
         matrices.append(term.release())
         shape = shape_of_bar(bar, structure, own, matrices[-1])
         kind = plain_name(structure) or "shaped"
-        start = len(effects)
-        effects += own
         label = _label(bar.effects)
-        blocks.append(BarBlock(start, len(effects), structure, kind, bar.text, label, shape))
-    Z = matrices[0] if len(matrices) == 1 else np.hstack(matrices)
+        for stratum in strata_of(structure, table, grouping):
+            start = len(effects)
+            effects += stratum.named(own)
+            text = label if not stratum.name else ", ".join([stratum.name, label])
+            blocks.append(
+                BarBlock(start, len(effects), structure, kind, bar.text, text, shape, stratum.name)
+            )
+            parts.append(matrices[-1] * stratum.rows[:, None] if stratum.name else matrices[-1])
+            has.append(np.repeat(stratum.levels[:, None], len(own), axis=1))
+    Z = parts[0] if len(parts) == 1 else np.hstack(parts)
+    owned = np.hstack(has)
     return GroupingFactor(
         name=name,
         columns=columns,
@@ -483,6 +526,7 @@ def _factor(
         effects=tuple(effects),
         bars=tuple(blocks),
         related=None if known is None else resolve_relationship(known, name, grouping.levels),
+        own=None if owned.all() else owned,
     )
 
 

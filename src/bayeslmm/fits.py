@@ -169,10 +169,12 @@ class Fit(ABC):
 
     @property
     def u(self) -> dict[str, pd.DataFrame]:
-        """Estimates of the random effects: by factor, a frame of levels × effects."""
+        """Estimates of the random effects: by factor, a frame of levels × effects; NaN for effects
+        of other strata than the level's.
+        """
         return {
             factor.name: pd.DataFrame(
-                u,
+                u if factor.own is None else np.where(factor.own, u, np.nan),
                 index=pd.Index(factor.levels, name=factor.name),
                 columns=pd.Index(factor.effects, name="effect"),
                 copy=True,
@@ -324,8 +326,9 @@ class Fit(ABC):
         parts = []
         for position, factor in self._positions(group):
             q = len(factor.effects)
-            labels = _labels(factor, np.repeat(factor.levels, q), factor.effects)
-            parts.append(labels.assign(**self._effects(position, level).columns()))
+            labels = _labels(factor, np.repeat(factor.levels, q), factor.plain)
+            table = labels.assign(**self._effects(position, level).columns())
+            parts.append(table if factor.own is None else table[factor.own.ravel()])
         return _stacked(parts)
 
     def coef(self, group: str | None = None, level: float = _LEVEL) -> pd.DataFrame:
@@ -363,15 +366,18 @@ class Fit(ABC):
         design = self.model.design
         parts = []
         for _, factor in self._positions(group):
-            names = (*design.coef, *(e for e in factor.effects if e not in design.coef))
+            names = tuple(dict.fromkeys((*design.coef, *factor.plain)))
             levels = len(factor.levels)
             X = (np.array(names)[:, None] == np.array(design.coef)).astype(float)
-            Z = (np.array(names)[:, None] == np.array(factor.effects)).astype(float)
+            Z = (np.array(names)[:, None] == np.array(factor.plain)).astype(float)
+            Z = np.tile(Z, (levels, 1))
+            if factor.own is not None:
+                Z *= np.repeat(factor.own, len(names), axis=0)
             functions = Functions.of(
                 design.factors,
                 np.tile(X.reshape(len(names), -1), (levels, 1)),
                 {factor.name: np.repeat(np.arange(levels, dtype=np.int32), len(names))},
-                {factor.name: np.tile(Z, (levels, 1))},
+                {factor.name: Z},
             )
             labels = _labels(factor, np.repeat(factor.levels, len(names)), names)
             parts.append(labels.assign(**self._linear(functions, level).columns()))

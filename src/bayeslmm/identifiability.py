@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -76,12 +77,12 @@ def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None) ->
                 "its variance cannot be estimated; leave out its terms, which the fixed effects "
                 "cover"
             )
-        counts = np.bincount(factor.codes)
         for bar in factor.bars:
-            _check_effects(factor, bar)
-            _check_constant(factor, bar)
+            part = _stratum(factor, bar)
+            _check_effects(part, bar)
+            _check_constant(part, bar)
             if equal_weights and bar.shape is None and not _related(factor):
-                _check_residual(factor, bar, counts)
+                _check_residual(part, bar, np.bincount(part.codes))
     for a, b in combinations(factors, 2):
         if (_related(a) or _related(b)) and not _same_relationship(a, b):
             continue
@@ -91,6 +92,21 @@ def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None) ->
                 f"the grouping factors {a.name!r} and {b.name!r} group the rows alike, so the "
                 f"variances of {shared[0]!r} over the two cannot be told apart; leave one out"
             )
+
+
+def _stratum(factor: "GroupingFactor", bar: "BarBlock") -> "GroupingFactor":
+    """The levels that have the effects of a bar, and their rows."""
+    if factor.own is None:
+        return factor
+    rows = factor.has(bar.start)
+    used, codes = np.unique(factor.codes[rows], return_inverse=True)
+    return replace(
+        factor,
+        levels=tuple(factor.levels[i] for i in used),
+        codes=codes.astype(np.int32),
+        Z=factor.Z[rows],
+        own=None,
+    )
 
 
 def _related(factor: "GroupingFactor") -> bool:

@@ -38,8 +38,10 @@ def labelled_draws(model: Model, theta: Array, beta: Array, u: Array) -> Labelle
         coords[level] = list(factor.levels)
         coords[f"{label}_effect"] = list(factor.effects)
         dims[f"u_{label}"] = [level, f"{label}_effect"]
-    for name, own in model.equations.split_u(u).items():
-        variables[f"u_{in_tree(name)}"] = own
+    for factor, own in zip(design.factors, model.equations.split_u(u).values(), strict=True):
+        # what a level would have in another stratum is no parameter
+        shown = own if factor.own is None else np.where(factor.own, own, np.nan)
+        variables[f"u_{in_tree(factor.name)}"] = shown
     return variables, dims, coords
 
 

@@ -123,6 +123,7 @@ class Model:
         column = isinstance(weights, str)
         names = [*design.formula.columns, *([str(weights)] if column else [])]
         names += R.columns if R is not None else ()
+        names += [name for f in design.factors for own in f.structures for name in own.columns]
         state = self.__dict__
         state["design"] = design
         state["_data"] = _used_columns(data, list(dict.fromkeys(names)))
@@ -174,7 +175,7 @@ class Model:
         its levels.
         """
         return {
-            f.name: f.related.known if f.related else tuple(bar.covariance for bar in f.bars)
+            f.name: f.structures if f.related is None else f.related.known
             for f in self.design.factors
         }
 

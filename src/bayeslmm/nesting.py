@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import chi2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bayeslmm.design import Design, GroupingFactor
     from bayeslmm.frames import Array
@@ -88,11 +88,28 @@ def reference(small: Design, large: Design, df: int) -> Reference | str:
     return Reference((df - 1, df), f"half chi-square({df - 1}), half chi-square({df})")
 
 
-def _bars(factor: GroupingFactor) -> list[_Bar]:
-    """Bars as structure and effects; effects without correlations are bars of their own."""
+def _known(factor: GroupingFactor) -> object:
+    return None if factor.related is None else factor.related.known
+
+
+def _bars(factor: GroupingFactor, strata: Mapping[str, Sequence[str]] | None = None) -> list[_Bar]:
+    """Bars as structure and effects; effects without correlations are bars of their own.
+
+    Parameters
+    ----------
+    factor : GroupingFactor
+    strata : mapping, optional
+        By the text of bars, strata that a larger model divides them into, with equal covariances.
+    """
     out: list[_Bar] = []
-    for bar in factor.bars:
-        effects = factor.effects[bar.start : bar.stop]
+    divided = [
+        (bar, f"{stratum}, ")
+        for bar in factor.bars
+        for stratum in ((strata or {}).get(bar.text, ()) if not bar.stratum else ())
+    ]
+    whole = [(bar, "") for bar in factor.bars if bar not in [own for own, _ in divided]]
+    for bar, prefix in divided + whole:
+        effects = tuple(prefix + effect for effect in factor.effects[bar.start : bar.stop])
         if bar.structure == "diag" or len(effects) == 1:
             out += [("un", frozenset([effect])) for effect in effects]
         else:
@@ -105,13 +122,18 @@ def _change(small: Sequence[GroupingFactor], large: Sequence[GroupingFactor]) ->
     """What is on the boundary: with how many effects one effect more is correlated, or `_NONE` or
     `_MANY`; None where the models are not nested.
     """
-    more = {factor.name: _bars(factor) for factor in large}
+    more = {factor.name: factor for factor in large}
     found = []
     for factor in small:
-        if factor.name not in more:
+        other = more.pop(factor.name, None)
+        if other is None or _known(factor) is not _known(other):
             return None
-        found.append(_step(_bars(factor), more.pop(factor.name)))
-    found += [_step([], bars) for bars in more.values()]
+        strata: dict[str, list[str]] = {}
+        for bar in other.bars:
+            if bar.stratum:
+                strata.setdefault(bar.text, []).append(bar.stratum)
+        found.append(_step(_bars(factor, strata), _bars(other)))
+    found += [_step([], _bars(factor)) for factor in more.values()]
     if None in found:
         return None
     changed = [step for step in found if step not in (None, _NONE)]

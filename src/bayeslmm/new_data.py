@@ -16,7 +16,7 @@ from bayeslmm.terms import Expression, Terms
 from bayeslmm.tokens import tokenize
 
 if TYPE_CHECKING:
-    from bayeslmm.design import Design
+    from bayeslmm.design import Design, GroupingFactor
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -31,6 +31,8 @@ class Learned:
         Columns of the fixed effects that X has.
     bars : tuple of Terms
         Left sides of the bars, in the order of the formula.
+    strata : tuple of (str, tuple of str) or None
+        For each bar the column of its strata and their names, if it has some.
     offsets : tuple of Expression
         Offsets.
     levels : dict of str to tuple or None
@@ -40,6 +42,7 @@ class Learned:
     fixed: Terms
     kept: Array
     bars: tuple[Terms, ...]
+    strata: tuple[tuple[str, tuple[str, ...]] | None, ...]
     offsets: tuple[Expression, ...]
     levels: dict[str, tuple[Any, ...] | None]
 
@@ -94,15 +97,16 @@ def evaluate_new(design: "Design", data: object, factors: Collection[str] | None
     wanted = [factor for factor in design.factors if names is None or factor.name in names]
     formula, learned = design.formula, design.learned
     bars = [
-        (bar, terms)
-        for bar, terms in zip(formula.bars, learned.bars, strict=True)
+        (bar, terms, strata)
+        for bar, terms, strata in zip(formula.bars, learned.bars, learned.strata, strict=True)
         if bar.factor in {factor.columns for factor in wanted}
     ]
     predictors = [*columns_of(formula.fixed)]
-    predictors += [name for bar, _ in bars for name in columns_of(bar.effects)]
+    predictors += [name for bar, *_ in bars for name in columns_of(bar.effects)]
     predictors += [name for text in formula.offsets for name in _expression_columns(text)]
     predictors = list(dict.fromkeys(predictors))
     grouping = dict.fromkeys(name for factor in wanted for name in factor.columns)
+    grouping |= dict.fromkeys(strata[0] for *_, strata in bars if strata)
 
     remedies = {
         name: ("Add it.", f"Without random effects, groups='none', {name!r} is not needed.")
@@ -121,20 +125,52 @@ def evaluate_new(design: "Design", data: object, factors: Collection[str] | None
     offset = None
     if learned.offsets:
         offset = sum((term.values(frame, used.index) for term in learned.offsets), np.zeros(n))
-    matrices = {id(terms): terms.new(frame, used.index) for _, terms in bars}
+    matrices: dict[tuple[str, ...], list[Array]] = {}
+    for bar, terms, strata in bars:
+        Z = terms.new(frame, used.index)
+        parts = [Z] if strata is None else _by_stratum(Z, used, *strata)
+        matrices.setdefault(bar.factor, []).extend(parts)
+    found = tuple(
+        NewFactor(
+            factor.name,
+            *match([used.columns[name] for name in factor.columns], factor.levels),
+            np.hstack(matrices[factor.columns]),
+        )
+        for factor in wanted
+    )
+    for factor, new in zip(wanted, found, strict=True):
+        if factor.own is not None:
+            _check_strata(factor, new, used.index)
     return NewDesign(
         X=np.ascontiguousarray(learned.fixed.new(frame, used.index)[:, learned.kept]),
         offset=offset,
-        factors=tuple(
-            NewFactor(
-                factor.name,
-                *match([used.columns[name] for name in factor.columns], factor.levels),
-                np.hstack([matrices[id(t)] for bar, t in bars if bar.factor == factor.columns]),
-            )
-            for factor in wanted
-        ),
+        factors=found,
         index=used.index,
     )
+
+
+def _by_stratum(Z: Array, used: Table, by: str, names: tuple[str, ...]) -> list[Array]:
+    """Values of a bar's effects, for each stratum zero in the rows of others."""
+    codes, labels = match([used.columns[by]], names)
+    if (codes < 0).any():
+        unseen = ", ".join(map(repr, dict.fromkeys(labels[codes < 0])))
+        raise DataError(
+            f"the strata {by!r} of the new data have {unseen} in {where(codes < 0, used.index)}, "
+            f"for which fitting saw no covariance; known: {', '.join(map(repr, names))}"
+        )
+    return [Z * (codes == i)[:, None] for i in range(len(names))]
+
+
+def _check_strata(factor: "GroupingFactor", new: NewFactor, index: pd.Index) -> None:
+    """Refuse levels that were fitted in another stratum."""
+    assert factor.own is not None
+    astray = (new.codes >= 0) & ((new.Z != 0) & ~factor.own[new.codes]).any(axis=1)
+    if astray.any():
+        raise DataError(
+            f"the level {new.labels[astray][0]!r} of {factor.name!r} lies in another stratum in "
+            f"the new data than in those fitted, in {where(astray, index)}; correct the column of "
+            "strata, or give it another name, which is that of a new level"
+        )
 
 
 def expression_frame(table: Table, names: Collection[str]) -> pd.DataFrame:

@@ -150,20 +150,30 @@ def _labels(
     factor: GroupingFactor, bar: BarBlock, variable: str
 ) -> tuple[str, ...] | tuple[tuple[str, str], ...]:
     """The labels of a bar's elements of a variable."""
-    effects = factor.effects[bar.start : bar.stop]
+    effects, plain = (names[bar.start : bar.stop] for names in (factor.effects, factor.plain))
     if bar.shape is None:
         structure = STRUCTURES[bar.structure]
         if variable == "sd":
             return structure.sd_labels(effects, bar.label)
-        return structure.corr_labels(effects) if variable == "corr" else ()
+        if variable != "corr":
+            return ()
+        return tuple((_within(bar, a), b) for a, b in structure.corr_labels(plain))
     if variable == "sd":
         return bar.shape.sd_labels(effects, bar.label)
-    labels = bar.shape.variables(effects).get(variable, ())
+    labels = bar.shape.variables(plain).get(variable, ())
     if variable == "corr":
-        return UN.corr_labels(effects) if labels else ()
-    several = sum(
-        b.shape is not None and variable in b.shape.correlation.kinds(2) for b in factor.bars
-    )
-    if several > 1:
-        labels = tuple(": ".join(filter(None, (bar.label, label))) for label in labels)
-    return labels
+        pairs = UN.corr_labels(plain) if labels else ()
+        return tuple((_within(bar, a), b) for a, b in pairs)
+    others = {
+        b.text
+        for b in factor.bars
+        if b.shape is not None and variable in b.shape.correlation.kinds(2)
+    }
+    if len(others) > 1:
+        return tuple(": ".join(filter(None, (bar.label, label))) for label in labels)
+    return tuple(_within(bar, label) for label in labels)
+
+
+def _within(bar: BarBlock, label: str) -> str:
+    """A label of one of several strata."""
+    return ": ".join(filter(None, (bar.stratum, label)))

@@ -175,12 +175,13 @@ class Plots:
         design = self._fit.model.design
         factor = design.factor_or_only(group)
         common = dict(zip(design.coef, common_coefficients(design), strict=True))
+        effects = tuple(dict.fromkeys(factor.plain))
         shrinkage = Shrinkage(
             levels=factor.levels,
-            effects=factor.effects,
+            effects=effects,
             no_pooling=own_effects(self._fit, factor),
             partial_pooling=pooled_effects(self._fit, factor),
-            complete_pooling=np.array([common.get(effect, 0.0) for effect in factor.effects]),
+            complete_pooling=np.array([common.get(effect, 0.0) for effect in effects]),
         )
         alone = int(np.isnan(shrinkage.no_pooling).any(axis=1).sum())
         note = (
@@ -189,7 +190,7 @@ class Plots:
             if alone
             else ""
         )
-        draw = draw_shrinkage_arrows if len(factor.effects) == 2 else draw_shrinkage_dots
+        draw = draw_shrinkage_arrows if len(effects) == 2 else draw_shrinkage_dots
         name = f"partial pooling ({self._fit.method.upper()})"
         title = f"{design.response}: effects by {factor.name}"
         return draw(shrinkage, fit=name, title=title, note=note)

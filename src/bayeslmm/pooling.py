@@ -51,23 +51,30 @@ def own_effects(fit: Fit, factor: GroupingFactor) -> Array:
     """
     design = fit.model.design
     pooled = pooled_effects(fit, factor)
-    rest = design.y - fit.fitted().to_numpy() + np.sum(factor.Z * pooled[factor.codes], axis=1)
+    Z = factor.Z @ _plain(factor)
+    rest = design.y - fit.fitted().to_numpy() + np.sum(Z * pooled[factor.codes], axis=1)
     order = np.argsort(factor.codes, kind="stable")
     ends = np.cumsum(np.bincount(factor.codes, minlength=len(factor.levels)))
     own = np.full(pooled.shape, np.nan)
     for level, rows in enumerate(np.split(order, ends[:-1])):
         weights = None if design.weights is None else design.weights[rows]
-        effects, basis = _least_squares(factor.Z[rows], rest[rows], weights)
+        effects, basis = _least_squares(Z[rows], rest[rows], weights)
         if len(basis) == len(effects):
             own[level] = effects
     return own
 
 
 def pooled_effects(fit: Fit, factor: GroupingFactor) -> Array:
-    """The model's effects of each level: beta plus u, by effect; (levels, q)."""
+    """The model's effects of each level: beta plus u, by effect, whatever the stratum."""
     beta = fit.beta
-    fixed = np.array([beta.get(effect, 0.0) for effect in factor.effects])
-    return np.asarray(fit.u[factor.name].to_numpy() + fixed)
+    fixed = np.array([beta.get(effect, 0.0) for effect in dict.fromkeys(factor.plain)])
+    return np.asarray(np.nan_to_num(fit.u[factor.name].to_numpy()) @ _plain(factor) + fixed)
+
+
+def _plain(factor: GroupingFactor) -> Array:
+    """What takes effects to those of the same name in any stratum; the identity without strata."""
+    names = np.array(list(dict.fromkeys(factor.plain)))
+    return (np.array(factor.plain)[:, None] == names).astype(float)
 
 
 def own_line(design: Design, rows: Array, X: Array) -> Array:

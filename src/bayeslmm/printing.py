@@ -115,9 +115,9 @@ def of_model(model: Model) -> Page:
     rows = tuple(
         (
             factor.name,
-            str(len(factor.levels)),
-            bar.text,
-            ", ".join(factor.effects[bar.start : bar.stop]),
+            str(len(factor.levels) if factor.own is None else factor.own[:, bar.start].sum()),
+            f"{bar.text}, {bar.stratum}" if bar.stratum else bar.text,
+            ", ".join(factor.plain[bar.start : bar.stop]),
         )
         for factor in design.factors
         for bar in factor.bars

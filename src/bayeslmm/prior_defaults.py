@@ -151,14 +151,16 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
         elif block.factor is not None:
             factor = factors[block.factor]
             bar = factor.bars[block.bar]
-            spreads = [_spread_z(z) for z in factor.Z[:, bar.start : bar.stop].T]
+            rows = factor.has(bar.start)
+            spreads = [_spread_z(z) for z in factor.Z[rows, bar.start : bar.stop].T]
             over_time = bar.shape is not None and bar.shape.occasions
             if over_time:
                 spreads = [1.0] * len(spreads)  # an intercept at each
             if len(spreads) > len(block.names):  # one sd for all effects of the bar
                 spreads = [min(spreads)]
             correlated = parameters.find(block.factor, block.bar, "corr")
-            for name, label, spread in zip(block.names, block.labels, spreads, strict=True):
+            for name, own, spread in zip(block.names, block.labels, spreads, strict=True):
+                label = str(own).removeprefix(f"{bar.stratum}, ") if bar.stratum else own
                 scale = spread_y / spread
                 text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread:.4g}"
                 prior = HalfStudentT(_SD_DF, scale)

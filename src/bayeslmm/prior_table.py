@@ -263,7 +263,8 @@ def _bases(
             if any(at_means):
                 intercept = at_means.index(True)
                 basis = np.eye(len(own))
-                basis[intercept] = -factor.Z[:, bar.start : bar.stop].mean(axis=0)
+                rows = factor.has(bar.start)
+                basis[intercept] = -factor.Z[rows, bar.start : bar.stop].mean(axis=0)
                 basis[intercept, intercept] = 1.0
                 basis.flags.writeable = False
                 bases[factor.name, number] = basis

@@ -27,7 +27,7 @@ from bayeslmm.variables import Variable, variables_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayeslmm.design import GroupingFactor
+    from bayeslmm.design import BarBlock, GroupingFactor
     from bayeslmm.model import Model
 
 __all__ = ["program"]
@@ -89,7 +89,8 @@ def program(model: Model) -> str:
         start.append(f"data = data.dropna(subset={quoted(list(frame.columns))})")
     if "design." in text:
         start.append("# columns that depend on the data as a whole, such as splines")
-        start.append(f"design = bl.Model({quoted(model.formula)}, data).design")
+        strata = _strata_as_code(model)
+        start.append(f"design = bl.Model({quoted(model.formula)}, data{strata}).design")
     return "\n".join([*header, "", *start, *data, "", *_indented(model, body)]) + "\n"
 
 
@@ -180,10 +181,38 @@ def _data(model: Model, frame: pd.DataFrame) -> Iterator[str]:
             yield from _relationship(factor, name, grouped is not None)
         if factor.effects == ("Intercept",):
             continue
-        own = [column_of(effect, frame, factor.Z[:, j]) for j, effect in enumerate(factor.effects)]
+        labels = [
+            label
+            for bar in factor.bars
+            for label in _within_stratum(bar, factor.plain[bar.start : bar.stop])
+        ]
+        own = [column_of(label, frame, factor.Z[:, j]) for j, label in enumerate(labels)]
         yield from _written(
             f"Z_{name}", factor.effects, own, f"design.factor({quoted(factor.name)}).Z"
         )
+
+
+def _within_stratum(bar: BarBlock, effects: Sequence[str]) -> list[str]:
+    """The names of columns that are effects in the rows of the bar's stratum, zero elsewhere."""
+    if not bar.stratum:
+        return list(effects)
+    inside = f"{bar.covariance.by}[{bar.stratum}]"
+    return [inside if effect == "Intercept" else f"{effect}:{inside}" for effect in effects]
+
+
+def _strata_as_code(model: Model) -> str:
+    """The argument `G` that gives the strata of random effects."""
+    found = {}
+    for factor in model.design.factors:
+        if factor.own is not None:
+            given = [
+                f"bl.{own.name}({', '.join(f'{k}={v!r}' for k, v in options if v is not None)})"
+                for own in factor.structures
+                for options in [[("by", own.by), ("variance", own.variance)]]
+            ]
+            found[factor.name] = f"[{', '.join(given)}]"
+    written = ", ".join(f"{quoted(name)}: {own}" for name, own in found.items())
+    return f", G={{{written}}}" if written else ""
 
 
 def _relationship(factor: GroupingFactor, name: str, grouped: bool) -> Iterator[str]:

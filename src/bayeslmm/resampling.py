@@ -136,6 +136,12 @@ def _check_independent(design: Design, kind: str) -> None:
             f"kind={kind!r} draws levels as if they were independent, and those of {related[0]!r} "
             "have a known relationship; use kind='parametric'."
         )
+    stratified = [factor.name for factor in design.factors if factor.own is not None]
+    if stratified:
+        raise ArgumentError(
+            f"kind={kind!r} draws levels as if they were alike, and the strata of "
+            f"{stratified[0]!r} have covariances of their own; use kind='parametric'."
+        )
 
 
 def _with_covariance(values: Array, covariance: Array) -> Array:
