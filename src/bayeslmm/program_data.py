@@ -1,18 +1,23 @@
 """Columns of a design as expressions of pandas and NumPy over a data frame named ``data``.
 
-An expression is evaluated where it is written and compared with the design, so that it is either
-right or not used.
+The value of an expression is compared with the design, so that it is either right or not used. No
+text is evaluated as code.
 """
 
 from __future__ import annotations
 
+import ast
 import json
+import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from bayeslmm.callables import ARITY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +25,6 @@ if TYPE_CHECKING:
     from bayeslmm.frames import Array
 
 __all__ = ["codes_of", "column_of", "quoted", "value_of"]
-
-_FUNCTIONS = ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "sin", "cos", "tan")
 
 
 def quoted(value: str | Sequence[str]) -> str:
@@ -52,46 +55,91 @@ def column_of(label: str, frame: pd.DataFrame, target: Array) -> str | None:
         return "np.ones(len(data))"
     parts = [list(_candidates(part, frame)) for part in _split(label)]
     for chosen in product(*parts):
-        if _agrees(" * ".join(chosen), frame, target):
-            return " * ".join(chosen)
+        values = [value for _, value in chosen]
+        if _agrees(reduce(_product, values), target):
+            return " * ".join(text for text, _ in chosen)
     return None
 
 
 def value_of(text: str, frame: pd.DataFrame, target: Array) -> str | None:
     """An expression of a response or offset as written in a formula."""
-    candidates: Iterator[str] = _candidates(text, frame)
-    return next((each for each in candidates if _agrees(each, frame, target)), None)
+    candidates = _candidates(text, frame)
+    return next((each for each, value in candidates if _agrees(value, target)), None)
 
 
 def codes_of(columns: Sequence[str], frame: pd.DataFrame, target: Array) -> str | None:
     """An expression of rows' groups by columns of the data."""
-    by = quoted(columns[0]) if len(columns) == 1 else quoted(columns)
-    text = f"data.groupby({by}, observed=True)"
-    return text if _agrees(f"{text}.ngroup()", frame, target) else None
+    by = columns[0] if len(columns) == 1 else list(columns)
+    found = frame.groupby(by, observed=True).ngroup()
+    return f"data.groupby({quoted(by)}, observed=True)" if _agrees(found, target) else None
 
 
-def _agrees(text: str, frame: pd.DataFrame, target: Array) -> bool:
-    scope = {"np": np, "data": frame, "len": len, "__builtins__": {}}
+def _agrees(value: object, target: Array) -> bool:
     try:
-        value = np.asarray(eval(text, scope), dtype=np.float64)
-    except Exception:  # whatever the expression raises, it is not used
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):  # text is no column of numbers
         return False
-    return value.shape == target.shape and np.allclose(value, target, rtol=1e-12, atol=0)
+    return numbers.shape == target.shape and np.allclose(numbers, target, rtol=1e-12, atol=0)
 
 
-def _candidates(part: str, frame: pd.DataFrame) -> Iterator[str]:
-    """Expressions that a factor of an interaction may be."""
+def _product(left: Any, right: Any) -> Any:
+    try:
+        return left * right
+    except TypeError:
+        return None
+
+
+def _candidates(part: str, frame: pd.DataFrame) -> Iterator[tuple[str, Any]]:
+    """Expressions that a factor of an interaction may be, with their values."""
     if part in frame.columns:
-        yield f"data[{quoted(part)}]"
+        yield f"data[{quoted(part)}]", frame[part]
     level = re.fullmatch(r"(.+?)\[(.*)\]", part)
     if level:
-        name = re.sub(r"^C\((.*?)(,.*)?\)$", r"\1", level[1])
+        name, text = re.sub(r"^C\((.*?)(,.*)?\)$", r"\1", level[1]), level[2]
         if name in frame.columns:
-            yield f"(data[{quoted(name)}] == {quoted(level[2])})"
-            if re.fullmatch(r"-?\d+(\.\d*)?|True|False", level[2]):
-                yield f"(data[{quoted(name)}] == {level[2]})"
-        return  # a level is data, and data are never evaluated
-    yield _as_python(part, frame)
+            yield f"(data[{quoted(name)}] == {quoted(text)})", frame[name] == text
+            if re.fullmatch(r"-?\d+(\.\d*)?|True|False", text):
+                number = ast.literal_eval(text)
+                yield f"(data[{quoted(name)}] == {text})", frame[name] == number
+        return
+    text = _as_python(part, frame)
+    try:
+        yield text, _value(ast.parse(text, mode="eval").body, frame)
+    except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError):
+        return  # such as of splines, which depend on the data as a whole
+
+
+_OPERATORS: dict[type, Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+
+
+def _value(node: ast.expr, frame: pd.DataFrame) -> Any:
+    """The value of an expression of columns, constants, operators and NumPy's functions."""
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Subscript(ast.Name("data"), ast.Constant(name)):
+            return frame[name]
+        case ast.BinOp(left, symbol, right) | ast.Compare(left, [symbol], [right]):
+            return _OPERATORS[type(symbol)](_value(left, frame), _value(right, frame))
+        case ast.UnaryOp(symbol, operand):
+            return _OPERATORS[type(symbol)](_value(operand, frame))
+        case ast.Call(ast.Attribute(ast.Name("np"), name), arguments, []) if f"np.{name}" in ARITY:
+            return getattr(np, name)(*(_value(each, frame) for each in arguments))
+    raise ValueError(f"{ast.unparse(node)} is not such an expression")
 
 
 def _as_python(text: str, frame: pd.DataFrame) -> str:
@@ -101,7 +149,7 @@ def _as_python(text: str, frame: pd.DataFrame) -> str:
         name = match[0]
         if name in frame.columns:
             return f"data[{quoted(name)}]"
-        return f"np.{name}" if name in _FUNCTIONS else name
+        return f"np.{name}" if name in ARITY else name
 
     python = re.sub(r"(?<![\w.'\"])[^\W\d]\w*", replaced, text)
     inner = re.fullmatch(r"I(\(.*\))", python)
