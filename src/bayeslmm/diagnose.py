@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design, GroupingFactor
     from bayeslmm.likelihood_fit import LikelihoodFit
     from bayeslmm.map_fit import MapFit
+    from bayeslmm.point_fit import PointFit
     from bayeslmm.posterior_fit import PosteriorFit
 
 __all__ = ["Diagnosis", "Finding", "of_likelihood", "of_map", "of_posterior"]
@@ -105,10 +106,7 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
     """
     from bayeslmm.likelihood import Status
 
-    findings = _of_design(fit.model.design)
-    if not fit.status.ok:
-        what, _, remedy = fit.status.value.partition(". ")
-        findings.append(Finding("error", f"{fit.method.upper()}: {what}", "", remedy))
+    findings = [*_of_design(fit.model.design), *_of_status(fit)]
     if fit.status is Status.SINGULAR:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
@@ -127,11 +125,8 @@ def of_map(fit: MapFit) -> Diagnosis:
     -------
     Diagnosis
     """
-    findings = _of_design(fit.model.design)
+    findings = [*_of_design(fit.model.design), *_of_status(fit)]
     if not fit.status.ok:
-        what, _, remedy = fit.status.value.partition(". ")
-        what = what.replace("the likelihood", "the penalised likelihood")
-        findings.append(Finding("error", f"MAP: {what}", "", remedy))
         return _diagnosis(findings)
     parameters, boundary = fit.model.parameters, fit.optimum.boundary
     zero = boundary & (fit.optimum.theta == 0.0) & (np.array(parameters.kinds) == "sd")
@@ -243,6 +238,16 @@ def of_posterior(fit: PosteriorFit) -> Diagnosis:
             )
         )
     return _diagnosis(findings)
+
+
+def _of_status(fit: PointFit) -> list[Finding]:
+    """How the optimiser ended, where that was not at a maximum."""
+    if fit.status.ok:
+        return []
+    what, _, remedy = fit.status.value.partition(". ")
+    if fit.method == "map":
+        what = what.replace("the likelihood", "the penalised likelihood")
+    return [Finding("error", f"{fit.method.upper()}: {what}", "", remedy)]
 
 
 def _of_design(design: Design) -> list[Finding]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from bayeslmm.likelihood_fit import LikelihoodFit
+    from bayeslmm.point_fit import PointFit
 
 __all__ = ["principal_components"]
 
@@ -16,8 +16,8 @@ _NOTHING = 1e-3
 """A standard deviation relative to σ, of effects of columns of unit size, that is none."""
 
 
-def principal_components(fit: LikelihoodFit) -> pd.DataFrame:
-    """Principal components of the random effects; see `LikelihoodFit.repca`."""
+def principal_components(fit: PointFit) -> pd.DataFrame:
+    """Principal components of the random effects; see `PointFit.repca`."""
     parts = []
     for factor, relative in zip(fit.model.design.factors, fit._M, strict=True):
         size = np.sqrt(np.mean(factor.Z**2, axis=0))

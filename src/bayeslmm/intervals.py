@@ -13,14 +13,15 @@ from bayeslmm.errors import ArgumentError, unknown_name
 
 if TYPE_CHECKING:
     from bayeslmm.likelihood_fit import LikelihoodFit
+    from bayeslmm.point_fit import PointFit
 
-__all__ = ["confint", "known_parameters"]
+__all__ = ["confint", "known_parameters", "wald_intervals"]
 
 _METHODS = ("profile", "wald", "bootstrap")
 _REFITS = 1000
 
 
-def known_parameters(fit: LikelihoodFit, given: str | Sequence[str] | None) -> list[str]:
+def known_parameters(fit: PointFit, given: str | Sequence[str] | None) -> list[str]:
     """Names of parameters as `summary` has them; all of them for None."""
     valid = [f"beta[{name}]" for name in fit.model.design.coef]
     valid += fit.model.parameters.names
@@ -31,6 +32,14 @@ def known_parameters(fit: LikelihoodFit, given: str | Sequence[str] | None) -> l
         if name not in valid:
             raise ArgumentError(unknown_name("parameter", name, valid))
     return names
+
+
+def wald_intervals(
+    fit: PointFit, level: float, parameters: str | Sequence[str] | None
+) -> pd.DataFrame:
+    """The intervals of `summary`, with the estimates."""
+    names = known_parameters(fit, parameters)
+    return fit.summary(level).loc[names, ["estimate", "lower", "upper"]]
 
 
 def confint(
@@ -52,7 +61,7 @@ def confint(
         )
     if method == "profile":
         return fit.profile(names, level=level).intervals(level)
-    table = fit.summary(level).loc[names, ["estimate", "lower", "upper"]]
+    table = wald_intervals(fit, level, names)
     if method == "wald":
         return table
     draws = fit.bootstrap(_REFITS if n is None else n, random_seed=random_seed)["posterior"]

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
 from bayeslmm import printing
-from bayeslmm.degrees_of_freedom import df_method
 from bayeslmm.equations import EquationsWithPrior
-from bayeslmm.errors import ArgumentError, MissingAttributeError
-from bayeslmm.likelihood_fit import LikelihoodFit
+from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.point_fit import PointFit
 from bayeslmm.satterthwaite import satterthwaite
 from bayeslmm.wald import ByCoefficient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bayeslmm.degrees_of_freedom import DF
     from bayeslmm.diagnose import Diagnosis
@@ -29,23 +28,18 @@ if TYPE_CHECKING:
 __all__ = ["MapFit"]
 
 
-class _OfLikelihoods:
-    """What a fit by REML or ML has, and asking a posterior mode for is an error that says so."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, instance: object, owner: type) -> object:
-        if instance is None:
-            return self
-        raise MissingAttributeError(
-            f"a fit by MAP has no {self._name!r}, which is of a likelihood at its maximum, without "
-            "penalty. Fit by 'reml' or 'ml'; for intervals use confint('wald'), or fit by 'nuts'."
-        )
+_OF_LIKELIHOODS = (
+    *("aic", "aicc", "bic", "caic", "conditional_aic", "drop1", "random_structures"),
+    *("profile", "bootstrap"),
+)
+_UNPENALISED = (
+    "it is of a likelihood at its maximum, without penalty. Fit by 'reml' or 'ml'; for intervals "
+    "use confint('wald'), or fit by 'nuts'"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MapFit(LikelihoodFit):
+class MapFit(PointFit):
     """The mode of the posterior of theta; made by ``model.fit("map")``.
 
     The log-likelihood with beta integrated out under its prior, plus the log prior density of the
@@ -53,7 +47,7 @@ class MapFit(LikelihoodFit):
     standard deviations and correlations as they are reported, not of their logarithms or squares.
     Coefficients and random effects are then the posterior means given theta, with the posterior
     standard deviations given theta as standard errors. Those of theta come from the curvature of
-    the penalised log-likelihood, on the scales that `LikelihoodFit` uses. With flat priors all of
+    the penalised log-likelihood, on the scales that fits by REML use. With flat priors all of
     it is REML's.
 
     Whether a variance can be estimated as zero is for its prior to say. The default, half Student's
@@ -80,8 +74,13 @@ class MapFit(LikelihoodFit):
     {'sd_Batch[Intercept]': 1.17, 'sigma': 3.65}
     """
 
+    _elsewhere: ClassVar[Mapping[str, str]] = {
+        **PointFit._elsewhere,
+        **dict.fromkeys(_OF_LIKELIHOODS, _UNPENALISED),
+    }
+
     @property
-    def method(self) -> Literal["map"]:  # type: ignore[override]
+    def method(self) -> Literal["map"]:
         """That the posterior was maximised."""
         return "map"
 
@@ -122,23 +121,11 @@ class MapFit(LikelihoodFit):
         theta = np.array([step.working for step in steps]).reshape(len(steps), len(names))
         return table.join(pd.DataFrame(theta, columns=names, index=table.index))
 
-    aic = _OfLikelihoods()  # type: ignore[assignment]
-    aicc = _OfLikelihoods()  # type: ignore[assignment]
-    bic = _OfLikelihoods()  # type: ignore[assignment]
-    caic = _OfLikelihoods()  # type: ignore[assignment]
-    conditional_aic = _OfLikelihoods()  # type: ignore[assignment]
-    drop1 = _OfLikelihoods()  # type: ignore[assignment]
-    random_structures = _OfLikelihoods()  # type: ignore[assignment]
-    profile = _OfLikelihoods()  # type: ignore[assignment]
-    bootstrap = _OfLikelihoods()  # type: ignore[assignment]
-
     def confint(
         self,
         method: Literal["profile", "wald", "bootstrap"] = "wald",
         level: float = 0.95,
         parameters: str | Sequence[str] | None = None,
-        n: int | None = None,
-        random_seed: int | None = None,
     ) -> pd.DataFrame:
         """The intervals of `summary`: others are of a likelihood without penalty.
 
@@ -149,8 +136,6 @@ class MapFit(LikelihoodFit):
             Probability of the intervals, between 0 and 1.
         parameters : str or list of str, optional
             Names of `summary`; all by default.
-        n, random_seed : None
-            Of a bootstrap, which there is none of.
 
         Returns
         -------
@@ -160,13 +145,17 @@ class MapFit(LikelihoodFit):
         Raises
         ------
         ArgumentError
-            For an unknown parameter, and for `n` or `random_seed`.
+            For an unknown method or parameter.
         MissingAttributeError
             For "profile" and "bootstrap".
         """
+        from bayeslmm.intervals import wald_intervals
+
         if method in ("profile", "bootstrap"):
             getattr(self, method)
-        return super().confint(method, level, parameters, n, random_seed)
+        if method != "wald":
+            raise ArgumentError(unknown_name("method", method, ("wald",)))
+        return wald_intervals(self, level, parameters)
 
     def _fit_again(self, model: Model) -> MapFit:
         return model.fit("map")
@@ -185,13 +174,7 @@ class MapFit(LikelihoodFit):
 
         return of_map(self)
 
-    def _wald(self, df: DF) -> Wald:
-        method = df_method(df)
-        if method not in self._known_wald:
-            self._known_wald[method] = self._posterior_wald(method)
-        return self._known_wald[method]
-
-    def _posterior_wald(self, df: DF) -> Wald:
+    def _new_wald(self, df: DF) -> Wald:
         """As for a likelihood, with the covariance matrix that beta has under its prior."""
         if df == "satterthwaite":
             return satterthwaite(self._with_prior, self.optimum)

@@ -26,6 +26,7 @@ from bayeslmm.errors import (
 from bayeslmm.frames import to_pandas
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
+from bayeslmm.point_fit import PointFit
 from bayeslmm.residual_identifiability import check_identified
 from bayeslmm.responses import of_response
 
@@ -464,7 +465,7 @@ class Model:
         sampler: str | None = None,
         collapse: bool | None = None,
         progress: bool | None = None,
-    ) -> LikelihoodFit | PosteriorFit:
+    ) -> PointFit | PosteriorFit:
         """Fit the model.
 
         Parameters
@@ -545,7 +546,7 @@ class Model:
         }
         options = settings | {"sampler": sampler, "collapse": collapse}
         given = [name for name, value in options.items() if value is not None]
-        fit: LikelihoodFit | PosteriorFit
+        fit: PointFit | PosteriorFit
         for name, value in (("algorithm", algorithm), ("information", information)):
             if value is not None and method in ("nuts", "map"):
                 does = "maximises nothing" if method == "nuts" else "has one way to maximise"
@@ -569,7 +570,7 @@ class Model:
                     "leave that out, or fit by 'nuts'."
                 )
             fit = self._maximise(method, algorithm, information)
-        if isinstance(fit, LikelihoodFit) and fit.status.ok:
+        if isinstance(fit, PointFit) and fit.status.ok:
             return fit
         findings = fit.diagnose().findings
         problems = [str(finding) for finding in findings if finding.severity == "error"]
@@ -591,9 +592,7 @@ class Model:
 
         return optimise_held(self.equations, method, self.priors)
 
-    def _maximise(
-        self, method: str, algorithm: str | None, information: str | None
-    ) -> LikelihoodFit:
+    def _maximise(self, method: str, algorithm: str | None, information: str | None) -> PointFit:
         if method == "map":
             from bayeslmm.map_fit import MapFit
             from bayeslmm.penalised import maximise_posterior

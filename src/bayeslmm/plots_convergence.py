@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
-from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.plots_frame import finish, framed, legend, styled
+from bayeslmm.point_fit import PointFit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ _DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 
 
 def plot_convergence(
-    fits: LikelihoodFit | Sequence[LikelihoodFit] | Mapping[str, LikelihoodFit],
+    fits: PointFit | Sequence[PointFit] | Mapping[str, PointFit],
 ) -> Figure:
     """Draw how algorithms approach the maximum of a likelihood.
 
@@ -35,7 +35,7 @@ def plot_convergence(
 
     Parameters
     ----------
-    fits : LikelihoodFit, or a list or dictionary of them
+    fits : PointFit, or a list or dictionary of them
         Of one model by one method. A dictionary gives them names; others have those of their
         algorithms.
 
@@ -75,7 +75,7 @@ def plot_convergence(
     return _drawn(traces, title)
 
 
-def _named(fits: object) -> dict[str, LikelihoodFit]:
+def _named(fits: object) -> dict[str, PointFit]:
     if isinstance(fits, Mapping):
         named = {str(name): fit for name, fit in fits.items()}
     else:
@@ -87,7 +87,7 @@ def _named(fits: object) -> dict[str, LikelihoodFit]:
                 '{"average": fit_1, "observed": fit_2}.'
             )
     for fit in named.values():
-        if not isinstance(fit, LikelihoodFit):
+        if not isinstance(fit, PointFit):
             raise ArgumentTypeError(
                 f"`fits` should be fits by REML or ML, got {type(fit).__name__}; draws of NUTS are "
                 "shown by `fit.plot.trace()`."
@@ -95,7 +95,7 @@ def _named(fits: object) -> dict[str, LikelihoodFit]:
     return named
 
 
-def _comparable(fit: LikelihoodFit, other: LikelihoodFit) -> bool:
+def _comparable(fit: PointFit, other: PointFit) -> bool:
     ours, theirs = fit.model, other.model
     return (
         fit.method == other.method

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bayeslmm.likelihood_fit import LikelihoodFit
     from bayeslmm.map_fit import MapFit
     from bayeslmm.model import Model
+    from bayeslmm.point_fit import PointFit
     from bayeslmm.posterior_fit import PosteriorFit
     from bayeslmm.relationship import Relationship
     from bayeslmm.structure_selection import StructureSelection
@@ -156,11 +157,11 @@ def of_map_fit(fit: MapFit) -> Page:
     return _of_point(fit, "penalised likelihood (posterior mode)", criteria)
 
 
-def _status(fit: LikelihoodFit) -> str:
+def _status(fit: PointFit) -> str:
     return fit.status.value.split(":")[0].split(". ")[0]
 
 
-def _of_point(fit: LikelihoodFit, by: str, criteria: tuple[tuple[str, str], ...]) -> Page:
+def _of_point(fit: PointFit, by: str, criteria: tuple[tuple[str, str], ...]) -> Page:
     random = [_random_effects(fit, _BOUNDARY if fit.status.ok else _UNKNOWN)]
     random += [_structure(fit, title, rows) for title, rows in _structures(fit)]
     return _of_fit(fit, by, criteria, random, _fixed_effects(fit))
@@ -284,12 +285,12 @@ def _residuals(fit: Fit) -> Table:
     return Table("Scaled residuals:", ("Min", "1Q", "Median", "3Q", "Max"), (cells,), 0)
 
 
-def _random_effects(fit: LikelihoodFit, missing: str) -> Table:
+def _random_effects(fit: PointFit, missing: str) -> Table:
     """Variances, standard deviations and correlations, a row per effect as lme4 has it.
 
     Parameters
     ----------
-    fit : LikelihoodFit
+    fit : PointFit
     missing : str
         What stands for a standard error that there is none of.
     """
@@ -368,7 +369,7 @@ def _structures(fit: Fit) -> list[tuple[str, _Places]]:
     return list(found.items())
 
 
-def _structure(fit: LikelihoodFit, title: str, rows: _Places) -> Table:
+def _structure(fit: PointFit, title: str, rows: _Places) -> Table:
     """Parameters of a structure other than standard deviations."""
     p = len(fit.model.design.coef)
     summary = fit.summary().iloc[[p + place for _, place in rows]]
@@ -385,7 +386,7 @@ def _posterior_structure(fit: PosteriorFit, title: str, rows: _Places) -> Table:
     return Table(title, ("", *_POSTERIOR), named, 1)
 
 
-def _fixed_effects(fit: LikelihoodFit) -> Table:
+def _fixed_effects(fit: PointFit) -> Table:
     summary = fit.summary().iloc[: len(fit.model.design.coef)]
     columns = (
         _numbers(summary["estimate"].to_numpy()),

@@ -26,6 +26,7 @@ from bayeslmm.likelihood import Optimum, Status, Step
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.map_fit import MapFit
 from bayeslmm.model import Model
+from bayeslmm.priors import FAMILIES, Prior
 from bayeslmm.stored_file import (
     DATA,
     FIT,
@@ -84,7 +85,7 @@ def save(fit: Fit, path: str | os.PathLike[str]) -> None:
     from bayeslmm.posterior_fit import PosteriorFit
 
     target = as_path(path)
-    if isinstance(fit, LikelihoodFit):
+    if isinstance(fit, LikelihoodFit | MapFit):
         kind, tree = "likelihood", {FIT: _optimum_dataset(fit.optimum)}
         tree[MODEL] = _model_dataset(fit)
     elif isinstance(fit, PosteriorFit):
@@ -106,7 +107,7 @@ def save(fit: Fit, path: str | os.PathLike[str]) -> None:
     write_tree(xr.DataTree.from_dict(tree), target)
 
 
-def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
+def load(path: str | os.PathLike[str]) -> LikelihoodFit | MapFit | PosteriorFit:
     """Read a fit from a file that `save` has written.
 
     The formula is compiled again from its text, by which nothing but the library's own transforms
@@ -146,7 +147,7 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
     try:
         model = _restored_model(tree)
         if tree.attrs["bayeslmm_kind"] == "posterior":
-            fit: LikelihoodFit | PosteriorFit = _restored_posterior(model, tree)
+            fit: LikelihoodFit | MapFit | PosteriorFit = _restored_posterior(model, tree)
         else:
             optimum = _restored_optimum(tree[FIT].dataset)
             fit = (MapFit if optimum.method == "map" else LikelihoodFit)(model, optimum)
@@ -180,7 +181,7 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | PosteriorFit:
 # -- the model ------------------------------------------------------------------------------------
 
 
-def _model_dataset(fit: LikelihoodFit | PosteriorFit) -> xr.Dataset:
+def _model_dataset(fit: LikelihoodFit | MapFit | PosteriorFit) -> xr.Dataset:
     model = fit.model
     weights = model.weights
     specification = {
@@ -262,7 +263,7 @@ def _priors_as_json(priors: PriorTable) -> list[dict[str, Any]]:
         {
             "parameter": row.parameter,
             "family": type(row.prior).__name__,
-            "values": list(row.prior.parameters.values()),
+            "values": list(map(_plain, row.prior.parameters.values())),
             "source": row.source,
             "scale": row.scale,
         }
@@ -270,21 +271,34 @@ def _priors_as_json(priors: PriorTable) -> list[dict[str, Any]]:
     ]
 
 
-def _priors_from_json(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    from bayeslmm.priors import FAMILIES
+def _plain(value: object) -> object:
+    """A hyperparameter as JSON has it; one that is a prior itself with its family."""
+    if isinstance(value, Prior):
+        return {
+            "family": type(value).__name__,
+            "values": list(map(_plain, value.parameters.values())),
+        }
+    return value
 
+
+def _from_plain(value: Any) -> Any:
+    """What `_plain` has made plain."""
+    if isinstance(value, dict):
+        return FAMILIES[value["family"]](*map(_from_plain, value["values"]))
+    return value
+
+
+def _priors_from_json(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
-            "prior": pd.Series(
-                [FAMILIES[row["family"]](*row["values"]) for row in rows], dtype=object
-            ),
+            "prior": pd.Series([_from_plain(row) for row in rows], dtype=object),
             "source": pd.Series([row["source"] for row in rows], dtype=object),
         }
     )
     return frame.set_index(pd.Index([row["parameter"] for row in rows], name="parameter"))
 
 
-def _log_likelihood(fit: LikelihoodFit | PosteriorFit) -> float:
+def _log_likelihood(fit: LikelihoodFit | MapFit | PosteriorFit) -> float:
     """What restored fits are checked by: the maximum, or log p(y) at the mode or first draw."""
     equations = fit.model.equations
     if isinstance(fit, MapFit):
