@@ -133,3 +133,23 @@ def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch) -
     ]
     assert sum("image/png" in output.data for output in shown) == 2
     assert any("fit by NUTS" in output.data.get("text/plain", "") for output in shown)
+
+
+def test_the_page_on_priors_has_every_family_and_key() -> None:
+    from dataclasses import fields
+
+    from bayeslmm.priors import FAMILIES
+
+    page = (ROOT / "docs" / "priors.md").read_text(encoding="utf-8")
+    for name, family in FAMILIES.items():
+        arguments = ", ".join(field.name for field in fields(family))
+        assert f"| `{name}({arguments})` |" in page
+    for key in ("beta", "sd", "corr", "sigma", "G_Subject", "R", "V"):
+        assert f"`{key}`" in page
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^([\w-]+)$", index, re.MULTILINE)
+    pages = {page.stem for page in (ROOT / "docs").iterdir() if page.suffix in (".md", ".rst")}
+    assert pages - set(listed) == {"index"}

@@ -236,6 +236,18 @@ def test_a_correlation_of_one_is_a_singular_fit():
     assert inside.status is Status.CONVERGED
 
 
+def test_a_structured_effect_that_does_not_vary_leaves_its_range_undefined():
+    data = bl.load_dataset("Orthodont")
+    data["y"] = np.random.default_rng(3).normal(size=len(data))
+    fit = bl.Model("y ~ age + exp(0 + age | Subject)", data).fit("map")
+    assert fit.status is Status.SINGULAR
+    assert fit.theta["sd_Subject[age]"] == 0
+    assert np.isnan(fit.theta["range_Subject"])
+    alone = bl.Model("y ~ age", data).fit("map")
+    np.testing.assert_allclose(fit.sigma, alone.sigma, rtol=1e-5)
+    assert "mode of a standard deviation is zero" in str(fit.diagnose())
+
+
 def test_three_effects_with_a_singular_covariance_keep_their_standard_errors():
     data = SLEEP.assign(square=(SLEEP["Days"] - 4.5) ** 2)
     fit = bl.Model("Reaction ~ Days + (Days + square | Subject)", data).fit("map")

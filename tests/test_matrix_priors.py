@@ -5,7 +5,9 @@ import pytest
 from scipy import stats
 
 import bayeslmm as bl
+from bayeslmm.density import Density
 from bayeslmm.prior_kernels import _matrix_row, log_matrix_prior
+from bayeslmm.prior_predictive import draw_priors
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
 pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
@@ -82,6 +84,86 @@ def test_huang_and_wand_have_half_t_sds_and_with_two_df_uniform_correlations():
         ]
         density = np.trapezoid(np.array(inner) * np.exp(log_sd[::13]), log_sd[::13])
         np.testing.assert_allclose(density, 2 * stats.t.pdf(sd, 2, scale=2.0), rtol=5e-3)
+
+
+CHILDREN = bl.load_dataset("Orthodont")
+UN = bl.UN(time="age", group="Subject")
+SCALE = 2.0 * np.eye(4) + 1.0
+OF_R = [bl.InverseWishart(7, 4 * SCALE), bl.Wishart(6, SCALE / 3), bl.HuangWand(3, [2, 1, 2, 3])]
+
+
+@pytest.mark.parametrize("prior", OF_R[:2], ids=repr)
+def test_density_of_R_is_that_of_its_definition(prior):
+    model = bl.Model("distance ~ age", CHILDREN, R=UN)
+    with_prior = model.with_priors({"R": prior})
+    family = stats.wishart if isinstance(prior, bl.Wishart) else stats.invwishart
+    own = Density.of(with_prior.equations, with_prior.priors)
+    rng = np.random.default_rng(2)
+    left_out = []
+    for _ in range(4):
+        x = np.concatenate([rng.normal(0, 0.4, 6), rng.normal(0.5, 0.3, 4)])
+        theta = own.theta(x)
+        C = np.eye(4)
+        C[np.tril_indices(4, -1)] = theta[:6]
+        R = theta[6:] * (C + np.tril(C, -1).T) * theta[6:, None]
+        likelihood, _ = model.equations.collapsed(
+            theta, model.priors.beta_mean, model.priors.beta_precision
+        )
+        # R in (corr, sd), these in partial correlations and logarithms, those in Fisher's z
+        jacobian = 4 * np.log(2) + 4 * np.log(theta[6:]).sum() + np.log(theta[6:]).sum()
+        column = np.array([0, 0, 1, 0, 1, 2])
+        jacobian += ((4 - column) * np.log(1 - np.tanh(x[:6]) ** 2)).sum() / 2
+        truth = family.logpdf(R, prior.df, np.array(prior.scale)) + likelihood + jacobian
+        left_out.append(truth - own(x)[0])
+    np.testing.assert_allclose(left_out, left_out[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("prior", OF_R, ids=repr)
+def test_gradient_of_a_posterior_with_a_prior_of_R(prior):
+    model = bl.Model("distance ~ age", CHILDREN, R=UN, priors={"R": prior})
+    density = Density.of(model.equations, model.priors)
+    x = np.random.default_rng(5).normal(0.2, 0.3, 10)
+    steps = 1e-5 * np.eye(10)
+    differences = [(density(x + e)[0] - density(x - e)[0]) / 2e-5 for e in steps]
+    np.testing.assert_allclose(density(x)[1], differences, rtol=1e-4, atol=1e-5)
+
+
+def test_a_prior_of_R_moves_the_posterior_to_it():
+    # so many degrees of freedom that R is known
+    R = np.array([[5.0, 2, 1, 1], [2, 4, 2, 1], [1, 2, 6, 3], [1, 1, 3, 7]])
+    prior = bl.InverseWishart(1e6, 1e6 * R)
+    model = bl.Model("distance ~ age", CHILDREN, R=UN, priors={"R": prior})
+    fit = model.fit("nuts", random_seed=2, chains=2, draws=800, progress=False)
+    np.testing.assert_allclose(fit.R("M01").to_numpy(), R, rtol=0.02, atol=0.02)
+    assert [row.parameter for row in model.priors.rows][2:] == ["R"]
+    full = model.full_pymc()
+    assert {v.name for v in full.free_RVs} == {"beta_at_means", "R_squares", "R_below"}
+
+
+def test_prior_draws_of_R():
+    model = bl.Model("distance ~ age", CHILDREN, R=UN, priors={"R": OF_R[0]})
+    theta, _, _ = draw_priors(model, 1500, 3)
+    G = stats.invwishart.rvs(7, 4 * SCALE, size=3000, random_state=4)
+    drawn = theta[:, 6] * theta[:, 7] * theta[:, 0]
+    assert stats.ks_2samp(theta[:, 6] ** 2, G[:, 0, 0]).pvalue > 1e-3
+    assert stats.ks_2samp(drawn, G[:, 0, 1]).pvalue > 1e-3
+
+
+NOT_OF_R = [
+    (None, "R is not a matrix of its own for all occasions"),
+    (bl.AR1(time="age", group="Subject"), "R is not a matrix of its own for all occasions"),
+    (bl.UN(time="age", group="Subject", by="Sex"), "the strata of Sex have a matrix each"),
+    (bl.UN(time="age", group="Subject", variance="one"), "are not one for each occasion"),
+]
+
+
+@pytest.mark.parametrize(("R", "message"), NOT_OF_R)
+def test_only_unrestricted_residuals_have_a_prior_of_R(R, message):
+    model = bl.Model("distance ~ age", CHILDREN, R=R)
+    with pytest.raises(bl.PriorError, match=message):
+        model.with_priors({"R": OF_R[0]})
+    with pytest.raises(bl.PriorError, match="for 2 occasions; there are 4: 8, 10, 12, 14"):
+        bl.Model("distance ~ age", CHILDREN, R=UN, priors={"R": PRIORS[0]})
 
 
 def test_pymc_draws_have_these_distributions():

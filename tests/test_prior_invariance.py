@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import bayeslmm as bl
 from bayeslmm.density import Density
+from bayeslmm.prior_predictive import draw_priors
 
 RECODED = [
     # formula, what is added to days, and what they are multiplied by
@@ -62,6 +64,93 @@ def test_posterior_does_not_depend_on_the_unit_of_time_of_the_residuals():
         # as densities of log(-log(rho)), which a unit of time only shifts
         log_densities.append(values - np.log(1 - rho) + np.log(-np.log(rho)))
     np.testing.assert_allclose(np.diff(log_densities[0]), np.diff(log_densities[1]), atol=1e-8)
+
+
+CHILDREN = bl.load_dataset("Orthodont")
+GROWING = {
+    # the covariate, recoded, and what a power or exponent and sigma then are
+    "power in months": (bl.VarPower, "age", 12.0, 0.0),
+    "power in decades": (bl.VarPower, "age", 0.1, 0.0),
+    "exponent in months": (bl.VarExp, "age", 12.0, 0.0),
+    "exponent of years": (bl.VarExp, "age", 1.0, 2006.0),
+    "exponent from the middle": (bl.VarExp, "age", 0.1, -11.0),
+}
+
+
+def growing(kind, column, data, by=None):
+    R = bl.ID(by=by, variance=kind(column))
+    return bl.Model("distance ~ age + (1 | Subject)", data, R=R)
+
+
+@pytest.mark.parametrize("by", [None, "Sex"])
+@pytest.mark.parametrize("name", GROWING)
+def test_posterior_does_not_depend_on_how_the_covariate_of_the_variance_is_coded(name, by):
+    kind, column, unit, shift = GROWING[name]
+    data = CHILDREN.assign(z=unit * (CHILDREN[column] + shift))
+    one, two = growing(kind, column, data, by), growing(kind, "z", data, by)
+    strata = 1 if by is None else 2
+    powers = np.random.default_rng(5).normal(0, 0.04, (5, strata))
+    sigmas = np.linspace(0.5, 1.5, 5 * strata).reshape(5, strata)
+    if kind is bl.VarPower:
+        moved, change = powers, unit**-powers
+    else:
+        moved, change = powers / unit, np.exp(-powers * shift)
+    log_densities = []
+    for model, exponent, sigma in ((one, powers, sigmas), (two, moved, sigmas * change)):
+        density = Density.of(model.equations, model.priors)
+        thetas = np.column_stack([np.full(5, 1.5), exponent, sigma])
+        x = np.array([density.unconstrained(theta) for theta in thetas])
+        np.testing.assert_allclose([density.theta(row) for row in x], thetas, rtol=1e-9)
+        # exponents in standard deviations of x, and sigma where it has its mean
+        np.testing.assert_allclose(x, log_densities[0] if log_densities else x, rtol=1e-7)
+        log_densities += [x, [density(row)[0] for row in x]]
+    np.testing.assert_allclose(np.diff(log_densities[1]), np.diff(log_densities[3]), atol=1e-6)
+
+
+def test_gradient_where_the_prior_of_sigma_is_about_the_means():
+    model = growing(bl.VarExp, "age", CHILDREN, "Sex")
+    model = model.with_priors({"sigma[Male]": bl.Gamma(2, 1)})
+    density = Density.of(model.equations, model.priors)
+    x = np.array([0.5, 0.03, -0.02, 0.3, -0.1])
+    steps = 1e-5 * np.eye(5)
+    differences = [(density(x + e)[0] - density(x - e)[0]) / 2e-5 for e in steps]
+    np.testing.assert_allclose(density(x)[1], differences, rtol=1e-5, atol=1e-6)
+
+
+def test_the_mode_does_not_depend_on_how_the_covariate_of_the_variance_is_coded():
+    data = CHILDREN.assign(z=2006.0 + CHILDREN["age"])
+    one, two = (growing(bl.VarExp, column, data).fit("map") for column in ("age", "z"))
+    assert two.status.ok
+    np.testing.assert_allclose(one.theta["expon"], two.theta["expon"], rtol=1e-4)
+    np.testing.assert_allclose(one.fitted(), two.fitted(), rtol=1e-6)
+
+
+def test_prior_draws_of_the_residuals_at_the_means_are_those_of_the_prior():
+    model = growing(bl.VarExp, "age", CHILDREN, "Sex")
+    theta, _, _ = draw_priors(model, 1500, 2)
+    at = CHILDREN.groupby("Sex")["age"].mean().to_numpy()
+    prior = model.priors["sigma[Male]"]
+    for i in range(2):
+        sd = theta[:, 3 + i] * np.exp(theta[:, 1 + i] * at[i])
+        assert stats.kstest(sd, lambda v: 2 * stats.t(3, 0, prior.sigma).cdf(v) - 1).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("kind", [bl.Exp, bl.Gau, bl.Matern])
+@pytest.mark.parametrize("side", ["R", "G"])
+def test_posterior_does_not_depend_on_the_unit_of_a_distance(kind, side):
+    data = CHILDREN.assign(hours=24.0 * CHILDREN["age"])
+    log_densities = []
+    for time, unit in (("age", 1.0), ("hours", 24.0)):
+        if side == "R":
+            model = bl.Model("distance ~ age", data, R=kind(time=time, group="Subject"))
+            points = [[np.log(unit * r), 0.7] for r in (0.5, 3.0, 20.0)]
+        else:
+            formula = f"distance ~ age + (0 + {time} | Subject)"
+            model = bl.Model(formula, data, G={"Subject": kind()})
+            points = [[0.8, np.log(unit * r), 0.7] for r in (0.5, 3.0, 20.0)]
+        density = Density.of(model.equations, model.priors)
+        log_densities.append([density(np.array(x))[0] for x in points])
+    np.testing.assert_allclose(np.diff(log_densities[0]), np.diff(log_densities[1]), atol=1e-7)
 
 
 def test_the_unit_of_the_response_scales_everything():

@@ -99,6 +99,7 @@ def test_repr_is_the_code_that_makes_it(name):
     arrays |= {"HuangWand": [1 / 3, 4.0]}
     given = {"PC": (100 / 3, 1 / 3), "MvNormal": ([1 / 3, 2], [[2 / 3, 0.1], [0.1, 7]], ["a", "b"])}
     given |= {key: (10 / 3, value) for key, value in arrays.items()}
+    given["VarianceSplit"] = (bl.HalfNormal(1 / 3), bl.Beta(2 / 3, 7), [1 / 3, 2])
     prior = family(*given.get(name, numbers))
     assert eval(repr(prior), vars(families)) == prior
 
@@ -387,13 +388,14 @@ def test_coefficients_without_a_gaussian_prior_are_named(prior):
         ).fit("nuts", collapse=True)
 
 
-# PreliZ's attributes: name, values, what is made of it
+# the attributes that distributions have in PreliZ 0.28, whichever were set there (of Gamma mu
+# and sigma): name, values, what is made of it
 FOREIGN = [
     ("HalfNormal", {"sigma": 3.0}, bl.HalfNormal(3)),
     ("HalfStudentT", {"nu": 3.0, "sigma": 5.0, "lam": 0.04}, bl.HalfStudentT(3, 5)),
     ("HalfCauchy", {"beta": 3.0}, bl.HalfCauchy(3)),
     ("Exponential", {"lam": 0.25, "beta": 4.0}, bl.Exponential(0.25)),
-    ("Gamma", {"alpha": 2.0, "beta": 0.1, "mu": 20.0, "sigma": 14.1}, bl.Gamma(2, 0.1)),
+    ("Gamma", {"mu": 20.0, "sigma": 10.0, "alpha": 4.0, "beta": 0.2}, bl.Gamma(4, 0.2)),
     ("InverseGamma", {"alpha": 3.0, "beta": 9.0, "mu": 4.5}, bl.InverseGamma(3, 9)),
     ("LogNormal", {"mu": 3.0, "sigma": 0.5}, bl.LogNormal(3, 0.5)),
     ("Uniform", {"lower": 0.0, "upper": 90.0}, bl.Uniform(0, 90)),
@@ -401,8 +403,13 @@ FOREIGN = [
 
 
 def foreign(name, values):
-    """A distribution as PreliZ has it: parameters are attributes, and ``to_pymc`` makes one."""
-    return type(name, (), {**values, "to_pymc": lambda self: None})()
+    """A distribution as PreliZ has it: parameters are attributes, numbers of NumPy or None where
+    they are not set, and ``to_pymc`` makes a variable.
+    """
+    found = type(name, (), {"to_pymc": lambda self: None})()
+    for key, value in values.items():
+        setattr(found, key, None if value is None else np.float64(value))
+    return found
 
 
 @pytest.mark.parametrize(("name", "values", "expected"), FOREIGN)
@@ -421,6 +428,13 @@ FOREIGN_COEFFICIENTS = [
 @pytest.mark.parametrize(("name", "values", "expected"), FOREIGN_COEFFICIENTS)
 def test_priors_of_other_packages_for_coefficients(name, values, expected):
     assert table({"beta": foreign(name, values)})["beta[Days]"] == expected
+
+
+def test_priors_of_other_packages_for_correlations():
+    data, R = bl.load_dataset("Orthodont"), bl.AR1(time="age", group="Subject")
+    values = {"alpha": 2.0, "beta": 2.0, "mu": 0.5, "sigma": 0.22, "nu": 4.0}
+    model = bl.Model("distance ~ age", data, R=R, priors={"rho": foreign("Beta", values)})
+    assert model.priors["rho"] == bl.Beta(2, 2)
 
 
 def test_priors_of_other_packages_that_cannot_be_taken():

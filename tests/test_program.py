@@ -134,6 +134,46 @@ def test_a_stretched_beta_and_held_parameters_are_written():
     assert float(space["model"]["sigma"].eval()) == 2.5
 
 
+SPLIT = bl.VarianceSplit(bl.HalfNormal(50), icc=bl.Beta(2, 3), shares=1.5)
+
+
+@pytest.mark.parametrize("name", ["one bar", "intercept", "||", "two bars", "nested"])
+def test_a_split_of_the_variance(name):
+    formula, dataset = MODELS[name]
+    data = frame(dataset)
+    same_density(bl.Model(formula, data, weights="w", priors={"V": SPLIT}), data)
+
+
+GROWING = {
+    "one": bl.ID(variance=bl.VarPower("age")),
+    "two": bl.ID(variance=[bl.VarPower("age"), bl.VarExp("x")]),
+    "strata": bl.AR1(time="age", group="Subject", by="Sex", variance=bl.VarExp("age")),
+}
+
+
+@pytest.mark.parametrize("name", list(GROWING))
+def test_residuals_whose_prior_is_about_the_means(name):
+    data = frame("Orthodont")
+    same_density(bl.Model("distance ~ age", data, R=GROWING[name]), data)
+
+
+EXPRESSIONS = {
+    "np.log(Days + 1)": 'np.log(data["Days"] + 1)',
+    "I(-(Days**2) / 3 + 1)": '(-(data["Days"]**2) / 3 + 1)',
+    "I(Days != 3)": '(data["Days"] != 3)',
+    "np.where(Days > 3, Days, 0)": 'np.where(data["Days"] > 3, data["Days"], 0)',
+    "np.maximum(Days, 2)": 'np.maximum(data["Days"], 2)',
+}
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+def test_expressions_are_written_in_python(text):
+    data = frame("sleepstudy")
+    model = bl.Model(f"Reaction ~ {text} + (1 | Subject)", data)
+    assert EXPRESSIONS[text] in model.code().replace(" ** ", "**")
+    same_density(model, data)
+
+
 def test_priors_of_whole_matrices_are_not_written():
     data = bl.load_dataset("sleepstudy")
     priors = {"G_Subject": bl.HuangWand(2, [30, 5])}

@@ -41,6 +41,7 @@ _MODULE_OF = {
     "Wishart": "priors",
     "InverseWishart": "priors",
     "HuangWand": "priors",
+    "VarianceSplit": "priors",
     "Uniform": "priors",
     "LKJ": "priors",
     "AR1": "covariance",
@@ -147,6 +148,7 @@ if TYPE_CHECKING:
     from bayeslmm.priors import NormalAtMeans as NormalAtMeans
     from bayeslmm.priors import StudentT as StudentT
     from bayeslmm.priors import Uniform as Uniform
+    from bayeslmm.priors import VarianceSplit as VarianceSplit
     from bayeslmm.priors import Wishart as Wishart
     from bayeslmm.storage import load as load
     from bayeslmm.structure_selection import StructureSelection as StructureSelection

@@ -6,7 +6,9 @@ Of a standard deviation outside a `UN` bar:
   zero. Far above s, x is the logarithm; near zero it is linear and runs on to the other side, since
   the sign of w changes nothing. On a logarithmic scale a standard deviation of about zero would
   have no lower end;
-- log(theta) without such a scale (s = 0): of the residuals, and where a prior is infinite at zero;
+- log(theta) without such a scale (s = 0): of the residuals, and where a prior is infinite at zero.
+  Where the residual variance grows with covariates it is that of their means: unlike sigma, which
+  is where they are zero, it hardly depends on the exponents;
 - the logit of its place in the interval for a uniform prior.
 
 Of the standard deviations and correlations of a `UN` bar: G = T G̃ T', where T makes the bar's
@@ -36,7 +38,7 @@ from numba import njit
 from bayeslmm.correlations import TOEP, coordinates_pullback, to_natural, to_unconstrained
 from bayeslmm.errors import ArgumentError
 from bayeslmm.frames import Array
-from bayeslmm.priors import Gamma, Uniform, Wishart
+from bayeslmm.priors import Gamma, Uniform, VarianceSplit, Wishart
 from bayeslmm.structures import UN, correlation_factor, factor, lower_triangle
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ _INSIDE = 0.9999
 def _signed(kind: int, x: float, a: float, b: float) -> float:
     """A parameter, a standard deviation with the sign of its side."""
     if kind == _REAL:
-        return x
+        return a * x
     if kind == _LOGIT:
         return a + (b - a) / (1.0 + np.exp(-x))
     return a * np.sinh(x) if a > 0.0 else np.exp(x)
@@ -67,7 +69,7 @@ def _signed(kind: int, x: float, a: float, b: float) -> float:
 def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, float]:
     """d w/dx, log |dw/dx| and its derivative."""
     if kind == _REAL:
-        return 1.0, 0.0, 0.0
+        return a, np.log(a), 0.0
     if kind == _LOGIT:
         share = 1.0 / (1.0 + np.exp(-x))
         log_slope = np.log(b - a) - abs(x) - 2.0 * np.log1p(np.exp(-abs(x)))
@@ -185,6 +187,16 @@ def _split_pullback(F: Array, sd: Array, dsd: Array, dcorr: Array) -> Array:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _sheared(weights: Array, x: Array) -> float:
+    """The product of the weights and x, where weights are not zero."""
+    total = 0.0
+    for j in range(len(x)):
+        if weights[j] != 0.0:
+            total += weights[j] * x[j]
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def constrain(
     x: Array,
     kinds: Array,
@@ -192,6 +204,7 @@ def constrain(
     bars: Array,
     T: Array,
     lags: Array,
+    shear: Array,
     theta: Array,
     about: Array,
 ) -> None:
@@ -204,6 +217,8 @@ def constrain(
             theta[i] = _signed(kinds[i], x[i], ab[i, 0], ab[i, 1])
             if kinds[i] == _SINH:
                 theta[i] = abs(theta[i])
+            if len(shear) > 0:
+                theta[i] *= np.exp(-_sheared(shear[i], x))
             about[i] = theta[i]
     for b in range(len(lags)):
         first, last, points = lags[b]
@@ -228,6 +243,7 @@ def pullback(
     bars: Array,
     T: Array,
     lags: Array,
+    shear: Array,
     dtheta: Array,
     dabout: Array,
     dx: Array,
@@ -237,7 +253,7 @@ def pullback(
     Parameters
     ----------
     x : (k,) array
-    kinds, ab, bars, T, lags : arrays of `Coordinates`
+    kinds, ab, bars, T, lags, shear : arrays of `Coordinates`
     dtheta : (k,) array
         The gradient of the log-likelihood in theta; overwritten.
     dabout : (k,) array
@@ -289,9 +305,16 @@ def pullback(
     for i in range(len(x)):
         if kinds[i] != _PARTIAL and kinds[i] != _LAGS:
             slope, log_slope, change = _slopes(kinds[i], x[i], ab[i, 0], ab[i, 1])
+            if len(shear) > 0:
+                shift = _sheared(shear[i], x)
+                slope, log_slope = slope * np.exp(-shift), log_slope - shift
             sign = -1.0 if kinds[i] == _SINH and ab[i, 0] > 0.0 and x[i] < 0.0 else 1.0
             dx[i] = sign * slope * (dtheta[i] + dabout[i]) + change
             log_jacobian += log_slope
+    for i in range(len(shear)):
+        for j in range(len(x)):
+            if shear[i, j] != 0.0:  # theta[i] = exp(x[i] - shear[i] @ x)
+                dx[j] -= shear[i, j] * dx[i]
     return log_jacobian
 
 
@@ -304,7 +327,7 @@ class Coordinates:
     kinds : (k,) int array
         Of which kind each coordinate is.
     ab : (k, 2) array
-        The scale s and nothing, or the bounds of an interval.
+        The scale s, or that of an exponent, and nothing; or the bounds of an interval.
     bars : (m, 5) int array
         For each `UN` bar, where its standard deviations and correlations stand in theta, its number
         of effects, and where its two matrices stand. Correlations of R, and of a bar whose effects
@@ -315,6 +338,9 @@ class Coordinates:
     lags : (m, 3) int array
         For each set of correlations by lag, the first and the last in theta, and the number of
         occasions.
+    shear : (k, k) array, or (0, k)
+        What is taken from the logarithm of each residual standard deviation at x, linear in the
+        coordinates of the exponents of the variance.
     """
 
     kinds: Array
@@ -322,6 +348,7 @@ class Coordinates:
     bars: Array
     T: Array
     lags: Array
+    shear: Array
 
     @classmethod
     def of(
@@ -348,6 +375,7 @@ class Coordinates:
         kinds = np.full(len(parameters), _SINH)
         ab = np.zeros((len(parameters), 2))
         held = np.zeros(len(parameters), dtype=bool) if priors is None else priors.held
+        parts = 0 if priors is None else int((priors.variance_weights[:-1] > 0).sum())
         bars, T = [(0, 0, 0, 0, 0)][:0], [np.empty(0)]
         for i, (lower, upper) in enumerate(parameters.bounds):
             prior = None if priors is None else priors.theta[i]
@@ -356,8 +384,8 @@ class Coordinates:
             if np.isfinite(upper - lower):
                 kinds[i], ab[i] = _LOGIT, (lower, upper)
             elif np.isinf(lower):
-                kinds[i] = _REAL
-            elif scales is not None and not _infinite_at_zero(prior):
+                kinds[i], ab[i, 0] = _REAL, 1.0
+            elif scales is not None and not _infinite_at_zero(prior, parts):
                 ab[i, 0] = scales[i]
         for group, cross in zip(equations.factors, equations.cross, strict=True):
             for number, bar in enumerate(group.bars):
@@ -390,18 +418,33 @@ class Coordinates:
             elif block.kind == "corr" and block.factor is None:
                 kinds[block.start : block.stop], ab[block.start : block.stop] = _PARTIAL, 0.0
                 bars.append((-1, block.start, block.size, 0, 0))
+        shear = np.empty((0, len(parameters)))
+        rows = equations.residuals
+        if priors is not None and rows is not None and rows.covariates.shape[1]:
+            first = len(parameters) - rows.n_sigmas
+            powers = slice(first - rows.covariates.shape[1], first)
+            strata = int(rows.stratum.max()) + 1
+            for j, column in enumerate(rows.covariates.T):
+                spread = float(np.std(column[rows.stratum == j % strata]))
+                ab[powers.start + j, 0] = 1.0 / spread if spread > 0 else 1.0
+            shear = np.zeros((len(parameters), len(parameters)))
+            for i in range(first, len(parameters)):
+                if kinds[i] == _SINH and not held[i]:
+                    means = rows.covariates[rows.sigma == i - first].mean(axis=0)
+                    shear[i, powers] = means * ab[powers, 0]
         return cls(
             kinds,
             ab,
             np.array(bars, dtype=np.int64).reshape(-1, 5),
             np.concatenate(T),
             np.array(lags, dtype=np.int64).reshape(-1, 3),
+            shear,
         )
 
     @property
-    def arrays(self) -> tuple[Array, Array, Array, Array, Array]:
+    def arrays(self) -> tuple[Array, Array, Array, Array, Array, Array]:
         """What the compiled functions take."""
-        return (self.kinds, self.ab, self.bars, self.T, self.lags)
+        return (self.kinds, self.ab, self.bars, self.T, self.lags, self.shear)
 
     def natural(self, x: Array) -> Array:
         """Theta at x."""
@@ -435,7 +478,7 @@ class Coordinates:
             elif kind == _LOGIT:
                 x[i] = np.log(value - a) - np.log(b - value)
             elif kind == _REAL:
-                x[i] = value
+                x[i] = value / a
             else:
                 x[i] = np.arcsinh(value / a) if a > 0 else np.log(value)
         return x
@@ -478,7 +521,7 @@ class Coordinates:
         for i in np.flatnonzero((self.kinds != _PARTIAL) & (self.kinds != _LAGS)):
             a, b = self.ab[i]
             if self.kinds[i] == _REAL:
-                x[i] = theta[i]
+                x[i] = theta[i] / a
             elif self.kinds[i] == _LOGIT:
                 value = theta[i]
                 if held is None or not held[i]:
@@ -486,16 +529,24 @@ class Coordinates:
                 x[i] = np.log(value - a) - np.log(b - value)
             else:
                 x[i] = np.arcsinh(sd[i] / a) if a > 0 else np.log(sd[i])
+        if len(self.shear):
+            shift = self.shear @ np.where(self.kinds == _REAL, x, 0.0)
+            for i in np.flatnonzero(self.shear.any(axis=1)):
+                x[i] = np.log(np.maximum(theta[i] * np.exp(shift[i]), floor[i]))
         return x
 
 
-def _infinite_at_zero(prior: Prior | None) -> bool:
-    """Whether the prior density of a standard deviation has no bound near zero."""
+def _infinite_at_zero(prior: Prior | None, parts: int) -> bool:
+    """Whether the prior density of a standard deviation, one of the parts of a variance that may be
+    split, has no bound near zero.
+    """
     match prior:
         case Gamma(alpha, _):
             return alpha < 1
         case Wishart(df, _):
             return df < 1
+        case VarianceSplit():
+            return prior.infinite_at_zero(parts)
     return False
 
 

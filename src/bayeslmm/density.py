@@ -40,6 +40,7 @@ def log_density(
     bars: Array,
     T: Array,
     lags: Array,
+    shear: Array,
     beta_mean: Array,
     beta_precision: Array,
     ints: Array,
@@ -48,11 +49,11 @@ def log_density(
 ) -> float:
     """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one."""
     theta, about = np.empty(len(x)), np.empty(len(x))
-    constrain(x, kinds, ab, bars, T, lags, theta, about)
+    constrain(x, kinds, ab, bars, T, lags, shear, theta, about)
     value, dtheta = kernels.collapsed(theta, beta_mean, beta_precision, ints, floats)
     dabout = np.zeros(len(x))
     value += add_log_priors(table, hyper, about, dabout)
-    return value + pullback(x, kinds, ab, bars, T, lags, dtheta, dabout, gradient)
+    return value + pullback(x, kinds, ab, bars, T, lags, shear, dtheta, dabout, gradient)
 
 
 @intrinsic
@@ -65,7 +66,7 @@ def _pointer(typingctx: Any, address: Any) -> Any:
     return types.voidptr(address), codegen
 
 
-_ARRAYS, _LOCATION = 13, 11
+_ARRAYS, _LOCATION = 14, 12
 """How many arrays the compiled functions read, and which of them is the location."""
 
 
@@ -80,14 +81,15 @@ def _floats(header: Array, number: int) -> Array:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array, Array]:
-    bars, lags = _integers(header, 4), _integers(header, 6)
+def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array, Array, Array]:
+    bars, lags, shear = _integers(header, 4), _integers(header, 6), _floats(header, 7)
     return (
         _integers(header, 2),
         _floats(header, 3).reshape(k, 2),
         bars.reshape(len(bars) // 5, 5),
         _floats(header, 5),
         lags.reshape(len(lags) // 3, 3),
+        shear.reshape(len(shear) // k, k),
     )
 
 
@@ -95,7 +97,7 @@ def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array, Arr
 def _place(z: Array, header: Array, x: Array) -> Array:
     """Write x = location + scale z, and return the array of scale (k, m)."""
     k, m = len(x), len(z)
-    location, scale = _floats(header, _LOCATION), _floats(header, 12).reshape(k, m)
+    location, scale = _floats(header, _LOCATION), _floats(header, _LOCATION + 1).reshape(k, m)
     for i in range(k):
         x[i] = location[i]
         for j in range(m):
@@ -109,8 +111,8 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
     header = carray(data_, (2 * _ARRAYS,), np.int64)
     k = header[2 * _LOCATION + 1]
     table, hyper = _integers(header, 0), _floats(header, 1)
-    kinds, ab, bars, T, lags = _coordinates(header, k)
-    beta_mean = _floats(header, 7)
+    kinds, ab, bars, T, lags, shear = _coordinates(header, k)
+    beta_mean = _floats(header, 8)
     p = len(beta_mean)
     x, dx = np.empty(k), np.zeros(k)
     scale = _place(carray(z_, (m,)), header, x)
@@ -123,10 +125,11 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
         bars,
         T,
         lags,
+        shear,
         beta_mean,
-        _floats(header, 8).reshape(p, p),
-        _integers(header, 9),
-        _floats(header, 10),
+        _floats(header, 9).reshape(p, p),
+        _integers(header, 10),
+        _floats(header, 11),
         dx,
     )
     carray(value_, (1,))[0] = value
@@ -145,10 +148,10 @@ def _expand(dim: int, expanded: int, z_: Any, theta_: Any, data_: Any) -> int:
     """nutpie's callback that makes theta of a position."""
     m, k = np.int64(dim), np.int64(expanded)
     header = carray(data_, (2 * _ARRAYS,), np.int64)
-    kinds, ab, bars, T, lags = _coordinates(header, k)
+    kinds, ab, bars, T, lags, shear = _coordinates(header, k)
     x = np.empty(k)
     _place(carray(z_, (m,)), header, x)
-    constrain(x, kinds, ab, bars, T, lags, carray(theta_, (k,)), np.empty(k))
+    constrain(x, kinds, ab, bars, T, lags, shear, carray(theta_, (k,)), np.empty(k))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from bayeslmm import correlations
 from bayeslmm.coefficient_prior import means_basis
 from bayeslmm.covariance import VarExp, VarIdent, VarPower, correlation_of_distance
 from bayeslmm.notation import LATEX, TEXT, Line, Notation, lay_out
-from bayeslmm.priors import Fixed, HalfStudentTAtMeans, NormalAtMeans, Prior
+from bayeslmm.priors import Fixed, HalfStudentTAtMeans, NormalAtMeans, Prior, VarianceSplit
 
 if TYPE_CHECKING:
     from bayeslmm.covariance import Covariance
@@ -291,13 +291,50 @@ def _priors(model: Model, w: Notation) -> Iterator[Line]:
             where = w.words("where {} is {}", str(bar.covariance.by), bar.stratum)
             remarks[f"sd_{name}[{intercept}]"] = where
         remarks[f"corr_{name}"] = w.words("with the intercept at those means")
+    for place, weights in table.exponents.items():
+        name = model.parameters.names[place]
+        left[name] = w.word("dot").join([w.parameter(name), *_growth(model, weights, w)])
     for row_ in table.rows:
+        if isinstance(row_.prior, VarianceSplit):
+            yield from _variance_split(model, row_.prior, left, w)
+            continue
         yield Line(
             left.get(row_.parameter, w.parameter(row_.parameter)),
             "=" if isinstance(row_.prior, Fixed) else w.word("distributed"),
             (_prior(row_.prior, w),),
             remarks.get(row_.parameter, ""),
         )
+
+
+def _growth(model: Model, weights: np.ndarray, w: Notation) -> Iterator[str]:
+    """What a residual standard deviation is multiplied by at the means of covariates."""
+    for place in np.flatnonzero(weights):
+        name = model.parameters.names[place]
+        if name.startswith("power"):
+            yield w.power(f"{np.exp(weights[place]):.4g}", w.parameter(name))
+        else:
+            product = f"{weights[place]:.4g}{w.word('dot')}{w.parameter(name)}"
+            yield w.function("exp", product.replace("-", w.word("minus")))
+
+
+def _variance_split(
+    model: Model, prior: VarianceSplit, left: Mapping[str, str], w: Notation
+) -> Iterator[Line]:
+    """The total variance, and priors of its root and of shares in it."""
+    names, weights = model.parameters.names, model.priors.variance_weights
+    squares = []
+    for place in np.flatnonzero(weights):
+        square = w.power(left.get(names[place], w.parameter(names[place])), "2")
+        size = f"{weights[place]:.4g}{w.word('dot')}"
+        squares.append(square if np.isclose(weights[place], 1) else f"{size}{square}")
+    distributed, minus = w.word("distributed"), w.word("minus")
+    *effects, noise = squares
+    yield Line("V", "=", tuple(squares))
+    yield Line(w.root("V"), distributed, (_prior(prior.total, w),))
+    yield Line(f"1 {minus} {noise}/V", distributed, (_prior(prior.icc, w),))
+    if len(effects) > 1:
+        shares = w.function("Dirichlet", *(f"{a:.6g}" for a in prior.concentrations(len(effects))))
+        yield Line(f"({', '.join(effects)})/(V {minus} {noise})", distributed, (shares,))
 
 
 def _combination(w: Notation, weights: np.ndarray, symbols: list[str]) -> str:

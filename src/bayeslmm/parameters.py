@@ -122,8 +122,8 @@ class Parameters:
         """The blocks that belong to a bar of a factor."""
         return tuple(b for b in self.blocks if (b.factor, b.bar) == (factor, bar))
 
-    def find(self, factor: str, bar: int, kind: str) -> Block | None:
-        """The block of a kind that belongs to a bar of a factor, if it has one."""
+    def find(self, factor: str | None, bar: int, kind: str) -> Block | None:
+        """The block of a kind that belongs to a bar of a factor (of R: None, -1), if it has one."""
         for block in self.blocks:
             if (block.factor, block.bar, block.kind) == (factor, bar, kind):
                 return block

@@ -18,12 +18,12 @@ import numpy as np
 from scipy.optimize import minimize
 
 from bayeslmm import scales
-from bayeslmm.coordinates import _LAGS, _LOGIT, _PARTIAL, _SINH, pullback
+from bayeslmm.coordinates import _LAGS, _LOGIT, _PARTIAL, _REAL, _SINH, pullback
 from bayeslmm.density import Density
 from bayeslmm.errors import PriorError
 from bayeslmm.likelihood import Optimum, Status, optimise
 from bayeslmm.mode import hard_to_tell_from_zero
-from bayeslmm.priors import Gamma
+from bayeslmm.priors import Gamma, VarianceSplit
 from bayeslmm.search import Step
 
 if TYPE_CHECKING:
@@ -50,10 +50,14 @@ deviation, and of Fisher's z or the logit of anything within an interval."""
 @dataclass
 class _Objective:
     """The penalised log-likelihood in coordinates x, those of held parameters among them, with
-    what it has seen.
+    what it has seen. `shift` has the weights (k,) in x of what exponents add to the logarithms of
+    residual standard deviations at the means of covariates; `shaped` the places in theta of the
+    standard deviations and of the other parameters of each bar with a structure.
     """
 
     density: Density
+    shift: np.ndarray
+    shaped: tuple[tuple[list[int], list[int]], ...]
     began: float
     trace: list[Step] = field(default_factory=list)
     evaluations: int = 0
@@ -65,7 +69,9 @@ class _Objective:
         with np.errstate(all="ignore"):
             value, inner = self.density(x[~self.density.held])
             jacobian = pullback(x, *self.density.coordinates.arrays, nothing, nothing.copy(), slope)
-            value, gradient = value - jacobian, -slope
+            # a prior about residuals at the means of covariates is a density in their sd there
+            value = value - jacobian - self.shift @ x
+            gradient = -slope - self.shift
             gradient[~self.density.held] += inner
             gradient[self.density.held] = 0.0
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
@@ -131,9 +137,13 @@ def maximise_posterior(equations: Equations, priors: PriorTable) -> Optimum:
     near = reml.theta if reml.status.ok else rough.typical
     within = rough.theta(rough.unconstrained(near))
     told = hard_to_tell_from_zero(equations, rough.coordinates, within)
+    shift = sum(priors.exponents.values(), np.zeros(len(priors.theta)))
+    shaped = _of_shapes(equations)
     found = []
     for start in (near, rough.typical):
-        objective = _Objective(Density.of(equations, priors, told), began)
+        density = Density.of(equations, priors, told)
+        own = shift * np.where(density.coordinates.kinds == _REAL, density.coordinates.ab[:, 0], 0)
+        objective = _Objective(density, own, shaped, began)
         x = _descent(objective, _position(objective.density, start))
         found.append((objective(x)[0], objective, x))
     _, objective, x = max(found, key=lambda row: row[0])
@@ -141,6 +151,18 @@ def maximise_posterior(equations: Equations, priors: PriorTable) -> Optimum:
     optimum = _optimum(equations, objective, x, held, status)
     # exactly, whatever the way through their coordinates has rounded
     return replace(optimum, theta=priors.with_held(optimum.theta))
+
+
+def _of_shapes(equations: Equations) -> tuple[tuple[list[int], list[int]], ...]:
+    """Where bars with a structure have their standard deviations in theta, and the others."""
+    found = []
+    for factor in equations.factors:
+        for number, bar in enumerate(factor.bars):
+            if bar.shape is not None:
+                sds, *others = equations.parameters.of_bar(factor.name, number)
+                places = [i for block in others for i in range(block.start, block.stop)]
+                found.append((list(range(sds.start, sds.stop)), places))
+    return tuple(found)
 
 
 def _check_bounded(equations: Equations, priors: PriorTable) -> None:
@@ -156,6 +178,15 @@ def _check_bounded(equations: Equations, priors: PriorTable) -> None:
                 "has its mode whatever the data say. Use an alpha of 1 or more (from 2 on it keeps "
                 "the mode off zero), or fit by 'nuts'."
             )
+        if isinstance(prior, VarianceSplit):
+            parts = int((priors.variance_weights[:-1] > 0).sum())
+            if prior.infinite_at_zero(parts):
+                raise PriorError(
+                    f"the prior {prior!r} is infinite at standard deviations of zero, where the "
+                    "posterior then has its mode whatever the data say. Use an icc with a first "
+                    f"parameter of {parts / 2:g} or more and shares of 0.5 or more, or fit by "
+                    "'nuts'."
+                )
 
 
 def _position(density: Density, theta: np.ndarray) -> np.ndarray:
@@ -228,6 +259,10 @@ def _at_edges(
                 places = [corrs + r * (r - 1) // 2 + c for r, c in pairs]
                 x = x.copy()
                 x[places], held[places] = 0.0, True
+    for own, others in objective.shaped:
+        reached = held[own] & ~objective.density.held[own]
+        if reached.all() and all(_is_zero(coordinates, x, i) for i in own):
+            held[others] = True  # they are those of nothing
     return x, held
 
 

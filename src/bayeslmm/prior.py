@@ -21,7 +21,7 @@ __all__ = ["Matrix", "Prior", "Support", "Vector", "matrix", "vector"]
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
 
-Support = Literal["real", "positive", "interval", "correlation", "covariance", "any"]
+Support = Literal["real", "positive", "interval", "correlation", "covariance", "variances", "any"]
 
 # Hyperparameters that can be any number; every other one must be positive.
 _UNBOUNDED = {"mu", "lower", "upper", "value"}
@@ -33,9 +33,9 @@ class Prior:
 
     Attributes
     ----------
-    support : {"real", "positive", "interval", "correlation", "covariance", "any"}
-        Where the density is not zero. ``"correlation"`` and ``"covariance"`` are whole matrices;
-        a held parameter has ``"any"``.
+    support : {"real", "positive", "interval", "correlation", "covariance", "variances", "any"}
+        Where the density is not zero. ``"correlation"`` and ``"covariance"`` are whole matrices,
+        ``"variances"`` those of several parameters; a held parameter has ``"any"``.
     pymc_name : str
         The class in PyMC.
     pymc_parameters : tuple of str
@@ -106,6 +106,11 @@ class Prior:
         **kwargs
             Passed on, such as ``dims`` or ``shape``.
 
+        Raises
+        ------
+        PriorError
+            For a joint prior of covariance parameters, which is no single variable of PyMC.
+
         Examples
         --------
         >>> import pymc as pm
@@ -113,6 +118,10 @@ class Prior:
         >>> with pm.Model() as model:
         ...     sigma = HalfNormal(2.0).to_pymc("sigma")
         """
+        if self.support in ("covariance", "variances"):
+            raise PriorError(
+                f"{self} is made of several variables of PyMC; model.full_pymc() has them."
+            )
         import pymc as pm
 
         family = getattr(pm, self.pymc_name)
@@ -123,9 +132,11 @@ class Prior:
 
 
 def _text(value: object, number: Callable[[Any], str]) -> str:
-    """A hyperparameter as code: a number, text, or nested lists of them."""
+    """A hyperparameter as code: a number, text, nested lists of them, or a prior."""
     if isinstance(value, tuple):
         return f"[{', '.join(_text(element, number) for element in value)}]"
+    if isinstance(value, Prior):
+        return f"{type(value).__name__}({', '.join(_text(v, number) for v in value._values)})"
     return repr(value) if isinstance(value, str) else number(value)
 
 

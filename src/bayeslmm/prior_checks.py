@@ -19,13 +19,15 @@ from bayeslmm.priors import (
     NormalAtMeans,
     Prior,
     Uniform,
+    VarianceSplit,
     Wishart,
 )
 
 if TYPE_CHECKING:
     from bayeslmm.prior_defaults import MatrixSlot, Slot
+    from bayeslmm.variance_parts import VarianceParts
 
-__all__ = ["check_fits", "check_fits_matrix"]
+__all__ = ["check_fits", "check_fits_matrix", "check_fits_variance"]
 
 _POSITIVE = (
     "HalfNormal, HalfStudentT, HalfCauchy, Exponential, PC, Gamma, InverseGamma, LogNormal, or "
@@ -53,7 +55,12 @@ def check_fits(slot: Slot, prior: Prior) -> None:
     elif prior.support == "covariance":
         raise PriorError(
             f"the prior {prior!r} does not fit {slot.parameter!r}: it is for the whole covariance "
-            "matrix of a bar, under a key such as 'G_Subject'."
+            "matrix of a bar, under a key such as 'G_Subject', or of the residuals, under 'R'."
+        )
+    elif prior.support == "variances":
+        raise PriorError(
+            f"the prior {prior!r} does not fit {slot.parameter!r}: it is for all standard "
+            "deviations together, under the key 'V'."
         )
     elif slot.kind == "beta":
         _check_coefficient(slot, prior)
@@ -67,8 +74,9 @@ def check_fits(slot: Slot, prior: Prior) -> None:
             raise _misfit(slot, prior, "it can be any number", "Normal")
     elif isinstance(prior, HalfStudentTAtMeans) and not slot.at_means:
         raise PriorError(
-            f"{prior!r} is for a random intercept that is correlated with slopes, which "
-            f"{slot.parameter!r} is not; use HalfStudentT."
+            f"{prior!r} is for a random intercept that is correlated with slopes and for residuals "
+            f"whose variance changes with a covariate, which {slot.parameter!r} is not; use "
+            "HalfStudentT."
         )
     elif prior.support != "positive" and not (isinstance(prior, Uniform) and prior.lower >= 0):
         raise _misfit(slot, prior, f"a {_WHAT.get(slot.kind, slot.kind)} is positive", _POSITIVE)
@@ -99,8 +107,36 @@ def check_fits_matrix(slot: MatrixSlot, prior: Prior) -> None:
         )
     if prior.size != len(slot.effects):
         raise PriorError(
-            f"{slot.key!r} got the prior {prior!r}, which is for {prior.size} effects; there are "
-            f"{len(slot.effects)}: {', '.join(slot.effects)}."
+            f"{slot.key!r} got the prior {prior!r}, which is for {prior.size} {slot.what}; there "
+            f"are {len(slot.effects)}: {', '.join(slot.effects)}."
+        )
+
+
+def check_fits_variance(parts: VarianceParts, prior: Prior) -> None:
+    """Refuse a prior under ``"V"`` that the variance of a response cannot have.
+
+    Parameters
+    ----------
+    parts : VarianceParts
+    prior : Prior
+
+    Raises
+    ------
+    PriorError
+    """
+    names = parts.parameters[:-1]
+    instead = f"set {', '.join(map(repr, parts.parameters))} one by one"
+    if not isinstance(prior, VarianceSplit):
+        raise PriorError(
+            f"the prior {prior!r} does not fit 'V', the variance of a response. Use VarianceSplit; "
+            f"or {instead}."
+        )
+    if parts.refusal:
+        raise PriorError(f"'V' got the prior {prior!r}, but {parts.refusal}; or {instead}.")
+    if isinstance(prior.shares, tuple) and len(prior.shares) != len(names):
+        raise PriorError(
+            f"'V' got the prior {prior!r}, which has {len(prior.shares)} shares; there are "
+            f"{len(names)} standard deviations of random effects: {', '.join(names)}."
         )
 
 

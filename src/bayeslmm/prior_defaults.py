@@ -12,6 +12,9 @@ column of X or Z:
 - the same of effects that are occasions, those of a structure over time: with scale sd(y);
 - correlations: LKJ(1); those of a structure uniform within their bounds, for `CAR1` the one at the
   spacing of the data, so that the unit of time does not matter;
+- exponents of `VarPower`: normal around 0 with sd 1; of `VarExp` with sd 1/sd(x). The standard
+  deviation of residuals is then about rows where the covariates have their means (|x| of `VarPower`
+  its geometric mean), so that neither unit nor zero of x matters;
 - both of a random intercept that is correlated with slopes are about the intercept at the means of
   the slopes' columns, so that again it does not matter where a predictor has its zero.
 """
@@ -23,6 +26,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm import correlations
+from bayeslmm.covariance import VarExp, VarPower
 from bayeslmm.priors import (
     LKJ,
     Beta,
@@ -47,6 +52,7 @@ __all__ = [
     "coefficient_slots",
     "level_coefficients",
     "matrix_slots",
+    "power_weights",
     "theta_slots",
 ]
 
@@ -133,10 +139,19 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
     for block in parameters.blocks:
         kind, bounds = block.kind, (block.lower, block.upper)
         if kind == "sigma":
-            prior = HalfStudentT(_SD_DF, spread_y)
-            for name in block.names:
+            growing = power_weights(parameters, design).any(axis=1)
+            for name, grows in zip(block.names, growing, strict=True):
                 keys = tuple(dict.fromkeys((name, block.name)))
                 text = f"sd(y) = {spread_y:.4g}"
+                prior = HalfStudentT(_SD_DF, spread_y)
+                if grows:
+                    prior = HalfStudentTAtMeans(_SD_DF, spread_y)
+                    text = f"at the means of the variance's covariates: {text}"
+                slots[name] = Slot(name, keys, prior, text, kind, bounds, at_means=bool(grows))
+        elif kind == "power":
+            for place, name in enumerate(block.names, block.start):
+                keys = tuple(dict.fromkeys((name, block.name)))
+                prior, text = _default_of_exponent(parameters, design, place)
                 slots[name] = Slot(name, keys, prior, text, kind, bounds)
         elif kind not in ("sd", "corr"):
             for name in block.names:
@@ -177,15 +192,17 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
 
 @dataclass(frozen=True, slots=True)
 class MatrixSlot:
-    """A covariance matrix G that can have a prior as a whole, or says why it cannot.
+    """A covariance matrix, G or R, that can have a prior as a whole, or says why it cannot.
 
     Attributes
     ----------
     key : str
-        ``G_<factor>``.
+        ``G_<factor>``, or ``R``.
     parameters : tuple of str
         The parameters whose own priors it takes the place of.
     effects : tuple of str
+        Effects, or occasions.
+    what : {"effects", "occasions"}
     refusal : str
         Why there is no such matrix; empty if there is.
     """
@@ -193,11 +210,12 @@ class MatrixSlot:
     key: str
     parameters: tuple[str, ...]
     effects: tuple[str, ...]
+    what: str
     refusal: str
 
 
 def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot]:
-    """The covariance matrices of all factors, by key."""
+    """The covariance matrices of all factors and of the residuals, by key."""
     slots = {}
     for factor in design.factors:
         refusal = ""
@@ -207,20 +225,68 @@ def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot
             refusal = f"the covariance of {factor.bars[0].text} has a structure"
         elif len(factor.effects) > 1 and not parameters.find(factor.name, 0, "corr"):
             refusal = f"the effects of {factor.bars[0].text} have no correlations of their own"
-        own = [block for block in parameters.blocks if block.factor == factor.name]
-        names = [(b.name,) if b.kind == "corr" else b.names for b in own]
-        key = f"G_{factor.name}"
-        together = tuple(name for part in names for name in part)
-        slots[key] = MatrixSlot(key, together, tuple(factor.effects), refusal)
+        key, names = f"G_{factor.name}", _names_of(parameters, factor.name)
+        slots[key] = MatrixSlot(key, names, tuple(factor.effects), "effects", refusal)
+    residuals = design.residuals
+    refusal, occasions = "", () if residuals is None else residuals.occasions
+    if residuals is None or residuals.structure.correlation.code != correlations.UN.code:
+        refusal = "R is not a matrix of its own for all occasions, bl.UN(time=..., group=...)"
+    elif residuals.structure.by is not None:
+        refusal = f"the strata of {residuals.structure.by} have a matrix each"
+    elif residuals.structure.variances != ("occasion",):
+        refusal = "the standard deviations of R are not one for each occasion"
+    slots["R"] = MatrixSlot("R", _names_of(parameters, None), occasions, "occasions", refusal)
     return slots
 
 
-def _default_of_correlation(block: Block) -> tuple[Prior, str]:
-    """The default of a parameter of a structured correlation or of R's variance, and how it comes
-    about.
+def _names_of(parameters: Parameters, factor: str | None) -> tuple[str, ...]:
+    """The keys of the parameters of a factor, or of R."""
+    own = [block for block in parameters.blocks if block.factor == factor]
+    names = [(b.name,) if b.kind == "corr" else b.names for b in own]
+    return tuple(name for part in names for name in part)
+
+
+def power_weights(parameters: Parameters, design: Design) -> np.ndarray:
+    """What the exponents of R's variance add to the logarithm of each residual standard deviation
+    at the means of the covariates.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    design : Design
+
+    Returns
+    -------
+    (n_sigmas, k) array
+        In the order of theta; zero for what is no exponent.
     """
-    if block.kind == "power":
+    sigmas = parameters.blocks[-1]
+    weights = np.zeros((sigmas.stop - sigmas.start, len(parameters)))
+    if design.residuals is not None:
+        rows = design.residuals.rows
+        powers = slice(sigmas.start - rows.covariates.shape[1], sigmas.start)
+        for number, own in enumerate(weights):
+            own[powers] = rows.covariates[rows.sigma == number].mean(axis=0)
+    return weights
+
+
+def _default_of_exponent(parameters: Parameters, design: Design, place: int) -> tuple[Prior, str]:
+    """The default of an exponent of R's variance by its place in theta."""
+    residuals = design.residuals
+    assert residuals is not None
+    growing = [p for p in residuals.structure.variances if isinstance(p, VarPower | VarExp)]
+    strata = len(residuals.variance_strata)
+    powers = parameters.blocks[-1].start - len(growing) * strata
+    part = (place - powers) // strata
+    if isinstance(growing[part], VarPower):
         return Normal(0.0, 1.0), ""
+    x = residuals.rows.covariates[:, part * strata : (part + 1) * strata].sum(axis=1)
+    spread = _spread_z(x)
+    return Normal(0.0, 1.0 / spread), f"1/sd({growing[part].column}) = 1/{spread:.4g}"
+
+
+def _default_of_correlation(block: Block) -> tuple[Prior, str]:
+    """The default of a parameter of a structured correlation, and how it comes about."""
     if block.kind == "range":
         spacing = float(np.ravel(block.typical)[0])
         return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"

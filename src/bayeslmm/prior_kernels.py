@@ -27,6 +27,7 @@ from bayeslmm.priors import (
     Normal,
     Prior,
     Uniform,
+    VarianceSplit,
     Wishart,
 )
 from bayeslmm.structures import correlation_factor
@@ -57,10 +58,11 @@ __all__ = [
     _BETA,
     _NORMAL,
     _LKJ,
+    _SPLIT,
     _WISHART,
     _INVERSE_WISHART,
     _HUANG_WAND,
-) = range(14)
+) = range(15)
 _NUMBERS = 4
 """Hyperparameters of a prior of a single parameter, with the interval that this lies in."""
 
@@ -208,6 +210,70 @@ def log_matrix_prior(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def log_variance_split(hyper: Array, theta: Array, dtheta: Array) -> float:
+    """Log density of `VarianceSplit` without its constant, as one of the standard deviations; adds
+    its gradient.
+
+    With v_k = w_k sd_k², U = Σ v_k, V = U + w σ² and m random effects, the Jacobian of the v in
+    (V, U/V, v_k/U) is V^m (U/V)^(m-1), that of V in √V is 2 √V, and that of v_k in sd_k 2 w_k sd_k.
+
+    Parameters
+    ----------
+    hyper : array
+        The code and numbers (4) of the total's prior; the parameters of U/V; then for each element
+        of theta its weight w, and its concentration (of sigma, the last, 0), zeros where it is no
+        standard deviation.
+    theta, dtheta : (k,) arrays
+    """
+    k = len(theta)
+    a, b = hyper[1 + _NUMBERS], hyper[2 + _NUMBERS]
+    weights = hyper[3 + _NUMBERS : 3 + _NUMBERS + k]
+    concentrations = hyper[3 + _NUMBERS + k : 3 + _NUMBERS + 2 * k]
+    U, together = 0.0, 0.0
+    for i in range(k - 1):
+        U += weights[i] * theta[i] ** 2
+        together += concentrations[i]
+    V = U + weights[k - 1] * theta[k - 1] ** 2
+    value, slope = log_prior(int(hyper[0]), np.sqrt(V), hyper[1 : 1 + _NUMBERS])
+    value += (0.5 - a - b) * np.log(V) + (a - together) * np.log(U)
+    dV = 0.5 * slope / np.sqrt(V) + (0.5 - a - b) / V
+    dU = dV + (a - together) / U
+    for i in range(k - 1):
+        if weights[i] > 0.0:
+            power = 2.0 * concentrations[i] - 1.0
+            value += power * np.log(theta[i])
+            dtheta[i] += 2.0 * weights[i] * theta[i] * dU + power / theta[i]
+    sigma = theta[k - 1]
+    dtheta[k - 1] += 2.0 * weights[k - 1] * sigma * dV + (2.0 * b - 1.0) / sigma
+    return value + (2.0 * b - 1.0) * np.log(sigma)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def log_shifted_prior(
+    code: int, hyper: Array, sigma: float, powers: Array, dpowers: Array
+) -> tuple[float, float]:
+    """Log density of (sigma, powers), without that of the powers alone, where a prior is about
+    sigma exp(Σ c powers), and its derivative in sigma; adds its gradient in the powers.
+
+    Parameters
+    ----------
+    code : int
+    hyper : array
+        The numbers of the prior (4), and the c.
+    sigma : float
+    powers, dpowers : arrays of one length
+    """
+    shift = 0.0
+    for j in range(len(powers)):
+        shift += hyper[_NUMBERS + j] * powers[j]
+    about = sigma * np.exp(shift)
+    value, slope = log_prior(code, about, hyper[:_NUMBERS])
+    for j in range(len(powers)):
+        dpowers[j] += (slope * about + 1.0) * hyper[_NUMBERS + j]
+    return value + shift, slope * np.exp(shift)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def add_log_priors(table: Array, hyper: Array, about: Array, dabout: Array) -> float:
     """Log density of all priors without their constants; adds its gradient to ``dabout``.
 
@@ -233,8 +299,13 @@ def add_log_priors(table: Array, hyper: Array, about: Array, dabout: Array) -> f
             )
         elif code == _LKJ:
             total += _lkj(hyper[at], about[start:stop], q, dabout[start:stop])
+        elif code == _SPLIT:
+            total += log_variance_split(hyper[at:], about, dabout)
         else:
-            value, slope = log_prior(code, about[start], hyper[at : at + _NUMBERS])
+            last = corrs + q
+            value, slope = log_shifted_prior(
+                code, hyper[at:], about[start], about[corrs:last], dabout[corrs:last]
+            )
             total += value
             dabout[start] += slope
     return total
@@ -247,17 +318,23 @@ def prior_arrays(parameters: Parameters, priors: PriorTable) -> tuple[Array, Arr
     -------
     table : (m, 6) int array
         For each prior its code, its first and last place in theta, the size of the matrix, where
-        its hyperparameters begin, and where the correlations of a covariance matrix begin in theta.
+        its hyperparameters begin, and where the correlations of a covariance matrix begin in theta;
+        of a residual standard deviation that is shifted, the number of exponents and their first.
     hyper : array
     """
     table: list[tuple[int, int, int, int, int, int]] = []
     hyper: list[float] = []
+    k = len(parameters)
+    split = next((prior for prior in priors.theta if isinstance(prior, VarianceSplit)), None)
+    if split is not None:
+        table.append((_SPLIT, 0, k, k, 0, 0))
+        hyper += _split_row(split, priors.variance_weights)
     for block in parameters.blocks:
         prior = priors.theta[block.start]
         if prior.support == "covariance":
             if block.kind == "corr":
                 continue
-            corr = parameters.find(str(block.factor), block.bar, "corr")
+            corr = parameters.find(block.factor, block.bar, "corr")
             corrs = block.stop if corr is None else corr.start
             code, numbers = _matrix_row(prior)
             table.append((code, block.start, block.stop, block.size, len(hyper), corrs))
@@ -266,11 +343,26 @@ def prior_arrays(parameters: Parameters, priors: PriorTable) -> tuple[Array, Arr
         matrix = block.kind == "corr"
         step = block.stop - block.start if matrix else 1
         for start in range(block.start, block.stop, step):
+            if isinstance(priors.theta[start], VarianceSplit):
+                continue
             code, *numbers = row_of(priors.theta[start], block.lower, block.upper)
-            size = block.size if matrix else 1
-            table.append((code, start, start + step, size, len(hyper), 0))
+            size, first = block.size if code == _LKJ else 0, 0
+            if start in priors.exponents:
+                used = np.flatnonzero(priors.exponents[start])
+                first, size = int(used[0]), int(used[-1] - used[0] + 1)
+                numbers += priors.exponents[start][first : first + size].tolist()
+            table.append((code, start, start + step, size, len(hyper), first))
             hyper += numbers
     return np.array(table, dtype=np.int64), np.array(hyper, dtype=np.float64)
+
+
+def _split_row(prior: VarianceSplit, weights: Array) -> list[float]:
+    """The numbers that `log_variance_split` reads."""
+    effects = np.flatnonzero(weights[:-1])
+    concentrations = np.zeros(len(weights))
+    concentrations[effects] = prior.concentrations(len(effects))
+    code, *numbers = row_of(prior.total, 0.0, np.inf)
+    return [code, *numbers, prior.icc.alpha, prior.icc.beta, *weights, *concentrations]
 
 
 def _matrix_row(prior: Prior) -> tuple[int, list[float]]:
@@ -329,8 +421,16 @@ def typical_values(parameters: Parameters, priors: PriorTable) -> Array:
             prior = priors.theta[i]
             if prior.support == "covariance":
                 values[i] = 0.0 if block.kind == "corr" else _typical_sd(prior, i - block.start)
-            else:
+            elif not isinstance(prior, VarianceSplit):
                 values[i] = _typical(prior, block.lower, block.upper)
+    split = next((prior for prior in priors.theta if isinstance(prior, VarianceSplit)), None)
+    if split is not None:
+        *effects, sigma = np.flatnonzero(priors.variance_weights)
+        part = np.array(split.concentrations(len(effects)))
+        share = split.icc.alpha / (split.icc.alpha + split.icc.beta)
+        shares = np.array([*(share * part / part.sum()), 1.0 - share])
+        variance = shares / priors.variance_weights[[*effects, sigma]]
+        values[[*effects, sigma]] = _typical(split.total, 0.0, np.inf) * np.sqrt(variance)
     return values
 
 

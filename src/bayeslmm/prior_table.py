@@ -12,14 +12,23 @@ from scipy.linalg import toeplitz
 
 from bayeslmm.coefficient_prior import GAUSSIAN, covered, gaussian_prior
 from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
-from bayeslmm.prior_checks import check_fits, check_fits_matrix
+from bayeslmm.prior_checks import check_fits, check_fits_matrix, check_fits_variance
 from bayeslmm.prior_defaults import (
     coefficient_slots,
     level_coefficients,
     matrix_slots,
+    power_weights,
     theta_slots,
 )
-from bayeslmm.priors import Fixed, HalfStudentTAtMeans, MvNormal, Prior, as_prior
+from bayeslmm.priors import (
+    Fixed,
+    HalfStudentTAtMeans,
+    MvNormal,
+    Prior,
+    VarianceSplit,
+    as_prior,
+)
+from bayeslmm.variance_parts import at_means, variance_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +37,8 @@ if TYPE_CHECKING:
     from bayeslmm.parameters import Parameters
 
 __all__ = ["PriorRow", "PriorTable", "resolve"]
+
+_VARIANCE = "V"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +49,13 @@ class PriorRow:
     ----------
     parameter : str
         The key that sets it, which is the name in ``summary()``; for correlations, that of their
-        matrix; ``G_<factor>`` where a covariance matrix has a prior as a whole.
+        matrix; ``G_<factor>`` or ``R`` where a covariance matrix has a prior as a whole, ``V``
+        where all standard deviations have a joint one.
     prior : Prior
     source : {"default", "user"}
     scale : str
-        How a default's scale comes about; empty for a prior of the user's.
+        How a default's scale comes about; of a joint prior, which parameters have it; empty for
+        other priors of the user's.
     """
 
     parameter: str
@@ -71,7 +84,14 @@ class PriorTable:
         coefficients. Not diagonal when a prior is set at the predictors' means; of deficient rank
         when a coefficient's prior is flat. Zero for coefficients whose prior is not Gaussian.
     whole : dict of str
-        By parameter with a prior that it shares, ``MvNormal`` or one of G, the key of its row.
+        By parameter with a prior that it shares, ``MvNormal`` or one of G, R or V, the key of its
+        row.
+    exponents : dict of (k,) arrays
+        By place in theta of a residual standard deviation whose prior is about rows at the means of
+        the variance's covariates: the weights in theta of what is added to its logarithm there.
+    variance_weights : (k,) array
+        What the square of each standard deviation contributes to the variance of a response, where
+        ``V`` has a prior; else zero.
     """
 
     rows: tuple[PriorRow, ...]
@@ -80,6 +100,8 @@ class PriorTable:
     beta_mean: np.ndarray
     beta_precision: np.ndarray
     whole: Mapping[str, str]
+    exponents: Mapping[int, np.ndarray]
+    variance_weights: np.ndarray
 
     def __getitem__(self, parameter: str) -> Prior:
         """The prior of a parameter by its key; the joint one of those that have one."""
@@ -155,7 +177,8 @@ def resolve(
         ``"beta[Days]"``; ``"beta"`` for every coefficient but the intercept;
         ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
         ``"sigma"``. The most specific key wins. ``"G_Subject"`` is for the whole covariance matrix
-        of a bar, in place of its standard deviations and correlations, and ``"beta"`` takes a joint
+        of a bar and ``"R"`` for that of the residuals, in place of their standard deviations and
+        correlations; ``"V"`` for all standard deviations together; and ``"beta"`` takes a joint
         prior of several coefficients too.
     parameters : Parameters
     design : Design
@@ -183,8 +206,8 @@ def resolve(
         whole = {f"beta[{name}]": "beta" for name in covered(joint, design.coef)}
     valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
     for key in given:
-        if key not in valid and key not in matrices and key not in whole.values():
-            raise PriorError(unknown_name("prior key", key, [*valid, *matrices]))
+        if key not in valid and key not in (*matrices, _VARIANCE) and key not in whole.values():
+            raise PriorError(unknown_name("prior key", key, [*valid, *matrices, _VARIANCE]))
 
     level = level_coefficients(design)
     rows: list[PriorRow] = []
@@ -193,12 +216,23 @@ def resolve(
         if key in given:
             check_fits_matrix(matrix, given[key])
             whole |= dict.fromkeys(matrix.parameters, key)
+    parts = variance_parts(parameters, design)
+    if _VARIANCE in given:
+        check_fits_variance(parts, given[_VARIANCE])
+        for name in parts.parameters:
+            if name in whole:
+                raise PriorError(
+                    f"{_VARIANCE!r} and {whole[name]!r} both have a prior, and both are for "
+                    f"{name!r}; leave one out."
+                )
+        whole |= dict.fromkeys(parts.parameters, _VARIANCE)
     for slot in slots:
         if slot.parameter in whole:
             key = whole[slot.parameter]
             if key not in used:
                 used.add(key)
-                rows.append(PriorRow(key, given[key], "user", ""))
+                own = ", ".join(name for name, joint in whole.items() if joint == key)
+                rows.append(PriorRow(key, given[key], "user", f"of {own}"))
             continue
         found = next((key for key in slot.keys if key in given), None)
         if found is None:
@@ -228,7 +262,11 @@ def resolve(
     theta = tuple(chosen[name] for name in names)
     _check_lags(theta, parameters)
     bases = _bases(theta, parameters, design)
-    return PriorTable(tuple(rows), theta, bases, mean, precision, whole)
+    exponents = _exponents(theta, parameters, design)
+    weights = parts.weights if _VARIANCE in given else np.zeros(len(parameters))
+    for array in (weights, *exponents.values()):
+        array.flags.writeable = False
+    return PriorTable(tuple(rows), theta, bases, mean, precision, whole, exponents, weights)
 
 
 def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
@@ -256,19 +294,36 @@ def _bases(
     """The effects that priors are about, of bars whose intercept has its prior at the means."""
     bases = {}
     for factor in design.factors:
-        for number, bar in enumerate(factor.bars):
+        for number in range(len(factor.bars)):
             sds = parameters.find(factor.name, number, "sd")
-            own = [] if sds is None else theta[sds.start : sds.stop]
-            at_means = [isinstance(prior, HalfStudentTAtMeans) for prior in own]
-            if any(at_means):
-                intercept = at_means.index(True)
-                basis = np.eye(len(own))
-                rows = factor.has(bar.start)
-                basis[intercept] = -factor.Z[rows, bar.start : bar.stop].mean(axis=0)
-                basis[intercept, intercept] = 1.0
+            own = () if sds is None else theta[sds.start : sds.stop]
+            if any(isinstance(prior, HalfStudentTAtMeans | VarianceSplit) for prior in own):
+                basis = at_means(parameters, factor, number)
+                if np.array_equal(basis, np.eye(len(basis))):
+                    continue
+                corr = parameters.find(factor.name, number, "corr")
+                if corr is not None and isinstance(theta[corr.start], Fixed):
+                    raise PriorError(
+                        f"{corr.name!r} cannot be held: the prior for the standard deviation of "
+                        "the intercept is about the means of the other columns, where the "
+                        "correlation is another. Centre these columns, so that both are the same."
+                    )
                 basis.flags.writeable = False
                 bases[factor.name, number] = basis
     return bases
+
+
+def _exponents(
+    theta: tuple[Prior, ...], parameters: Parameters, design: Design
+) -> dict[int, np.ndarray]:
+    """See `PriorTable.exponents`."""
+    weights = power_weights(parameters, design)
+    first = len(theta) - len(weights)
+    return {
+        place: own
+        for place, own in enumerate(weights, first)
+        if isinstance(theta[place], HalfStudentTAtMeans)
+    }
 
 
 def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:

@@ -35,6 +35,7 @@ from bayeslmm.priors_real import (
     NormalAtMeans,
     StudentT,
 )
+from bayeslmm.priors_split import VarianceSplit
 
 __all__ = [
     "FAMILIES",
@@ -61,6 +62,7 @@ __all__ = [
     "Prior",
     "StudentT",
     "Uniform",
+    "VarianceSplit",
     "Wishart",
     "as_prior",
 ]
@@ -90,12 +92,13 @@ FAMILIES: dict[str, type[Prior]] = {
         Wishart,
         InverseWishart,
         HuangWand,
+        VarianceSplit,
         Fixed,
     )
 }
 _OUR_OWN = (
     *(LKJ, NormalAtMeans, HalfStudentTAtMeans, PC, Fixed),
-    *(MvNormal, Wishart, InverseWishart, HuangWand),
+    *(MvNormal, Wishart, InverseWishart, HuangWand, VarianceSplit),
 )
 """Families whose names mean something else, or nothing, in other packages."""
 

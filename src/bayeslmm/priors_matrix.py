@@ -1,4 +1,4 @@
-"""Prior families of whole matrices: of correlations, and of the covariances G of a bar."""
+"""Prior families of whole matrices: of correlations, and of the covariances G and R."""
 
 from __future__ import annotations
 
@@ -37,19 +37,45 @@ class LKJ(Prior):
 
 
 @dataclass(frozen=True, repr=False)
-class Wishart(Prior):
-    """Wishart distribution of the covariance matrix G of a bar, under the key ``"G_Subject"``.
+class _OfScale(Prior):
+    """What the two Wishart families have in common: degrees of freedom and a scale matrix."""
 
-    Its mean is df times the scale. With df of q + 1 or more the density is zero where G is
+    df: float
+    scale: Matrix
+    support = "covariance"
+    pymc_parameters = ("nu", "V")
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        object.__setattr__(self, "scale", matrix(name, "scale", self.scale))
+        self._check_numbers()
+        if self.df <= self.size - 1:
+            raise PriorError(
+                f"{name}: `df` should be above {self.size - 1} for {self.size} effects, got "
+                f"{self.df:g}."
+            )
+
+    @property
+    def size(self) -> int:
+        """The number of effects or occasions."""
+        return len(self.scale)
+
+
+@dataclass(frozen=True, repr=False)
+class Wishart(_OfScale):
+    """Wishart distribution of the covariance matrix G of a bar, under the key ``"G_Subject"``, or
+    of R over the occasions of `UN`, under ``"R"``.
+
+    Its mean is df times the scale. With df of q + 1 or more the density is zero where the matrix is
     singular, so that it keeps variances off zero.
 
     Parameters
     ----------
     df : float
-        Degrees of freedom, above q - 1 for q effects.
+        Degrees of freedom, above q - 1 for q effects or occasions.
     scale : array_like of shape (q, q)
-        Positive definite, in the units of G, which are products of those of the effects; a number
-        for one effect.
+        Positive definite, in the units of the matrix, which are products of those of the effects; a
+        number for one effect.
 
     Examples
     --------
@@ -58,25 +84,13 @@ class Wishart(Prior):
     Wishart(4, [[900, 0], [0, 25]])
     """
 
-    df: float
-    scale: Matrix
-    support = "covariance"
     pymc_name = "Wishart"
-    pymc_parameters = ("nu", "V")
-
-    def __post_init__(self) -> None:
-        _check_matrix(self)
-
-    @property
-    def size(self) -> int:
-        """The number of effects."""
-        return len(self.scale)
 
 
 @dataclass(frozen=True, repr=False)
-class InverseWishart(Prior):
+class InverseWishart(_OfScale):
     """Distribution of the inverse of a Wishart matrix, for the covariance matrix G of a bar, under
-    the key ``"G_Subject"``.
+    the key ``"G_Subject"``, or R over the occasions of `UN`, under ``"R"``.
 
     Its mean is scale/(df - q - 1), for df above q + 1. Large standard deviations go with large
     correlations, and small ones are all but ruled out: `HuangWand` has less of both.
@@ -84,10 +98,10 @@ class InverseWishart(Prior):
     Parameters
     ----------
     df : float
-        Degrees of freedom, above q - 1 for q effects.
+        Degrees of freedom, above q - 1 for q effects or occasions.
     scale : array_like of shape (q, q)
-        Positive definite, in the units of G; a number for one effect. It is the scale of the
-        inverse Wishart distribution itself, the inverse of that of the Wishart matrix.
+        Positive definite, in the units of the matrix; a number for one effect. It is the scale of
+        the inverse Wishart distribution itself, the inverse of that of the Wishart matrix.
 
     Examples
     --------
@@ -96,25 +110,13 @@ class InverseWishart(Prior):
     InverseWishart(4, [[900, 0], [0, 25]])
     """
 
-    df: float
-    scale: Matrix
-    support = "covariance"
     pymc_name = "InverseWishart"
-    pymc_parameters = ("nu", "V")
-
-    def __post_init__(self) -> None:
-        _check_matrix(self)
-
-    @property
-    def size(self) -> int:
-        """The number of effects."""
-        return len(self.scale)
 
 
 @dataclass(frozen=True, repr=False)
 class HuangWand(Prior):
     """Scaled inverse Wishart distribution of the covariance matrix G of a bar, under the key
-    ``"G_Subject"``.
+    ``"G_Subject"``, or of R over the occasions of `UN`, under ``"R"``.
 
     Each standard deviation is half Student's t with df degrees of freedom and a scale of its own;
     with df = 2 each correlation is uniform. It is inverse Wishart with df + q - 1 degrees of
@@ -127,7 +129,8 @@ class HuangWand(Prior):
     df : float
         Degrees of freedom of the standard deviations.
     scales : sequence of float
-        Scales of the standard deviations, in the units of the effects and in their order.
+        Scales of the standard deviations, in the units of the effects or the response, in the order
+        of effects or occasions.
 
     Examples
     --------
@@ -150,16 +153,5 @@ class HuangWand(Prior):
 
     @property
     def size(self) -> int:
-        """The number of effects."""
+        """The number of effects or occasions."""
         return len(self.scales)
-
-
-def _check_matrix(prior: Wishart | InverseWishart) -> None:
-    name = type(prior).__name__
-    object.__setattr__(prior, "scale", matrix(name, "scale", prior.scale))
-    prior._check_numbers()
-    if prior.df <= prior.size - 1:
-        raise PriorError(
-            f"{name}: `df` should be above {prior.size - 1} for {prior.size} effects, got "
-            f"{prior.df:g}."
-        )

@@ -76,13 +76,14 @@ class HalfStudentT(Prior):
 @dataclass(frozen=True, repr=False)
 class HalfStudentTAtMeans(HalfStudentT):
     """Half Student's t prior for the standard deviation that a random intercept has where the other
-    columns of its bar are at their means.
+    columns of its bar are at their means, or residuals where the covariates of their variance are.
 
     `nu` are its degrees of freedom and `sigma` its scale, in units of the response. The reported
     standard deviation and correlations stay where the predictors are zero; their prior is set
     elsewhere, so that it does not depend on where a predictor has its zero. The LKJ prior of the
     bar is then for the correlations of that intercept too. ``"sd_Subject[Intercept]"`` takes it
-    in a bar with correlations, ``(Days | Subject)``.
+    in a bar with correlations, ``(Days | Subject)``, and ``"sigma"`` with `VarPower` (where |x| has
+    its geometric mean) and `VarExp` (where x has its mean).
     """
 
 

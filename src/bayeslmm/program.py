@@ -18,6 +18,7 @@ from bayeslmm.priors import (
     InverseWishart,
     MvNormal,
     Prior,
+    VarianceSplit,
     Wishart,
 )
 from bayeslmm.program_data import codes_of, column_of, quoted, value_of
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["program"]
 
-_OWN = ("data", "design", "model", "coords", "range", "abs", "len", "list", "X", "y", "mu", "sd")
+_OWN = (
+    *("data", "design", "model", "coords", "range", "abs", "len", "list", "X", "y", "mu", "sd"),
+    *("total", "icc", "shares"),
+)
 _RESERVED = (*keyword.kwlist, *_OWN)
 _WIDTH = 88
 _CORRELATIONS = '''
@@ -304,10 +308,19 @@ def _coefficients(model: Model) -> Iterator[str]:
 
 def _theta(model: Model) -> Iterator[str]:
     """The variables of `covariance_variables`, in their order."""
+    if isinstance(model.priors.theta[-1], VarianceSplit):
+        yield from _variance_split(model.priors.theta[-1], model.priors.variance_weights)
     for variable in variables_of(model.parameters):
         own = model.priors.theta[variable.start : variable.stop]
         target = identifier(variable.name)
-        if variable.dim is None:
+        if isinstance(own[-1], VarianceSplit) and variable.kind == "sigma":
+            weight = model.priors.variance_weights[-1]
+            share = "1 - icc" if weight == 1 else f"(1 - icc) / {number(weight)}"
+            value = f"total * pt.sqrt({share})"
+            yield f"{target} = pm.Deterministic({quoted(variable.name)}, {value})"
+        elif variable.kind == "sigma" and model.priors.exponents:
+            yield from _shifted(model, variable, own)
+        elif variable.dim is None:
             yield f"{target} = {_scalar(variable, own[0])}"
         elif variable.kind == "sd":
             yield from _sds(model, variable, own)
@@ -325,6 +338,43 @@ def _theta(model: Model) -> Iterator[str]:
             yield from _correlations(variable, factors)
         else:
             yield from _vector(target, variable.name, variable.labels, own, variable.dim)
+
+
+def _variance_split(prior: VarianceSplit, weights: np.ndarray) -> Iterator[str]:
+    """The total, the share of the random effects, and their parts of it."""
+    concentrations = prior.concentrations(int(np.count_nonzero(weights)) - 1)
+    yield f"total = {distribution('V_total', prior.total)}"
+    yield f'icc = pm.Beta("V_icc", {number(prior.icc.alpha)}, {number(prior.icc.beta)})'
+    if len(concentrations) == 1:
+        yield "shares = np.ones(1)"
+    else:
+        written = ", ".join(map(number, concentrations))
+        yield f'shares = pm.Dirichlet("V_shares", np.array([{written}], float))'
+
+
+def _shifted(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
+    """Residual standard deviations that are the prior's where covariates have their means."""
+    target, name = identifier(variable.name), f"{variable.name}_at_means"
+    k, first = len(model.parameters), variable.start
+    exponents, zero = model.priors.exponents, np.zeros(k)
+    weights = np.array([exponents.get(i, zero) for i in range(first, variable.stop)])
+    growing = [other for other in variables_of(model.parameters) if other.kind == "power"]
+    yield "# the prior of the residuals is about rows at the means of the variance's covariates"
+    if variable.dim is None:
+        yield f"{target}_at_means = {distribution(name, own[0])}"
+    else:
+        yield from _vector(f"{target}_at_means", name, variable.labels, own, variable.dim)
+    terms = []
+    for power in growing:
+        part = weights[:, power.start : power.stop]
+        if variable.dim is None and power.dim is None:
+            terms.append(f"{number(part[0, 0])} * {identifier(power.name)}")
+            continue
+        rows = ", ".join(f"[{', '.join(map(number, row))}]" for row in part)
+        terms.append(f"pt.dot(np.array([{rows}]), pt.atleast_1d({identifier(power.name)}))")
+    value = f"{target}_at_means / pt.exp({' + '.join(terms)})"
+    dims = "" if variable.dim is None else f", dims={quoted(variable.dim)}"
+    yield f"{target} = pm.Deterministic({quoted(variable.name)}, {value}{dims})"
 
 
 def _scalar(variable: Variable, prior: Prior) -> str:
@@ -357,7 +407,16 @@ def _sds(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str
     target, dim = identifier(variable.name), str(variable.dim)
     source = f"{target}_at_means" if moved else target
     shown = f"{variable.name}_at_means" if moved else variable.name
-    yield from _vector(source, shown, variable.labels, own, dim)
+    if isinstance(own[0], VarianceSplit):
+        effects = np.flatnonzero(priors.variance_weights).tolist()
+        first = effects.index(variable.start)
+        weights = priors.variance_weights[variable.start : variable.stop]
+        part = f"shares[{first}:{first + len(weights)}]"
+        scale = "" if np.all(weights == 1) else f" / np.array([{', '.join(map(number, weights))}])"
+        yield f"{source} = total * pt.sqrt(icc * {part}{scale})"
+        yield f"{source} = pm.Deterministic({quoted(shown)}, {source}, dims={quoted(dim)})"
+    else:
+        yield from _vector(source, shown, variable.labels, own, dim)
     reported = []
     for block in variable.blocks:
         start, stop = block.start - variable.start, block.stop - variable.start

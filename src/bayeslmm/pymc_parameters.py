@@ -10,7 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.linalg import solve_triangular
 
-from bayeslmm.priors import Beta, Fixed, HuangWand, InverseWishart, Wishart
+from bayeslmm.priors import Beta, Fixed, HuangWand, InverseWishart, VarianceSplit, Wishart
 from bayeslmm.variables import Variable, variables_of
 
 if TYPE_CHECKING:
@@ -47,22 +47,35 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
     Elements of sd_<factor> whose priors are of one family are one variable; otherwise each is a
     variable of its own and sd_<factor> is what they make up. The variable of a correlation matrix
     is its Cholesky factor, as PyMC's ``LKJCorr`` has it. Where priors are about a random intercept
-    at the means, the variable is sd_<factor>_at_means, of which the reported ones are made.
+    at the means, the variable is sd_<factor>_at_means, of which the reported ones are made, and
+    sigma_at_means where that of sigma is about the means of covariates. `VarianceSplit` has the
+    variables V_total, V_icc and V_shares.
     """
     model = pm.modelcontext(None)
     pieces: list[TensorVariable] = []
     factors: dict[tuple[str, int], TensorVariable] = {}
+    split = _variance_split(priors)
+    R: TensorVariable | None = None
     for variable in variables_of(parameters):
         own = priors.theta[variable.start : variable.stop]
+        if variable.dim is not None:
+            model.add_coord(variable.dim, variable.labels)
+        if variable.kind == "sigma":
+            ready = split if split is None else split[variable.start :]
+            ready = ready if R is None else pt.sqrt((R**2).sum(axis=1))
+            pieces.append(_sigmas(variable, priors, pieces, ready))
+            continue
         if variable.dim is None:
             pieces.append(_scalar(variable.name, own[0], _bounds(variable)[0])[None])
             continue
-        model.add_coord(variable.dim, variable.labels)
         if variable.blocks[0].factor is None and variable.kind == "corr":
             lower = []
             for number, block in enumerate(variable.blocks):
                 suffix = "" if len(variable.blocks) == 1 else f"_{number + 1}"
-                K = _cholesky(own[0], f"cholesky_R{suffix}", block.size)
+                if own[0].support == "covariance":
+                    K = R = _covariance_factor(own[0], "R")
+                else:
+                    K = _cholesky(own[0], f"cholesky_R{suffix}", block.size)
                 lower.append(_correlations(K, block.size))
             values = pt.concatenate(lower)
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
@@ -93,7 +106,11 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             continue
         moved = any((factor, bar) in priors.bases for factor, bar in _bars(variable))
         name = f"{variable.name}_at_means" if moved else variable.name
-        sds = vector_variable(name, variable.labels, own, variable.dim)
+        if split is None:
+            sds = vector_variable(name, variable.labels, own, variable.dim)
+        else:
+            values = split[variable.start : variable.stop]
+            sds = pm.Deterministic(name, values, dims=variable.dim)
         reported = []
         for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
             part = sds[block.start - variable.start : block.stop - variable.start]
@@ -110,6 +127,62 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             sds = pm.Deterministic(variable.name, values, dims=variable.dim)
         pieces.append(sds)
     return CovarianceVariables(pt.concatenate(pieces), factors)
+
+
+def _variance_split(priors: PriorTable) -> TensorVariable | None:
+    """The standard deviations that a total and shares of its square make; like theta, with zeros
+    for what is none. None without `VarianceSplit`.
+    """
+    prior = next((own for own in priors.theta if isinstance(own, VarianceSplit)), None)
+    if prior is None:
+        return None
+    places = np.flatnonzero(priors.variance_weights)
+    concentrations = np.array(prior.concentrations(len(places) - 1))
+    total, icc = prior.total.to_pymc("V_total"), prior.icc.to_pymc("V_icc")
+    shares = pt.ones(1)
+    if len(concentrations) > 1:
+        shares = pm.Dirichlet("V_shares", concentrations)
+    split = pt.concatenate([icc * shares, (1.0 - icc)[None]])
+    sds = total * pt.sqrt(split / priors.variance_weights[places])
+    return pt.set_subtensor(pt.zeros(len(priors.theta))[places], sds)
+
+
+def _sigmas(
+    variable: Variable,
+    priors: PriorTable,
+    before: Sequence[TensorVariable],
+    ready: TensorVariable | None,
+) -> TensorVariable:
+    """The residual standard deviations: what a joint prior has made of them, or variables of their
+    own, which may be those at the means of covariates.
+
+    Parameters
+    ----------
+    variable : Variable
+    priors : PriorTable
+    before : sequence of vectors
+        What precedes them in theta.
+    ready : vector, optional
+        The standard deviations, if they are made already.
+    """
+    own = priors.theta[variable.start : variable.stop]
+    shifted = bool(priors.exponents)
+    values = ready
+    if values is None:
+        name = f"{variable.name}_at_means" if shifted else variable.name
+        if variable.dim is None:
+            values = _scalar(name, own[0], _bounds(variable)[0])[None]
+        else:
+            values = vector_variable(name, variable.labels, own, variable.dim, _bounds(variable))
+        if not shifted:
+            return values
+        zero = np.zeros(len(priors.theta))
+        places = range(variable.start, variable.stop)
+        weights = np.array([priors.exponents.get(i, zero)[: variable.start] for i in places])
+        values = values * pt.exp(-pt.dot(weights, pt.concatenate(before)))
+    if variable.dim is None:
+        return pm.Deterministic(variable.name, values[0])[None]
+    return pm.Deterministic(variable.name, values, dims=variable.dim)
 
 
 def _bars(variable: Variable) -> list[tuple[str, int]]:

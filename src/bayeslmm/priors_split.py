@@ -1,0 +1,95 @@
+"""The prior family of a variance as a whole and of how it is split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayeslmm.errors import ArgumentTypeError, PriorError
+from bayeslmm.prior import Prior, Vector, vector
+from bayeslmm.priors_positive import Beta
+
+__all__ = ["VarianceSplit"]
+
+
+@dataclass(frozen=True, repr=False)
+class VarianceSplit(Prior):
+    """Joint prior of all standard deviations of a model, under the key ``"V"``: of the total, the
+    share that random effects have in it (the intraclass correlation), and how they divide that.
+
+    The variance of a response around its fixed effects, as a mean over the rows, is
+    V = Σ wₖ sdₖ² + w σ², where wₖ is the mean square of the column that the effect belongs to (1 of
+    an intercept) and w the mean of 1/weight. The total √V has the prior `total`; the share
+    Σ wₖ sdₖ²/V is beta distributed as `icc` says; what each effect has of it is Dirichlet
+    distributed with the concentrations `shares`; and the three are independent. With one random
+    intercept the share is its intraclass correlation. If the concentrations add up to the first
+    parameter of `icc`, all shares of V together are Dirichlet distributed. In a bar with a
+    correlation, ``(x | g)``, the intercept is the one at the means of the bar's other columns, and
+    `LKJ` is for the correlations with it. Sources: Fuglstad, Hem, Knight, Rue and Riebler (2020),
+    Bayesian Analysis 15, 1109-1137; Zhang, Naughton, Bondell and Reich (2022), Journal of the
+    American Statistical Association 117, 862-874, who let fixed effects have a share too.
+
+    Parameters
+    ----------
+    total : Prior
+        Of √V, which is a standard deviation in units of the response: one of the families of
+        positive parameters.
+    icc : Beta
+        Of the share of the random effects, between 0 and 1.
+    shares : float or sequence of float
+        Concentrations of the Dirichlet distribution of the effects' parts, one for each standard
+        deviation of random effects in the order of ``summary()``, or a number for all. Below 1 few
+        effects have most of the variance, above 1 all have about as much.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> prior = bl.VarianceSplit(bl.HalfNormal(100), icc=bl.Beta(2, 2))
+    >>> data = bl.load_dataset("Dyestuff")
+    >>> bl.Model("Yield ~ 1 + (1 | Batch)", data, priors={"V": prior}).priors
+    beta[Intercept]  NormalAtMeans(1527.5, 157.559)  (default: at the predictors' means: \
+mean(y) = 1528, 2.5 sd(y) = 157.6)
+    V                VarianceSplit(HalfNormal(100), Beta(2, 2), 1)  (user: of sd_Batch[Intercept], \
+sigma)
+    """
+
+    total: Prior
+    icc: Beta
+    shares: float | Vector = 1.0
+    support = "variances"
+    pymc_name = "Dirichlet"
+    pymc_parameters = ("total", "icc", "shares")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.total, Prior) or not isinstance(self.icc, Beta):
+            raise ArgumentTypeError(
+                "VarianceSplit: `total` should be a prior such as bl.HalfNormal(50) and `icc` one "
+                f"such as bl.Beta(2, 2), got {self.total!r} and {self.icc!r}."
+            )
+        if self.total.support != "positive" or type(self.total).__name__.endswith("AtMeans"):
+            raise PriorError(
+                "VarianceSplit: `total` is a standard deviation, so its prior should be "
+                "HalfNormal, HalfStudentT, HalfCauchy, Exponential, PC, Gamma, InverseGamma or "
+                f"LogNormal, got {self.total!r}."
+            )
+        shares = vector("VarianceSplit", "shares", self.shares)
+        if min(shares) <= 0:
+            raise PriorError(f"VarianceSplit: `shares` should be positive, got {self.shares}.")
+        object.__setattr__(self, "shares", shares[0] if np.ndim(self.shares) == 0 else shares)
+
+    def concentrations(self, count: int) -> Vector:
+        """The concentration of each effect's part, of so many."""
+        if isinstance(self.shares, tuple):
+            return self.shares
+        return (self.shares,) * count
+
+    def infinite_at_zero(self, count: int) -> bool:
+        """Whether the density of the standard deviations has no bound where some or all of those
+        of the random effects, of which there are so many, are zero.
+
+        It goes like sdₖ^(2 shareₖ - 1) towards zero of one of several, and of all of them like the
+        power 2a - count of their size, with a the first parameter of `icc`.
+        """
+        one = count > 1 and min(self.concentrations(count)) < 0.5
+        return one or 2 * self.icc.alpha < count
