@@ -146,6 +146,18 @@ def test_levels_with_a_known_relationship_contribute_by_their_own_variance():
     np.testing.assert_allclose(parts.weights, [1.5, 1.0])
 
 
+def test_strata_contribute_by_their_rows():
+    data = bl.load_dataset("Orthodont")
+    G = {"Subject": bl.UN(by="Sex")}
+    model = bl.Model("distance ~ age + (age | Subject)", data, G=G, priors={"V": HALF})
+    male, spread = (data["Sex"] == "Male").mean(), data["age"].var(ddof=0)
+    expected = [1 - male, (1 - male) * spread, male, male * spread, 0, 0, 1]
+    np.testing.assert_allclose(model.priors.variance_weights, expected)
+    theta, _, _ = draw_priors(model, 1500, 9)
+    between, within = mean_variance(model, theta)
+    assert stats.kstest(between / (between + within), stats.beta(2.5, 1.5).cdf).pvalue > 1e-3
+
+
 @pytest.mark.parametrize("name", ["slope", "uncorrelated", "weights"])
 def test_parts_are_dirichlet(name):
     prior = bl.VarianceSplit(bl.HalfNormal(50), bl.Beta(2, 2), [0.7, 3])
@@ -229,7 +241,7 @@ def test_it_is_described():
         "V = sd(u[Subject, Intercept] + 4.5·u[Subject, Days])² + 8.25·sd_Subject[Days]² + σ²"
         in text
     )
-    assert ")/(V − σ²) ~ Dirichlet(1, 1)" in text
+    assert "shares ~ Dirichlet(1, 1) of the other terms of V, in their order" in text
     assert r"\sqrt{V}" in of("slope").describe().latex
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from bayeslmm.equations import Equations
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
+    from bayeslmm.residuals import ResidualRows
 
 __all__ = ["Coordinates", "constrain", "pullback"]
 
@@ -418,20 +419,18 @@ class Coordinates:
             elif block.kind == "corr" and block.factor is None:
                 kinds[block.start : block.stop], ab[block.start : block.stop] = _PARTIAL, 0.0
                 bars.append((-1, block.start, block.size, 0, 0))
-        shear = np.empty((0, len(parameters)))
-        rows = equations.residuals
-        if priors is not None and rows is not None and rows.covariates.shape[1]:
-            first = len(parameters) - rows.n_sigmas
+        k, rows = len(parameters), equations.residuals
+        shear = np.empty((0, k))
+        if rows is not None and rows.covariates.shape[1]:
+            first = k - rows.n_sigmas
             powers = slice(first - rows.covariates.shape[1], first)
-            strata = int(rows.stratum.max()) + 1
-            for j, column in enumerate(rows.covariates.T):
-                spread = float(np.std(column[rows.stratum == j % strata]))
-                ab[powers.start + j, 0] = 1.0 / spread if spread > 0 else 1.0
-            shear = np.zeros((len(parameters), len(parameters)))
-            for i in range(first, len(parameters)):
-                if kinds[i] == _SINH and not held[i]:
-                    means = rows.covariates[rows.sigma == i - first].mean(axis=0)
-                    shear[i, powers] = means * ab[powers, 0]
+            ab[powers, 0] = _units(rows)
+            if priors is not None:
+                shear = np.zeros((k, k))
+                for i in range(first, k):
+                    if kinds[i] == _SINH and not held[i]:
+                        means = rows.covariates[rows.sigma == i - first].mean(axis=0)
+                        shear[i, powers] = means * ab[powers, 0]
         return cls(
             kinds,
             ab,
@@ -534,6 +533,15 @@ class Coordinates:
             for i in np.flatnonzero(self.shear.any(axis=1)):
                 x[i] = np.log(np.maximum(theta[i] * np.exp(shift[i]), floor[i]))
         return x
+
+
+def _units(rows: ResidualRows) -> Array:
+    """The units of exponents of the variance: one over the standard deviation of the covariate."""
+    strata = int(rows.stratum.max()) + 1
+    spreads = [
+        np.std(column[rows.stratum == j % strata]) for j, column in enumerate(rows.covariates.T)
+    ]
+    return np.array([1.0 / spread if spread > 0 else 1.0 for spread in spreads])
 
 
 def _infinite_at_zero(prior: Prior | None, parts: int) -> bool:

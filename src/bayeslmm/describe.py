@@ -334,7 +334,8 @@ def _variance_split(
     yield Line(f"1 {minus} {noise}/V", distributed, (_prior(prior.icc, w),))
     if len(effects) > 1:
         shares = w.function("Dirichlet", *(f"{a:.6g}" for a in prior.concentrations(len(effects))))
-        yield Line(f"({', '.join(effects)})/(V {minus} {noise})", distributed, (shares,))
+        remark = w.words("of the other terms of V, in their order")
+        yield Line(w.words("shares"), distributed, (shares,), remark)
 
 
 def _combination(w: Notation, weights: np.ndarray, symbols: list[str]) -> str:
