@@ -82,8 +82,8 @@ class HalfStudentTAtMeans(HalfStudentT):
     standard deviation and correlations stay where the predictors are zero; their prior is set
     elsewhere, so that it does not depend on where a predictor has its zero. The LKJ prior of the
     bar is then for the correlations of that intercept too. ``"sd_Subject[Intercept]"`` takes it
-    in a bar with correlations, ``(Days | Subject)``, and ``"sigma"`` with `VarPower` (where |x| has
-    its geometric mean) and `VarExp` (where x has its mean).
+    in a bar with correlations, ``(Days | Subject)``, and ``"sigma"`` with `VarPower` (at the
+    geometric mean of the covariate's size) and `VarExp` (at its mean).
     """
 
 
