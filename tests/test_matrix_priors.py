@@ -142,7 +142,7 @@ def test_a_prior_of_R_moves_the_posterior_to_it():
 
 def test_prior_draws_of_R():
     model = bl.Model("distance ~ age", CHILDREN, R=UN, priors={"R": OF_R[0]})
-    theta, _, _ = draw_priors(model, 1500, 3)
+    theta, _, _ = draw_priors(model, 400, 3)
     G = stats.invwishart.rvs(7, 4 * SCALE, size=3000, random_state=4)
     drawn = theta[:, 6] * theta[:, 7] * theta[:, 0]
     assert stats.ks_2samp(theta[:, 6] ** 2, G[:, 0, 0]).pvalue > 1e-3
