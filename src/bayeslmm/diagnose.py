@@ -111,6 +111,8 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
         findings += _at_bounds(fit)
+    if fit.status is not Status.ZERO_RESIDUAL:
+        findings += _residuals_at_bounds(fit)
     return _diagnosis(findings)
 
 
@@ -242,12 +244,15 @@ def of_posterior(fit: PosteriorFit) -> Diagnosis:
 
 def _of_status(fit: PointFit) -> list[Finding]:
     """How the optimiser ended, where that was not at a maximum."""
+    from bayeslmm.likelihood import Status
+
     if fit.status.ok:
         return []
     what, _, remedy = fit.status.value.partition(". ")
     if fit.method == "map":
         what = what.replace("the likelihood", "the penalised likelihood")
-    return [Finding("error", f"{fit.method.upper()}: {what}", "", remedy)]
+    where = _vanished(fit) if fit.status is Status.ZERO_RESIDUAL else ""
+    return [Finding("error", f"{fit.method.upper()}: {what}", where, remedy)]
 
 
 def _of_design(design: Design) -> list[Finding]:
@@ -344,6 +349,68 @@ def _at_bounds(fit: LikelihoodFit) -> list[Finding]:
                     )
                 )
     return findings
+
+
+_MEANING = {
+    ("nugget", 0): "no variance is that of a single measurement alone",
+    ("ma", 0): "the moving average has no inverse",
+    ("ma", 1): "the moving average has no inverse",
+    ("rho", 1): "rows of a subject are perfectly correlated",
+    ("range", 1): "rows of a subject are perfectly correlated",
+    ("range", 0): "rows are independent",
+}
+
+
+def _residuals_at_bounds(fit: LikelihoodFit) -> list[Finding]:
+    """The parameters of R at a bound, and what R is there."""
+    findings = []
+    residuals, optimum = fit.model.design.residuals, fit.optimum
+    for block in fit.model.parameters.blocks:
+        if block.factor is not None or residuals is None:
+            continue
+        for name, at in zip(block.names, range(block.start, block.stop), strict=True):
+            if not optimum.boundary[at]:
+                continue
+            if block.kind == "sigma":
+                findings.append(
+                    Finding(
+                        "warning",
+                        f"{name} is as good as zero: fixed and random effects reproduce these "
+                        "rows; it has no standard error",
+                        residuals.structure.words,
+                        "Let these rows have the variance of others, or fit by 'nuts' with a prior "
+                        f"for {name}",
+                    )
+                )
+                continue
+            value = optimum.theta[at]
+            typical = np.median(block.typical)
+            middle = typical if np.isinf(block.upper) else (block.lower + block.upper) / 2
+            upper = int(value > middle)
+            bound = block.upper if upper else block.lower
+            meaning = _MEANING.get((block.kind, upper), "R is singular there")
+            if block.kind == "rho" and not upper and block.lower == 0:
+                meaning = _MEANING["range", 0]
+            findings.append(
+                Finding(
+                    "warning",
+                    f"{name} is at its bound {bound:.3g}: {meaning}; it has no standard error",
+                    residuals.structure.words,
+                    f"Use a structure without {name}, or fit by 'nuts' with a prior for {name}",
+                )
+            )
+    return findings
+
+
+def _vanished(fit: PointFit) -> str:
+    """The residual standard deviations that went to zero, where there are several."""
+    parameters, theta = fit.model.parameters, fit.optimum.theta
+    sigmas = parameters.blocks[-1]
+    values = theta[sigmas.start : sigmas.stop]
+    if len(values) == 1:
+        return ""
+    small = values < _SINGULAR * max(values.max(), 1e-300)
+    return ", ".join(name for name, own in zip(sigmas.names, small, strict=True) if own)
 
 
 def _combination(weights: np.ndarray, effects: list[str]) -> str:

@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm import printing
-from bayeslmm.arguments import GREATEST_SEED, probability, whole_number
+from bayeslmm.arguments import GREATEST_SEED, probability, truth_value, whole_number
 from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
 from bayeslmm.frames import Array, level_label
 from bayeslmm.linear import Estimates, Functions
 from bayeslmm.prediction import NEW_LEVELS, functions_of_data, functions_of_rows
+from bayeslmm.residual_kinds import ResidualKind, residuals
 from bayeslmm.updating import changed
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _INTERVALS = (None, "mean", "new")
 _LEVEL = 0.95
-_RESIDUALS = ("response", "pearson", "standardized")
 
 
 class Fit(ABC):
@@ -580,36 +580,53 @@ class Fit(ABC):
         return pd.Series(values, index=self.model.design.index, name="fitted")
 
     def residuals(
-        self, kind: Literal["response", "pearson", "standardized"] = "response"
+        self, kind: ResidualKind = "response", marginal: bool = False
     ) -> pd.Series:
         """Differences between response and fitted values.
 
         Parameters
         ----------
-        kind : {"response", "pearson", "standardized"}
-            As they are; times the square root of the weight; that divided by the row's residual
-            standard deviation, which is NaN where sigma is zero. Correlations of R are left in.
+        kind : {"response", "pearson", "standardized", "studentized", "normalized"}
+            As they are; times the square root of the weight; divided by the standard deviation of
+            the row's residual, correlations of R aside; by their own standard deviation, smaller
+            since the fit has followed the row; or multiplied by the inverse of R's Cholesky
+            factor, so that they are independent with variance one where R is right.
+        marginal : bool
+            Whether the fitted values are those of the fixed part alone. Then V = ZGZ' + R takes the
+            place of R.
 
         Returns
         -------
         pandas.Series
-            Aligned with the rows that were fitted: rows with missing values have none.
+            Aligned with the rows that were fitted: rows with missing values have none. NaN where
+            what they are divided by is zero.
 
         Raises
         ------
         ArgumentError
-            For an unknown kind.
+            For an unknown kind; for "studentized" of draws; for marginal "normalized" where more
+            than 5,000 rows are correlated with each other.
+
+        Notes
+        -----
+        From NUTS they are those of the posterior means of coefficients and random effects, divided
+        by posterior means of the matrices. "standardized" is nlme's "pearson" and "normalized" its
+        "normalized"; "pearson" is lme4's. Rows of a subject of R are factorised in the order of
+        their occasions, others in that of the data: each normalized residual is what the ones
+        before it do not predict.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> fit = model.fit("reml")
+        >>> fit.residuals().head(3).round(1).to_list()
+        [-4.1, -14.6, -42.2]
+        >>> fit.residuals("normalized", marginal=True).head(3).round(2).to_list()
+        [-0.05, 0.0, 0.0]
         """
-        if kind not in _RESIDUALS:
-            raise ArgumentError(unknown_name("kind of residuals", kind, _RESIDUALS))
-        design = self.model.design
-        values = design.y - self.fitted().to_numpy()
-        if kind != "response" and design.weights is not None:
-            values = values * np.sqrt(design.weights)
-        if kind == "standardized":
-            sds = self._residual_sds
-            values = np.divide(values, sds, out=np.full_like(values, np.nan), where=sds > 0)
-        return pd.Series(values, index=design.index, name="residual")
+        values = residuals(self, kind, truth_value("marginal", marginal))
+        return pd.Series(values, index=self.model.design.index, name="residual")
 
     def simulate(self, n: int = 1, random_seed: int | None = None) -> pd.DataFrame:
         """Simulate responses of the rows that were fitted, with new random effects and residuals.
@@ -800,7 +817,11 @@ class Fit(ABC):
 
     def _marginal_covariance(self, rows: Array) -> Array:
         """Covariance matrix ZGZ' + R of the responses of some rows."""
-        V = self._weighted_covariance(rows).copy()
+        return self._weighted_covariance(rows) + self._between_covariance(rows)
+
+    def _between_covariance(self, rows: Array) -> Array:
+        """Covariance matrix ZGZ' of what the random effects add to some rows."""
+        V = np.zeros((len(rows), len(rows)))
         for factor in self.model.design.factors:
             Z = factor.Z[rows]
             V += factor.between(rows) * (Z @ self._moments[0][factor.name] @ Z.T)

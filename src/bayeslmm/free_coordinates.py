@@ -29,6 +29,11 @@ _ZERO, _EDGE, _FISHER = -40.0, 20.0, 9.0
 z of a (partial) correlation of one, but for rounding."""
 _DISTANT = 10.0
 """The logarithm of a range, in spacings, at which everything is correlated."""
+_CLOSE = 4.0
+"""The same, negative, of one at which nothing is."""
+_ALMOST = -8.0
+"""The logarithm of one residual standard deviation over another that is as good as zero; far
+smaller ones leave no digits."""
 _SMALL = 0.1
 """A standard deviation, relative to σ, below which zero is tried."""
 _STRONG = 3.0
@@ -76,12 +81,15 @@ class FreeCoordinates:
     own : int array
         The places of x in theta.
     bars : tuple of FreeBar
+    edges : tuple of (int, float, float)
+        Of R: coordinates with an edge, the edge, and a coordinate on the way there.
     """
 
     coordinates: Coordinates
     whole: np.ndarray
     own: np.ndarray
     bars: tuple[FreeBar, ...]
+    edges: tuple[tuple[int, float, float], ...]
 
     @classmethod
     def of(cls, equations: Equations) -> FreeCoordinates:
@@ -109,7 +117,13 @@ class FreeCoordinates:
             for factor, number, _ in shaped
         )
         whole = coordinates.unconstrained(theta, np.zeros(len(theta)))
-        return cls(coordinates, whole, places, bars)
+        edges = tuple(
+            (int(np.searchsorted(places, i)), *edge)
+            for block in parameters.blocks
+            if block.factor is None
+            for i, edge in _residual_edges(block)
+        )
+        return cls(coordinates, whole, places, bars, edges)
 
     @property
     def start(self) -> np.ndarray:
@@ -151,10 +165,10 @@ class FreeCoordinates:
         for bar in self.bars:
             small = bar.size + np.log(_SMALL)
             found += [(int(at), _ZERO) for at in bar.sds if _ZERO < x[at] < small]
-        for bar in self.bars:
+        for edges in (*(bar.edges for bar in self.bars), self.edges):
             found += [
                 (at, edge)
-                for at, edge, strong in bar.edges
+                for at, edge, strong in edges
                 if x[at] != edge and (x[at] - strong) * (edge - strong) > 0
             ]
         return found
@@ -171,7 +185,7 @@ class FreeCoordinates:
 
     def at_edges(self, x: np.ndarray) -> tuple[int, ...]:
         """Coordinates that are at an edge, and those of correlations that then mean nothing."""
-        held: list[int] = []
+        held = [at for at, edge, _ in self.edges if x[at] == edge]
         for bar in self.bars:
             zero = x[bar.sds] <= _ZERO
             held += [int(at) for at in bar.sds[zero]]
@@ -250,3 +264,26 @@ def _edges(shape: Shape, block: Block) -> tuple[tuple[float, float], ...]:
     upper = (_EDGE, _STRONG)
     continuous = shape.correlation.code == CAR1.code
     return (upper,) if continuous else ((-_EDGE, -_STRONG), upper)
+
+
+def _residual_edges(block: Block) -> list[tuple[int, tuple[float, float]]]:
+    """The places in theta of parameters of R that the likelihood can be largest at a bound of, and
+    edges as `_edges` has them. R itself is singular at those of correlations in general (`un`, `toep`,
+    `ante1`), where the likelihood is zero.
+    """
+    both = ((-_EDGE, -_STRONG), (_EDGE, _STRONG))
+    edges: tuple[tuple[float, float], ...] = ()
+    if block.kind == "nugget":
+        edges = both[:1]
+    elif block.kind in ("rho", "ma"):
+        edges = both
+    places = [(i, edge) for i in range(block.start, block.stop) for edge in edges]
+    if block.kind == "sigma":  # the last is what the others are relative to
+        places = [(i, (_ALMOST, _ALMOST / 2)) for i in range(block.start, block.stop - 1)]
+    if block.kind == "range":
+        assert isinstance(block.typical, tuple)
+        for i, typical in zip(range(block.start, block.stop), block.typical, strict=True):
+            spacing = float(np.log(typical))
+            places.append((i, (spacing - _CLOSE, spacing - _STRONG / 3)))
+            places.append((i, (spacing + _DISTANT, spacing + _STRONG / 2)))
+    return places

@@ -16,7 +16,6 @@ import numpy as np
 
 from bayeslmm.correlations import CAR1
 from bayeslmm.errors import ArgumentError, unknown_name
-from bayeslmm.prediction import functions_of_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from bayeslmm.frames import Array
     from bayeslmm.model import Model
 
-__all__ = ["LagCorrelation", "Subjects", "lag_correlation", "subjects_of"]
+__all__ = ["LagCorrelation", "Pairs", "Subjects", "lag_correlation", "subjects_of"]
 
 _MOST_LAGS = 15
 """Of which each stands for itself; more are put into bins."""
@@ -147,49 +146,80 @@ def lag_correlation(fit: Fit, subjects: Subjects) -> LagCorrelation:
     ArgumentError
         If there is no time, or no subject has two rows at different times.
     """
-    if not subjects.time:
-        raise ArgumentError(
-            "lags are differences in time, and R has none: give `time`, a column that the model "
-            "uses."
-        )
-    design = fit.model.design
-    zero = tuple(np.zeros_like(u) for u in fit._u)
-    residual = design.y - functions_of_rows(fit.model).values(fit._beta, zero)
-    scaled = np.empty(len(residual))
-    lags, products, fitted = [], [], []
-    for rows in np.split(
-        np.argsort(subjects.codes, kind="stable"), np.cumsum(np.bincount(subjects.codes))[:-1]
-    ):
-        V = fit._marginal_covariance(rows)
-        sd = np.sqrt(np.diag(V))
-        scaled[rows] = residual[rows] / sd
-        i, j = np.triu_indices(len(rows), 1)
-        apart = subjects.at[rows[i]] - subjects.at[rows[j]]
-        lags.append(np.sqrt((apart**2).sum(axis=1)))
-        products.append(scaled[rows[i]] * scaled[rows[j]])
-        fitted.append((V / np.outer(sd, sd))[i, j])
-    lag = np.concatenate(lags)
-    apart = lag > 0
-    if not apart.any():
-        raise ArgumentError(
-            f"no {subjects.group!r} has rows at different {subjects.time!r}, so that there is no "
-            "lag to show."
-        )
-    where = _bins(lag[apart])
-    count = np.bincount(where)
-    used = count > 0
-
-    def mean(values: Array) -> Array:
-        return np.bincount(where, values)[used] / count[used]
-
+    scaled = fit.residuals("standardized", marginal=True).to_numpy()
+    pairs = Pairs.of(fit, subjects)
     square = float(np.mean(scaled**2))
     return LagCorrelation(
         subjects.time,
-        mean(lag[apart]),
-        mean(np.concatenate(fitted)[apart]),
-        mean(np.concatenate(products)[apart]) / square,
-        count[used],
+        pairs.mean(pairs.lag),
+        pairs.mean(pairs.correlation),
+        pairs.mean(scaled[pairs.first] * scaled[pairs.second]) / square,
+        pairs.count,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of rows of one subject at different times, with what V says of them.
+
+    Attributes
+    ----------
+    first, second : (m,) int arrays
+        Rows.
+    lag : (m,) array
+        How far apart they are.
+    correlation : (m,) array
+        In V.
+    bin : (m,) int array
+        Which lags are taken together.
+    """
+
+    first: Array
+    second: Array
+    lag: Array
+    correlation: Array
+    bin: Array
+
+    @classmethod
+    def of(cls, fit: Fit, subjects: Subjects) -> Pairs:
+        """All pairs; an `ArgumentError` where there is no time, or are none."""
+        if not subjects.time:
+            raise ArgumentError(
+                "lags are differences in time, and R has none: give `time`, a column that the "
+                "model uses."
+            )
+        first, second, lags, fitted = [], [], [], []
+        order = np.argsort(subjects.codes, kind="stable")
+        for rows in np.split(order, np.cumsum(np.bincount(subjects.codes))[:-1]):
+            V = fit._marginal_covariance(rows)
+            sd = np.sqrt(np.diag(V))
+            i, j = np.triu_indices(len(rows), 1)
+            first.append(rows[i])
+            second.append(rows[j])
+            apart = subjects.at[rows[i]] - subjects.at[rows[j]]
+            lags.append(np.sqrt((apart**2).sum(axis=1)))
+            fitted.append((V / np.outer(sd, sd))[i, j])
+        lag = np.concatenate(lags)
+        apart = lag > 0
+        if not apart.any():
+            raise ArgumentError(
+                f"no {subjects.group!r} has rows at different {subjects.time!r}, so that there is "
+                "no lag to show."
+            )
+        ends = (np.concatenate(part)[apart] for part in (first, second))
+        correlation = np.concatenate(fitted)[apart]
+        return cls(*ends, lag[apart], correlation, _bins(lag[apart]))
+
+    @property
+    def count(self) -> Array:
+        """The number of pairs in each bin that has some."""
+        count = np.bincount(self.bin)
+        return count[count > 0]
+
+    def mean(self, values: Array) -> Array:
+        """The mean of what is of each pair, by bin."""
+        every = np.bincount(self.bin)
+        return np.bincount(self.bin, values)[every > 0] / self.count
 
 
 def _bins(lag: Array) -> Array:

@@ -38,6 +38,9 @@ _RIDGE = 1e-3
 """Such an eigenvalue, so small that it may turn out to be zero."""
 _ILL_CONDITIONED = 1e13
 """Condition number of the natural parameters' Hessian beyond which its inverse is noise."""
+_SMALL, _HARDLY_BENT = 1e-2, 0.1
+"""A residual standard deviation relative to others, and the curvature in its logarithm, which is
+twice the number of rows that tell of it, where it may as well be zero."""
 _TINY = 1e-6
 """σ relative to that of least squares, where rounding ends its way to zero."""
 _LARGEST = 1e140
@@ -68,8 +71,9 @@ class Status(Enum):
         "those whose columns are constant within the levels of their factor"
     )
     ZERO_RESIDUAL = (
-        "the residual variance went to zero: the model reproduces the response exactly, so there "
-        "is no likelihood to maximise"
+        "a residual variance went to zero: the model reproduces the response exactly, in all rows "
+        "or in those of a stratum of R, so the likelihood has no maximum. Check these rows, or "
+        "leave them out, and compare the model with simpler ones"
     )
 
     @property
@@ -193,8 +197,10 @@ def conclude(
     equations = search.equations
     flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
     M, relative = search.M(flat)
-    if _vanishes(equations, sigma, status):
-        status, theta = Status.ZERO_RESIDUAL, equations.theta(M, 0.0, relative)
+    if _vanishes(equations, relative, sigma, status):
+        # with a structure R has no meaning at zero
+        status = Status.ZERO_RESIDUAL
+        theta = equations.theta(M, sigma if equations.structured else 0.0, relative)
         boundary = np.ones(len(theta), dtype=bool)
         hessian = np.full((len(theta), len(theta)), np.nan)
     else:
@@ -202,7 +208,9 @@ def conclude(
         boundary = _boundary(search, place)
         theta[boundary & (np.array(equations.parameters.kinds) == "sd")] = 0.0
         hessian = natural_hessian(search, place, boundary, curvature)
-        if status is Status.CONVERGED and (place.singular or _singular_shape(search, place)):
+        for k in _as_good_as_zero(equations, theta, hessian):
+            boundary[k], hessian[k], hessian[:, k] = True, np.nan, np.nan
+        if status is Status.CONVERGED and search.is_singular(place):
             status = Status.SINGULAR
     return Optimum(
         method=search.method,
@@ -231,12 +239,14 @@ def check_unit(equations: Equations) -> None:
         )
 
 
-def _vanishes(equations: Equations, sigma: float, status: Status) -> bool:
-    """Whether σ has gone to zero as far as rounding lets it."""
+def _vanishes(equations: Equations, relative: np.ndarray, sigma: float, status: Status) -> bool:
+    """Whether a residual standard deviation has gone to zero as far as rounding lets it."""
     if equations.is_exact(sigma):
         return True
     least_squares = np.sqrt(unpack(*equations.packed).xy[-1] / equations.n)
-    return not status.ok and bool(sigma < _TINY * least_squares)
+    kinds = np.array(equations.parameters.kinds)
+    smallest = sigma * relative[kinds == "sigma"].min()
+    return not status.ok and bool(smallest < _TINY * least_squares)
 
 
 def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature]:
@@ -323,10 +333,16 @@ def _off_saddle(
     return None
 
 
-def _singular_shape(search: Search, place: Place) -> bool:
-    """Whether G of a bar with a `Shape` is singular; it is not at a nugget of zero."""
-    kinds = search.equations.parameters.kinds
-    return any(kinds[search.free.own[at]] != "nugget" for at in place.held)
+def _as_good_as_zero(
+    equations: Equations, theta: np.ndarray, hessian: np.ndarray
+) -> list[int]:
+    """Residual standard deviations, of several, on whose logarithm the likelihood does not depend
+    any more, where no edge has held them: random effects reproduce these rows.
+    """
+    sigmas = np.flatnonzero(np.array(equations.parameters.kinds) == "sigma")
+    small = theta[sigmas] < _SMALL * theta[sigmas].max()
+    level = -np.diag(hessian)[sigmas] < _HARDLY_BENT
+    return [int(k) for k in sigmas[small & level]]
 
 
 def _boundary(search: Search, place: Place) -> np.ndarray:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bayeslmm.conditional_aic import ConditionalAIC
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.equations import Equations
+    from bayeslmm.frames import Array
+    from bayeslmm.likelihood import Optimum
     from bayeslmm.model import Model
     from bayeslmm.profile_likelihood import Profile
     from bayeslmm.wald import Wald
@@ -342,7 +344,13 @@ class LikelihoodFit(PointFit):
 
         return random_structures(self)
 
-    @cached_property
-    def _equations(self) -> Equations:
-        """The equations with R at the estimate."""
-        return self.model.equations.given_residuals(self.optimum.theta)
+    def _given(self, equations: Equations, theta: Array) -> Equations:
+        return equations.given_residuals(theta)
+
+    def _maximum(self, equations: Equations) -> Optimum:
+        from bayeslmm.held_likelihood import optimise_held
+        from bayeslmm.likelihood import optimise
+
+        if self.model.held.any():
+            return optimise_held(equations, self.method, self.model.priors)
+        return optimise(equations, self.method)

@@ -190,12 +190,17 @@ class MapFit(PointFit):
 
     @cached_property
     def _with_prior(self) -> EquationsWithPrior:
-        priors = self.model.priors
-        return EquationsWithPrior.of_prior(
-            self.model.equations, priors.beta_mean, priors.beta_precision
-        )
+        return self._prior_added(self.model.equations)
 
-    @cached_property
-    def _equations(self) -> Equations:
-        """The equations with R and sigma at the mode and the prior of beta among the data."""
-        return self._with_prior.given_residuals(self.optimum.theta)
+    def _prior_added(self, equations: Equations) -> EquationsWithPrior:
+        priors = self.model.priors
+        return EquationsWithPrior.of_prior(equations, priors.beta_mean, priors.beta_precision)
+
+    def _given(self, equations: Equations, theta: Array) -> Equations:
+        """Equations with R and sigma at theta and the prior of beta among the data."""
+        return self._prior_added(equations).given_residuals(theta)
+
+    def _maximum(self, equations: Equations) -> Optimum:
+        from bayeslmm.penalised import maximise_posterior
+
+        return maximise_posterior(equations, self.model.priors)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from bayeslmm.arguments import probability
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.frames import level_label
 from bayeslmm.lag_correlation import lag_correlation, subjects_of
-from bayeslmm.plots_correlation import draw_correlation, draw_matrices
+from bayeslmm.plots_correlation import draw_correlation, draw_matrices, draw_variogram
 from bayeslmm.plots_groups import draw_caterpillar, draw_trellis
 from bayeslmm.plots_model import PRIOR_DRAWS, bounds_by_row, chosen_rows, draws_by_row
 from bayeslmm.plots_posterior import (
@@ -21,21 +22,27 @@ from bayeslmm.plots_posterior import (
     on_other_scales,
 )
 from bayeslmm.plots_priors import draw_prior_posterior
+from bayeslmm.plots_residuals import draw_quantiles, draw_residuals
 from bayeslmm.plots_shrinkage import Shrinkage, draw_shrinkage_arrows, draw_shrinkage_dots
 from bayeslmm.plots_trellis import trellis_of
 from bayeslmm.pooling import common_coefficients, own_effects, pooled_effects
 from bayeslmm.prior_predictive import draw_priors
+from bayeslmm.quantiles import quantiles_of_fit
+from bayeslmm.residual_kinds import ResidualKind
+from bayeslmm.variogram import variogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bayeslmm.fits import Fit
+    from bayeslmm.point_fit import PointFit
     from bayeslmm.posterior_fit import PosteriorFit
 
 __all__ = ["Plots"]
 
 
-_OF_DRAWS, _OF_POINTS = ("forest", "trace", "prior_posterior"), ("convergence",)
+_OF_DRAWS = ("forest", "trace", "prior_posterior")
+_OF_POINTS = ("convergence", "influence")
 """Plots that a point estimate does not have, and those that only it has."""
 
 
@@ -47,7 +54,7 @@ class Plots:
 
     Parameters
     ----------
-    fit : LikelihoodFit or PosteriorFit
+    fit : PointFit or PosteriorFit
 
     Examples
     --------
@@ -229,6 +236,151 @@ class Plots:
         pairs = f"{fewest:,} to {most:,}" if fewest < most else f"{most:,}"
         note = f"Points: mean over {pairs} pairs of rows at each lag."
         return draw_correlation(lagged, title=title, note=note)
+
+    def variogram(self, time: str | None = None, group: str | None = None) -> Figure:
+        """Semivariance of residuals over lag: beside the fitted one, and when they are normalized.
+
+        Parameters
+        ----------
+        time : str, optional
+            A column that the model uses, in whose differences lags are; by default the occasions
+            that R is over, or the times of a structure that depends on distance.
+        group : str, optional
+            Grouping factor; by default the subjects of R, or the only grouping factor.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown column or group, and where there is no time to take lags in.
+
+        Notes
+        -----
+        Residuals are those about the fixed effects. On the left they are in units of their standard
+        deviation under V = ZGZ' + R, and a semivariance is expected to be one less the correlation.
+        On the right they are whitened by V: where the structure is right they are independent, at
+        one for every lag. More than 15 lags are put into bins.
+        """
+        model = self._fit.model
+        found = variogram(self._fit, subjects_of(model, group, time))
+        most, fewest = found.pairs.max(), found.pairs.min()
+        pairs = f"{fewest:,} to {most:,}" if fewest < most else f"{most:,}"
+        return draw_variogram(
+            found,
+            title=f"{model.design.response}: variogram within {subjects_of(model, group).group}",
+            note=f"Points: means over {pairs} pairs of rows at each lag.",
+        )
+
+    def residuals(self, kind: ResidualKind = "standardized", marginal: bool = False) -> Figure:
+        """Residuals against fitted values, with a smooth line.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "standardized", "studentized", "normalized"}
+        marginal : bool
+            Of the fixed part alone; both as for `residuals` of the fit.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown kind, one that the fit has not, and residuals that are no numbers.
+
+        Notes
+        -----
+        The line is a local regression, each place's by the nearest two thirds of the rows: it
+        should stay near zero. The rows of the five largest residuals are named.
+        """
+        fit = self._fit
+        residual = fit.residuals(kind, marginal)
+        if not np.isfinite(residual).all():
+            raise ArgumentError(
+                f"kind={kind!r} has no value in {int(residual.isna().sum())} rows, where what it "
+                "is divided by is zero; use kind='response'."
+            )
+        fitted = fit.predict(groups="none" if marginal else "all")["estimate"]
+        return draw_residuals(
+            fitted.to_numpy(),
+            residual.to_numpy(),
+            [str(label) for label in residual.index],
+            names=(
+                "Fitted value, fixed part" if marginal else "Fitted value",
+                f"{kind.capitalize()} residual",
+            ),
+            title=f"{fit.model.design.response}: residuals ({fit.method.upper()})",
+            note="",
+        )
+
+    def qq(self, level: float = 0.95) -> Figure:
+        """Quantiles of residuals and random effects against those of a normal distribution.
+
+        Parameters
+        ----------
+        level : float
+            Probability of the band, in each place by itself.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            If `level` is not between 0 and 1, or there is nothing to show.
+
+        Notes
+        -----
+        Residuals are normalized. Predicted random effects are divided by the standard deviations
+        that they have, shrinkage counted (Lange and Ryan 1989, Annals of Statistics 17, 624-642),
+        and are closer to normal than what they predict. Line and band are those of a normal sample
+        of the same mean and standard deviation. Effects that do not vary are left out, which the
+        picture says.
+        """
+        found, left = quantiles_of_fit(self._fit, probability(level))
+        if not found:
+            raise ArgumentError(
+                f"there is nothing to show: {', '.join(left)} do not vary; see `diagnose()`."
+            )
+        note = f"Band: {100 * level:g}% of normal samples, in each place by itself."
+        if left:
+            note += f" Not shown, without variance or levels enough: {', '.join(left)}."
+        title = f"{self._fit.model.design.response}: normal quantiles ({self._fit.method.upper()})"
+        return draw_quantiles(found, title=title, note=note)
+
+    def influence(self, by: str = "row") -> Figure:
+        """Cook's distances of rows or groups, and what leaving them out does to each coefficient.
+
+        Parameters
+        ----------
+        by : str
+            "row" or a grouping factor, as for `PointFit.influence`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            As for `PointFit.influence`.
+        MissingAttributeError
+            For a fit by NUTS.
+        """
+        from bayeslmm.plots_influence import draw_influence
+
+        fit = cast("PointFit", self._fit)
+        table = fit.influence(by)
+        return draw_influence(
+            table,
+            title=f"{fit.model.design.response}: influence by {by} ({fit.method.upper()})",
+            unit="rows" if by == "row" else "levels",
+        )
 
     def covariance(self, level: object | None = None, group: str | None = None) -> Figure:
         """Heat maps of R and V, the fitted covariances of residuals and responses of a subject.

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from bayeslmm.frames import Array
     from bayeslmm.lag_correlation import LagCorrelation
+    from bayeslmm.variogram import Variogram
 
-__all__ = ["draw_correlation", "draw_matrices"]
+__all__ = ["draw_correlation", "draw_matrices", "draw_variogram"]
 
 _WRITTEN = 12
 """Rows of a matrix whose elements are written in their cells."""
@@ -59,6 +60,49 @@ def draw_correlation(lagged: LagCorrelation, *, title: str, note: str) -> Figure
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlabel(f"Lag ({lagged.unit})")
         axis.set_ylabel("Correlation")
+        legend(head, [line, dots], names)
+        return finish(figure)
+
+
+def draw_variogram(variogram: Variogram, *, title: str, note: str) -> Figure:
+    """Draw the semivariogram of standardized residuals with the fitted one, and that of normalized
+    residuals, which should be one.
+
+    Parameters
+    ----------
+    variogram : Variogram
+        The area of a point is in proportion to its number of pairs.
+    title, note : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    names = ["expected", "of the residuals"]
+    one = np.ones(len(variogram.lag))
+    panels = (
+        ("standardized", variogram.fitted, variogram.standardized),
+        ("normalized", one, variogram.normalized),
+    )
+    highest = max(1.0, *(float(values.max()) for _, *both in panels for values in both))
+    with styled():
+        figure, head, body = framed(8.0, 3.5, title, note, names)
+        axes = body.subplots(1, 2, sharey=True)
+        for axis, (name, expected, found) in zip(axes, panels, strict=True):
+            (line,) = axis.plot(variogram.lag, expected, color=BLUE, marker=".", linewidth=1.6)
+            dots = axis.scatter(
+                variogram.lag,
+                found,
+                s=12 + 90 * variogram.pairs / variogram.pairs.max(),
+                color=ORANGE,
+                alpha=0.85,
+                zorder=3,
+            )
+            axis.set_title(f"{name} residuals")
+            axis.set_ylim(0, highest * 1.08)
+            axis.set_xlim(0, variogram.lag.max() * 1.06)
+            axis.set_xlabel(f"Lag ({variogram.unit})")
+        axes[0].set_ylabel("Semivariance")
         legend(head, [line, dots], names)
         return finish(figure)
 

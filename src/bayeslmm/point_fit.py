@@ -72,10 +72,13 @@ class PointFit(Fit):
     def trace(self) -> pd.DataFrame:
         """The iterations, a row each."""
 
-    @property
     @abstractmethod
-    def _equations(self) -> Equations:
-        """The equations with R at the estimate."""
+    def _given(self, equations: Equations, theta: Array) -> Equations:
+        """Equations of this model, of any rows, with R at theta."""
+
+    @abstractmethod
+    def _maximum(self, equations: Equations) -> Optimum:
+        """The optimum of equations of this model, of any rows."""
 
     @abstractmethod
     def _new_wald(self, df: DF) -> Wald:
@@ -326,6 +329,71 @@ class PointFit(Fit):
         from bayeslmm.dimensions import principal_components
 
         return principal_components(self)
+
+    def influence(
+        self, by: str = "row", refit: bool = False, jobs: int | None = None
+    ) -> pd.DataFrame:
+        """What each row, or each group, does to the coefficients: they are left out in turn.
+
+        Parameters
+        ----------
+        by : str
+            "row", or a grouping factor, or the subjects of R, whose levels are left out with all
+            their rows.
+        refit : bool
+            Whether the covariance parameters are estimated again without the rows. Otherwise they
+            stay at the estimate, and the coefficients are found exactly without solving again.
+        jobs : int, optional
+            Processes that refit; by default several where that is quicker.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each row of data, or level: ``cooks_distance``, the squared distance between
+            the coefficients with and without the rows, by their covariance matrix and divided by
+            their number; ``covratio``, the determinant of that matrix without the rows over that
+            with them; ``leverage``, the derivatives of the fitted values in the responses, summed
+            over the rows, as lme4's ``hatvalues``, and ``leverage_fixed``, those of the fixed part;
+            ``dfbetas[...]`` of every coefficient, the change in standard errors. After refits also
+            the covariance parameters. Missing where the other rows do not determine the
+            coefficients.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown grouping factor, a model without coefficients or estimates, and `jobs`
+            without refits.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Where rows or levels have missing values, with the reason.
+
+        Notes
+        -----
+        Cook (1977), for mixed models Demidenko and Stukel (2005); the derivation is in
+        docs/influence.md. Standard errors and covariance matrix are those with all rows.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> table = model.fit("reml").influence(by="Subject")
+        >>> table.iloc[:, [0, 1, -1]].nlargest(3, "cooks_distance").round(2)
+                 cooks_distance  covratio  dfbetas[Days]
+        Subject
+        309                0.15      1.12          -0.31
+        335                0.13      1.12          -0.51
+        337                0.13      1.12           0.33
+        """
+        from bayeslmm.influence import influence
+
+        return influence(self, by, refit, jobs)
+
+    @cached_property
+    def _equations(self) -> Equations:
+        """The equations with R at the estimate."""
+        return self._given(self.model.equations, self.optimum.theta)
 
     @cached_property
     def _solution(self) -> tuple[Array, Array]:

@@ -40,6 +40,10 @@ _NO_TEST = (
     "a posterior has no degrees of freedom, and nothing is tested. `summary()` has the intervals "
     "of coefficients, and `posterior` the draws, of which any function can be computed"
 )
+_NO_DELETION = (
+    "it is of what rows do to estimates at given covariance parameters. Fit the model by 'reml' or "
+    "'map' for that"
+)
 _TAILS = (0.05, 0.95)
 """Quantiles whose effective sample sizes `ess_tail` is the smaller of."""
 
@@ -119,6 +123,7 @@ class PosteriorFit(Fit):
         dict.fromkeys(("loglik", "aic", "bic", "n_parameters"), _NO_MAXIMUM)
         | dict.fromkeys(("status", "trace", "optimum"), _NO_OPTIMISER)
         | dict.fromkeys(("anova", "contrast", "test"), _NO_TEST)
+        | {"influence": _NO_DELETION}
     )
 
     @property

@@ -68,7 +68,7 @@ def refit(equations: Equations, method: Literal["reml", "ml"], start: Array) -> 
         flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
         M, relative = search.M(flat)
         theta = equations.theta(M, sigma, relative)
-        singular = bool(place.singular or place.held)
+        singular = search.is_singular(place)
     else:
         try:
             optimum = optimise(equations, method)

@@ -43,6 +43,8 @@ __all__ = [
 
 BETTER = 1e-6
 """A difference of -2 log L that counts."""
+_ALMOST = 1e-3
+"""The same at a residual standard deviation that is not quite zero."""
 _SINGULAR = 1e-3
 """A direction of G whose standard deviation is below this fraction of σ (columns standardised) is
 tried at zero."""
@@ -196,6 +198,15 @@ class Search:
         """Working coordinates of a Λ for each bar, with `free` as it is in others."""
         own = [bar.working(matrix) for bar, matrix in zip(self.bars, matrices, strict=True)]
         return np.concatenate([*own, others[self.n_M :]])
+
+    def is_singular(self, place: Place) -> bool:
+        """Whether G is singular; that of a structure is not at a nugget of zero."""
+        parameters = self.equations.parameters
+        of_G = np.zeros(len(parameters), dtype=bool)
+        for block in parameters.blocks:
+            singular = block.factor is not None and block.kind != "nugget"
+            of_G[block.start : block.stop] = singular
+        return bool(place.singular) or bool(of_G[self.free.own[list(place.held)]].any())
 
 
 @dataclass(frozen=True)
@@ -417,7 +428,8 @@ def _at_edges(search: Search, working: np.ndarray) -> np.ndarray:
             continue
         value = search.profiled_at(working)[0]
         moved = np.concatenate([working[: search.n_M], search.free.moved_to(x, at, edge)])
-        if search.profiled(search.to_flat @ moved)[0] <= value + BETTER:
+        sigma = search.equations.parameters.kinds[search.free.own[at]] == "sigma"
+        if search.profiled(search.to_flat @ moved)[0] <= value + (_ALMOST if sigma else BETTER):
             working = moved
     return working
 

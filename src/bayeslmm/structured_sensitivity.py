@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse.csgraph import connected_components
 
 from bayeslmm import scales
+from bayeslmm.connected_rows import connected_rows, residual_pattern
 from bayeslmm.errors import ArgumentError
 from bayeslmm.kenward_roger import Sensitivity
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from bayeslmm.design import Design
     from bayeslmm.equations import Equations
     from bayeslmm.frames import Array
-    from bayeslmm.residuals import ResidualRows
 
 __all__ = ["structured_sensitivity"]
 
@@ -66,8 +64,16 @@ def structured_sensitivity(
     Q, traces = np.zeros((k, k, p, p)), np.zeros((k, k))
     weights = np.ones(len(X)) if design.weights is None else design.weights
     known: dict[bytes, tuple[Array, Array]] = {}
-    for rows in _components(design, own):
-        key = _pattern(own, rows)
+    components = connected_rows(design)
+    largest = max(map(len, components))
+    if largest > _LARGEST:
+        raise ArgumentError(
+            f"Kenward-Roger's degrees of freedom with a structure for R need dense matrices of the "
+            f"order of the rows that are correlated with each other, {largest} here; up to "
+            f"{_LARGEST} are computed. Use df='satterthwaite'."
+        )
+    for rows in components:
+        key = residual_pattern(own, rows)
         if key not in known:
             known[key] = _residual_covariance(equations, theta, rows)
         scale = 1 / np.sqrt(weights[rows])
@@ -112,32 +118,3 @@ def _residual_covariance(equations: Equations, theta: Array, rows: Array) -> tup
 def _between(Z: Array, K: Array, G: Array) -> Array:
     """ZGZ' of some rows, of levels with the relationship K."""
     return K * (Z @ G @ Z.T)
-
-
-def _components(design: Design, own: ResidualRows) -> list[Array]:
-    """Rows that are correlated with each other, in order."""
-    n = len(design.y)
-    groups = [f.codes if f.related is None else np.zeros(n, dtype=int) for f in design.factors]
-    groups.append(own.block)
-    incidence = sparse.hstack(
-        [sparse.csr_array((np.ones(n), (np.arange(n), codes))) for codes in groups], format="csr"
-    )
-    graph = sparse.block_array([[None, incidence], [incidence.T, None]], format="csr")
-    label = connected_components(graph, directed=False)[1][:n]
-    order = np.argsort(label, kind="stable")
-    counts = np.bincount(label)
-    if counts.max() > _LARGEST:
-        raise ArgumentError(
-            f"Kenward-Roger's degrees of freedom with a structure for R need dense matrices of the "
-            f"order of the rows that are correlated with each other, {counts.max()} here; up to "
-            f"{_LARGEST} are computed. Use df='satterthwaite'."
-        )
-    return np.split(order, np.cumsum(counts)[:-1])
-
-
-def _pattern(own: ResidualRows, rows: Array) -> bytes:
-    """What R of some rows depends on."""
-    block = np.unique(own.block[rows], return_inverse=True)[1]
-    columns = (block, own.point[rows], own.stratum[rows], own.sigma[rows])
-    numbers = np.column_stack([own.place[rows], own.covariates[rows]])
-    return np.column_stack([*columns, numbers]).astype(np.float64).tobytes()

@@ -1,0 +1,73 @@
+"""A design without some of its rows, as the formula was evaluated on all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm.levels import Grouping
+
+if TYPE_CHECKING:
+    from bayeslmm.design import Design, GroupingFactor
+    from bayeslmm.frames import Array
+    from bayeslmm.residual_structure import Residuals
+
+__all__ = ["rows_of_design"]
+
+
+def rows_of_design(design: Design, rows: Array) -> Design:
+    """Some rows of a design.
+
+    Columns of X and Z, occasions, strata and what was learned from the data stay; levels of
+    grouping factors without rows go.
+
+    Parameters
+    ----------
+    design : Design
+    rows : int array
+        The rows to keep.
+
+    Returns
+    -------
+    Design
+    """
+    return replace(
+        design,
+        y=design.y[rows],
+        X=np.ascontiguousarray(design.X[rows]),
+        weights=None if design.weights is None else design.weights[rows],
+        offset=None if design.offset is None else design.offset[rows],
+        factors=tuple(_of_factor(factor, rows) for factor in design.factors),
+        residuals=None if design.residuals is None else _of_residuals(design.residuals, rows),
+        index=design.index[rows],
+    )
+
+
+def _of_factor(factor: GroupingFactor, rows: Array) -> GroupingFactor:
+    used, codes = np.unique(factor.codes[rows], return_inverse=True)
+    return replace(
+        factor,
+        levels=tuple(factor.levels[i] for i in used),
+        codes=codes.astype(np.int32),
+        Z=np.ascontiguousarray(factor.Z[rows]),
+    )
+
+
+def _of_residuals(residuals: Residuals, rows: Array) -> Residuals:
+    own, subjects = residuals.rows, residuals.subjects
+    kept = replace(
+        own,
+        block=np.unique(own.block[rows], return_inverse=True)[1].astype(np.int64),
+        point=own.point[rows],
+        place=own.place[rows],
+        stratum=own.stratum[rows],
+        sigma=own.sigma[rows],
+        covariates=own.covariates[rows],
+    )
+    if subjects is not None:
+        used, codes = np.unique(subjects.codes[rows], return_inverse=True)
+        levels = tuple(subjects.levels[i] for i in used)
+        subjects = Grouping(levels, codes.astype(np.int32))
+    return replace(residuals, rows=kept, subjects=subjects)
