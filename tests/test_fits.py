@@ -284,9 +284,8 @@ def test_residuals(kind):
     response = design.y - fit.fitted()
     np.testing.assert_allclose(fit.residuals(), response)
     np.testing.assert_allclose(fit.residuals("pearson"), response * np.sqrt(design.weights))
-    np.testing.assert_allclose(
-        fit.residuals("standardized"), response * np.sqrt(design.weights) / fit.sigma
-    )
+    sds = np.sqrt(fit.residual_variance / design.weights)
+    np.testing.assert_allclose(fit.residuals("standardized"), response / sds)
 
 
 def test_rows_with_missing_values_are_left_out_of_fitted_values():

@@ -95,14 +95,12 @@ def deletions(fit: PointFit, sets: Sequence[Array]) -> Deletions:
             if len(own) <= _LARGEST:
                 within = slice(ends[i], ends[i + 1])
                 inside = Q[own][:, own].toarray() - B.products(within)
-                shift[first + i], covratio[first + i] = _set(
-                    inside, B.gamma[within], residual[own]
-                )
+                shift[first + i], covratio[first + i] = _set(inside, B.gamma[within], residual[own])
     if not equations.structured:
         leverage /= Q.diagonal()
     back = solve_triangular(factor.gamma, factor.to_beta.T, lower=True)
     change = shift @ back
-    for i in np.flatnonzero(np.isnan(covratio)):
+    for i in np.flatnonzero(np.isnan(covratio)).tolist():
         change[i], covratio[i] = _anew(fit, sets[i])
     return Deletions(change, covratio, leverage, fixed, fit.optimum.sigma * back.T)
 

@@ -23,6 +23,8 @@ _ESS_PER_CHAIN = 100
 _R_HAT = 1.01
 _SINGULAR = 1e-4
 """A direction of G is singular when its sd is below this fraction of the largest one's."""
+_ON_THE_WAY = 0.05
+"""A residual standard deviation that goes to zero is below this fraction of the largest one."""
 _SHOWN = 5
 
 
@@ -409,7 +411,7 @@ def _vanished(fit: PointFit) -> str:
     values = theta[sigmas.start : sigmas.stop]
     if len(values) == 1:
         return ""
-    small = values < _SINGULAR * max(values.max(), 1e-300)
+    small = values < _ON_THE_WAY * max(values.max(), 1e-300)
     return ", ".join(name for name, own in zip(sigmas.names, small, strict=True) if own)
 
 

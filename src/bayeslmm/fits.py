@@ -579,9 +579,7 @@ class Fit(ABC):
         values = functions_of_rows(self.model).values(self._beta, self._u)
         return pd.Series(values, index=self.model.design.index, name="fitted")
 
-    def residuals(
-        self, kind: ResidualKind = "response", marginal: bool = False
-    ) -> pd.Series:
+    def residuals(self, kind: ResidualKind = "response", marginal: bool = False) -> pd.Series:
         """Differences between response and fitted values.
 
         Parameters

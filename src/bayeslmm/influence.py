@@ -52,7 +52,7 @@ def influence(
         found = deletions(fit, sets)
     p = fit.model.equations.p
     change, covratio, theta = found.change, found.covratio, None
-    reasons = {i: _UNDETERMINED for i in np.flatnonzero(np.isnan(covratio))}
+    reasons = dict.fromkeys(np.flatnonzero(np.isnan(covratio)).tolist(), _UNDETERMINED)
     if refit:
         change, covratio = np.full_like(change, np.nan), np.full_like(covratio, np.nan)
         theta = np.full((len(sets), len(fit.model.parameters)), np.nan)
@@ -106,9 +106,7 @@ def _sums(values: Array, sets: Sequence[Array]) -> Array:
     return np.array([values[rows].sum() for rows in sets])
 
 
-def _refits(
-    fit: PointFit, sets: Sequence[Array], jobs: int | None
-) -> list[_Refit | str]:
+def _refits(fit: PointFit, sets: Sequence[Array], jobs: int | None) -> list[_Refit | str]:
     """Fits without each set of rows, in this process or in several; or why there is none."""
     found: list[_Refit | str] = []
     left = list(sets)

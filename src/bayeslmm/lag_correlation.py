@@ -206,9 +206,8 @@ class Pairs:
                 f"no {subjects.group!r} has rows at different {subjects.time!r}, so that there is "
                 "no lag to show."
             )
-        ends = (np.concatenate(part)[apart] for part in (first, second))
-        correlation = np.concatenate(fitted)[apart]
-        return cls(*ends, lag[apart], correlation, _bins(lag[apart]))
+        one, other, correlation = (np.concatenate(part)[apart] for part in (first, second, fitted))
+        return cls(one, other, lag[apart], correlation, _bins(lag[apart]))
 
     @property
     def count(self) -> Array:

@@ -78,16 +78,17 @@ def draw_variogram(variogram: Variogram, *, title: str, note: str) -> Figure:
     -------
     matplotlib.figure.Figure
     """
+    from matplotlib.ticker import MaxNLocator
+
     names = ["expected", "of the residuals"]
     one = np.ones(len(variogram.lag))
     panels = (
         ("standardized", variogram.fitted, variogram.standardized),
         ("normalized", one, variogram.normalized),
     )
-    highest = max(1.0, *(float(values.max()) for _, *both in panels for values in both))
     with styled():
         figure, head, body = framed(8.0, 3.5, title, note, names)
-        axes = body.subplots(1, 2, sharey=True)
+        axes = body.subplots(1, 2)
         for axis, (name, expected, found) in zip(axes, panels, strict=True):
             (line,) = axis.plot(variogram.lag, expected, color=BLUE, marker=".", linewidth=1.6)
             dots = axis.scatter(
@@ -99,7 +100,9 @@ def draw_variogram(variogram: Variogram, *, title: str, note: str) -> Figure:
                 zorder=3,
             )
             axis.set_title(f"{name} residuals")
-            axis.set_ylim(0, highest * 1.08)
+            if np.allclose(variogram.lag, np.round(variogram.lag)):
+                axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.set_ylim(0, 1.08 * max(expected.max(), found.max()))
             axis.set_xlim(0, variogram.lag.max() * 1.06)
             axis.set_xlabel(f"Lag ({variogram.unit})")
         axes[0].set_ylabel("Semivariance")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_influence"]
 
-_SHOWN, _COEFFICIENTS = 25, 6
+_SHOWN, _COEFFICIENTS = 30, 6
 _MARKERS = "osD^vP"
 
 

@@ -13,6 +13,7 @@ from bayeslmm.smoothing import local_line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
     from bayeslmm.frames import Array
     from bayeslmm.quantiles import Quantiles
@@ -22,7 +23,7 @@ __all__ = ["draw_quantiles", "draw_residuals"]
 _MANY = 1000
 _GRID = 80
 _NAMED = 5
-"""Points outside the band, or farthest from zero, that are named."""
+"""Points that are named: the farthest from zero, or at each end those outside the band."""
 _COLUMNS = 3
 
 
@@ -60,12 +61,13 @@ def draw_residuals(
         (line,) = axis.plot(
             grid, local_line(fitted, residual, grid), color=ORANGE, linewidth=1.8, zorder=4
         )
-        for i in np.argsort(-np.abs(residual), kind="stable")[:_NAMED]:
-            _name(axis, labels[i], fitted[i], residual[i])
         axis.set_xlabel(names[0])
         axis.set_ylabel(names[1])
         axis.margins(x=0.05, y=0.08)
         legend(head, [line], entries)
+        figure.draw_without_rendering()
+        largest = np.argsort(-np.abs(residual), kind="stable")[:_NAMED]
+        _name(axis, [(labels[i], fitted[i], residual[i]) for i in largest])
         return finish(figure)
 
 
@@ -91,16 +93,19 @@ def draw_quantiles(panels: Sequence[Quantiles], *, title: str, note: str) -> Fig
             axis.fill_between(own.normal, own.lower, own.upper, color="#E4E9EE", linewidth=0)
             axis.plot(own.normal, own.line, color=INK, linewidth=1.0)
             _points(axis, own.normal, own.value)
-            beyond = np.maximum(own.value - own.upper, own.lower - own.value)
-            for i in np.argsort(-beyond, kind="stable")[:_NAMED]:
-                if beyond[i] > 0:
-                    _name(axis, own.labels[i], own.normal[i], own.value[i])
             axis.set_title(shortened(own.name, 40))
             axis.margins(x=0.08, y=0.08)
         for axis in axes.flat[len(panels) :]:
             axis.set_axis_off()
         body.supxlabel("Normal quantile", fontsize=10.5)
-        body.supylabel("Value", fontsize=10.5)
+        body.supylabel("Standardized value", fontsize=10.5)
+        figure.draw_without_rendering()
+        for axis, own in zip(axes.flat, panels, strict=False):
+            beyond = np.maximum(own.value - own.upper, own.lower - own.value)
+            ends = [*range(_NAMED), *range(len(beyond) - _NAMED, len(beyond))]
+            outside = [i for i in dict.fromkeys(ends) if 0 <= i < len(beyond) and beyond[i] > 0]
+            outside = sorted(outside, key=beyond.__getitem__, reverse=True)
+            _name(axis, [(own.labels[i], own.normal[i], own.value[i]) for i in outside])
         return finish(figure)
 
 
@@ -118,17 +123,25 @@ def _points(axis: Axes, x: Array, y: Array) -> None:
     )
 
 
-def _name(axis: Axes, label: str, x: float, y: float) -> None:
-    """Write a label beside a point, towards the middle of the panel."""
+def _name(axis: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """Write labels beside points, towards the middle of the panel; not one over another."""
     left, right = axis.get_xlim()
-    side = -1 if x > (left + right) / 2 else 1
-    axis.annotate(
-        shortened(str(label), 14),
-        (x, y),
-        xytext=(4 * side, 0),
-        textcoords="offset points",
-        ha="left" if side > 0 else "right",
-        va="center",
-        fontsize=7.5,
-        color="#666666",
-    )
+    taken: list[Bbox] = []
+    for label, x, y in points:
+        side = -1 if x > (left + right) / 2 else 1
+        text = axis.annotate(
+            shortened(str(label), 14),
+            (x, y),
+            xytext=(4 * side, 0),
+            textcoords="offset points",
+            ha="left" if side > 0 else "right",
+            va="center",
+            fontsize=7.5,
+            color="#666666",
+            in_layout=False,
+        )
+        box = text.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            text.remove()
+        else:
+            taken.append(box)

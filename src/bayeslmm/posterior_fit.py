@@ -299,7 +299,7 @@ class PosteriorFit(Fit):
     def _residual_sds(self) -> Array:
         equations, theta = self.model.equations, self._flat[0]
         if not equations.structured:
-            return np.full(equations.n, self.sigma)
+            return np.full(equations.n, np.sqrt(self.residual_variance))
         variances = np.zeros(equations.n)
         for row in theta:
             variances += (row[-1] * equations.residual_sds(row)) ** 2

@@ -44,7 +44,7 @@ __all__ = [
 BETTER = 1e-6
 """A difference of -2 log L that counts."""
 _ALMOST = 1e-3
-"""The same at a residual standard deviation that is not quite zero."""
+"""The same, and a slope that is none, at a residual standard deviation that is not quite zero."""
 _SINGULAR = 1e-3
 """A direction of G whose standard deviation is below this fraction of σ (columns standardised) is
 tried at zero."""
@@ -428,8 +428,14 @@ def _at_edges(search: Search, working: np.ndarray) -> np.ndarray:
             continue
         value = search.profiled_at(working)[0]
         moved = np.concatenate([working[: search.n_M], search.free.moved_to(x, at, edge)])
-        sigma = search.equations.parameters.kinds[search.free.own[at]] == "sigma"
-        if search.profiled(search.to_flat @ moved)[0] <= value + (_ALMOST if sigma else BETTER):
+        there, slope, _ = search.profiled(search.to_flat @ moved)
+        if search.equations.parameters.kinds[search.free.own[at]] == "sigma":
+            # where rows are reproduced exactly, the likelihood grows without end on the way to zero
+            level = abs(slope[len(slope) - len(x) + at]) < _ALMOST
+            better = level and there <= value + _ALMOST
+        else:
+            better = there <= value + BETTER
+        if better:
             working = moved
     return working
 
