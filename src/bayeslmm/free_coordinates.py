@@ -268,7 +268,7 @@ def _edges(shape: Shape, block: Block) -> tuple[tuple[float, float], ...]:
 
 def _residual_edges(block: Block) -> list[tuple[int, tuple[float, float]]]:
     """The places in theta of parameters of R that the likelihood can be largest at a bound of, and
-    edges as `_edges` has them. R itself is singular at those of correlations in general (`un`, `toep`,
+    edges as `_edges` has them. R is singular at those of correlations in general (`un`, `toep`,
     `ante1`), where the likelihood is zero.
     """
     both = ((-_EDGE, -_STRONG), (_EDGE, _STRONG))
