@@ -63,6 +63,17 @@ def marginal_covariance(theta, parameters, design):
     return V
 
 
+def fitted_covariances(fit):
+    """V = Σ Z(K ⊗ G)Z' + R and R of all rows, at the estimates of a fit."""
+    R = fit._weighted_covariance(np.arange(len(fit.model.design.y)))
+    V = R.copy()
+    for factor in fit.model.design.factors:
+        K = np.eye(len(factor.levels)) if factor.related is None else factor.related.matrix
+        Z = full_Z(factor)
+        V += Z @ np.kron(K, fit.G(factor.name)) @ Z.T
+    return V, R
+
+
 def log_likelihood(theta, parameters, design, beta_mean, beta_precision):
     """Log density of y with beta and u integrated out, beta under a proper Gaussian prior."""
     y = design.y if design.offset is None else design.y - design.offset

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from dense import full_Z
+from dense import fitted_covariances
 from fits_cache import likelihood
 
 import bayeslmm as bl
@@ -32,8 +32,10 @@ STRUCTURED = {
     "un": ("distance ~ age", bl.UN(**WHERE), None),
     "strata": ("distance ~ age + (age | Subject)", bl.ID(by="Sex"), None),
     "power": ("distance ~ age + (1 | Subject)", bl.CAR1(**WHERE, variance=bl.VarPower("age")), "w"),
-    "crossed": (
-        "distance ~ age + (1 | Subject) + (1 | ageF)",
+    "related": ("distance ~ age + (1 | Subject)", None, "w"),
+    "related with ar1": ("distance ~ age + (age | Subject)", bl.AR1(**WHERE), None),
+    "crossed with cs": (
+        "distance ~ age + (1 | ageF)",
         bl.CS(**WHERE, variance=bl.VarIdent("Sex")),
         None,
     ),
@@ -51,17 +53,20 @@ def fitted(name):
         return likelihood(name)
     formula, R, weights = STRUCTURED[name]
     data = orthodont().assign(ageF=lambda d: "at " + d["age"].astype(str))
-    return bl.Model(formula, data, R=R, weights=weights).fit("reml")
+    G = {"Subject": bl.Known(relationship())} if "related" in name else None
+    return bl.Model(formula, data, G=G, R=R, weights=weights).fit("reml")
+
+
+def relationship():
+    """Of the subjects, and of some that the data lack."""
+    names = [*sorted(bl.load_dataset("Orthodont")["Subject"].unique()), "X1", "X2"]
+    return pd.DataFrame(0.5 ** np.abs(np.subtract.outer(range(29), range(29))), names, names)
 
 
 def dense(fit):
     """V, R, X, y and the precision and mean of beta's prior, if there is one."""
-    design, n = fit.model.design, len(fit.model.design.y)
-    R = fit._weighted_covariance(np.arange(n))
-    V = R.copy()
-    for factor in design.factors:
-        Z = full_Z(factor)
-        V += Z @ np.kron(np.eye(len(factor.levels)), fit.G(factor.name)) @ Z.T
+    design = fit.model.design
+    V, R = fitted_covariances(fit)
     p = design.X.shape[1]
     priors = fit.model.priors if fit.method == "map" else None
     precision = np.zeros((p, p)) if priors is None else priors.beta_precision
@@ -126,8 +131,8 @@ def test_deletion_is_solving_without_the_rows(name):
 
 
 def test_large_groups_are_left_out_by_solving_again(monkeypatch):
-    names = ("slopes", "weighted ar1 and intercepts", "map")
-    groups = ("Subject", "Subject", "Worker")
+    names = ("slopes", "weighted ar1 and intercepts", "related", "map")
+    groups = ("Subject", "Subject", "Subject", "Worker")
     expected = [fitted(name).influence(by) for name, by in zip(names, groups, strict=True)]
     monkeypatch.setattr(deletion, "_LARGEST", 1)
     for name, by, table in zip(names, groups, expected, strict=True):
@@ -174,7 +179,7 @@ def test_refits_are_those_of_lme4(name, by):
     np.testing.assert_allclose(table["cooks_distance"], expected["cooks"], rtol=2e-3)
 
 
-@pytest.mark.parametrize("name", ["strata", "weighted ar1 and intercepts", "map"])
+@pytest.mark.parametrize("name", ["strata", "weighted ar1 and intercepts", "related", "map"])
 def test_refits_are_fits_to_the_other_rows(name):
     fit = fitted(name)
     by, data = fit.model.design.factors[0].name, fit.model.data
@@ -184,9 +189,9 @@ def test_refits_are_fits_to_the_other_rows(name):
         others = data[data[by] != level]
         names = fit.summary().index
         priors = {key: fit.model.priors[key] for key in names} if name == "map" else None
-        model = bl.Model(
-            fit.model.formula, others, R=fit.model.R, weights=fit.model.weights, priors=priors
-        )
+        G = {by: bl.Known(relationship())} if name == "related" else None
+        own = {"G": G, "R": fit.model.R, "weights": fit.model.weights, "priors": priors}
+        model = bl.Model(fit.model.formula, others, **own)
         again = model.fit(fit.method)
         change = (fit.beta - again.beta).to_numpy()
         np.testing.assert_allclose(

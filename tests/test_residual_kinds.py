@@ -5,8 +5,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from dense import full_Z
+from dense import fitted_covariances
 from fits_cache import likelihood, posterior
 
 import bayeslmm as bl
@@ -25,6 +26,7 @@ MODELS = {
         None,
     ),
     "weights": ("distance ~ age + (age | Subject)", None, "w"),
+    "related": ("distance ~ age + (age | Subject)", None, "w"),
     "both": ("distance ~ age + (1 | Subject) + (1 | Sex:occ)", bl.AR1(**WHERE), "w"),
 }
 
@@ -37,17 +39,16 @@ def orthodont():
 @cache
 def fitted(name):
     formula, R, weights = MODELS[name]
-    return bl.Model(formula, orthodont(), R=R, weights=weights).fit("reml")
+    names = orthodont()["Subject"].unique()
+    K = np.diag(np.linspace(1, 2, 27)) + 0.3
+    G = {"Subject": bl.Known(pd.DataFrame(K, names, names))} if name == "related" else None
+    return bl.Model(formula, orthodont(), G=G, R=R, weights=weights).fit("reml")
 
 
 def dense(fit, marginal):
     """Residuals, the covariance matrix of what they are about, and their own."""
-    design, rows = fit.model.design, np.arange(len(fit.model.design.y))
-    R = fit._weighted_covariance(rows)
-    V = R.copy()
-    for factor in design.factors:
-        Z = full_Z(factor)
-        V += Z @ np.kron(np.eye(len(factor.levels)), fit.G(factor.name)) @ Z.T
+    design = fit.model.design
+    V, R = fitted_covariances(fit)
     X, inverse = design.X, np.linalg.inv(V)
     P = inverse - inverse @ X @ np.linalg.inv(X.T @ inverse @ X) @ X.T @ inverse
     if marginal:

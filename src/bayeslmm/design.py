@@ -137,6 +137,11 @@ class GroupingFactor:
             return (codes[:, None] == codes).astype(float)
         return self.related.matrix[np.ix_(codes, codes)]
 
+    @property
+    def own_variances(self) -> Array:
+        """The diagonal of K (levels,): ones unless a relationship is known."""
+        return np.ones(len(self.levels)) if self.related is None else np.diag(self.related.matrix)
+
     def standard(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> Array:
         """Effects (*shape, levels, effects) drawn from N(0, I ⊗ K)."""
         z = rng.standard_normal((*shape, len(self.levels), len(self.effects)))

@@ -90,9 +90,10 @@ def quantiles_of_fit(fit: Fit, level: float) -> tuple[list[Quantiles], list[str]
         error = _prediction_variances(fit, position)
         for j, effect in enumerate(factor.effects):
             # û varies by what prediction does not leave open
-            variance = G[j, j] - error[:, j]
+            before = G[j, j] * factor.own_variances
+            variance = before - error[:, j]
             name = f"{factor.name}: {effect}"
-            if len(factor.levels) < 3 or not (variance > _NONE * G[j, j]).all():
+            if len(factor.levels) < 3 or not (variance > _NONE * before).all():
                 left.append(name)
                 continue
             values = fit._u[position][:, j] / np.sqrt(variance)

@@ -87,7 +87,8 @@ def row_variances(fit: Fit, *, marginal: bool) -> Array:
         return variances
     for factor in fit.model.design.factors:
         G = fit._moments[0][factor.name]
-        variances = variances + np.einsum("ij,jk,ik->i", factor.Z, G, factor.Z)
+        own = np.einsum("ij,jk,ik->i", factor.Z, G, factor.Z)
+        variances = variances + own * factor.own_variances[factor.codes]
     return variances
 
 

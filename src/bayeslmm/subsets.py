@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.levels import Grouping
+from bayeslmm.relationship import resolve_relationship
 
 if TYPE_CHECKING:
     from bayeslmm.design import Design, GroupingFactor
@@ -47,9 +48,13 @@ def rows_of_design(design: Design, rows: Array) -> Design:
 
 def _of_factor(factor: GroupingFactor, rows: Array) -> GroupingFactor:
     used, codes = np.unique(factor.codes[rows], return_inverse=True)
+    levels, related = tuple(factor.levels[i] for i in used), factor.related
+    if related is not None and len(levels) < len(factor.levels):
+        related = resolve_relationship(related.known, factor.name, levels)
     return replace(
         factor,
-        levels=tuple(factor.levels[i] for i in used),
+        levels=levels,
+        related=related,
         codes=codes.astype(np.int32),
         Z=np.ascontiguousarray(factor.Z[rows]),
     )
