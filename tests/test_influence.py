@@ -33,6 +33,7 @@ STRUCTURED = {
     "strata": ("distance ~ age + (age | Subject)", bl.ID(by="Sex"), None),
     "power": ("distance ~ age + (1 | Subject)", bl.CAR1(**WHERE, variance=bl.VarPower("age")), "w"),
     "related": ("distance ~ age + (1 | Subject)", None, "w"),
+    "by stratum": ("distance ~ age * Sex + (age | Subject)", None, None),
     "related with ar1": ("distance ~ age + (age | Subject)", bl.AR1(**WHERE), None),
     "crossed with cs": (
         "distance ~ age + (1 | ageF)",
@@ -54,6 +55,7 @@ def fitted(name):
     formula, R, weights = STRUCTURED[name]
     data = orthodont().assign(ageF=lambda d: "at " + d["age"].astype(str))
     G = {"Subject": bl.Known(relationship())} if "related" in name else None
+    G = {"Subject": bl.UN(by="Sex")} if "by stratum" in name else G
     return bl.Model(formula, data, G=G, R=R, weights=weights).fit("reml")
 
 
@@ -179,7 +181,9 @@ def test_refits_are_those_of_lme4(name, by):
     np.testing.assert_allclose(table["cooks_distance"], expected["cooks"], rtol=2e-3)
 
 
-@pytest.mark.parametrize("name", ["strata", "weighted ar1 and intercepts", "related", "map"])
+@pytest.mark.parametrize(
+    "name", ["strata", "by stratum", "weighted ar1 and intercepts", "related", "map"]
+)
 def test_refits_are_fits_to_the_other_rows(name):
     fit = fitted(name)
     by, data = fit.model.design.factors[0].name, fit.model.data
@@ -189,7 +193,8 @@ def test_refits_are_fits_to_the_other_rows(name):
         others = data[data[by] != level]
         names = fit.summary().index
         priors = {key: fit.model.priors[key] for key in names} if name == "map" else None
-        G = {by: bl.Known(relationship())} if name == "related" else None
+        G = {"related": bl.Known(relationship()), "by stratum": bl.UN(by="Sex")}.get(name)
+        G = None if G is None else {by: G}
         own = {"G": G, "R": fit.model.R, "weights": fit.model.weights, "priors": priors}
         model = bl.Model(fit.model.formula, others, **own)
         again = model.fit(fit.method)

@@ -94,6 +94,14 @@ def test_effects_without_variance_are_said_to_be_left_out():
     assert any("Batch: Intercept" in text for text in texts)
 
 
+def test_effects_of_strata_are_those_of_their_levels():
+    data = bl.load_dataset("Orthodont")
+    model = bl.Model("distance ~ age * Sex + (1 | Subject)", data, G={"Subject": bl.ID(by="Sex")})
+    axes = {axis.get_title(): axis for axis in model.fit("reml").plot.qq().axes}
+    counts = {name: len(axis.collections[1].get_offsets()) for name, axis in axes.items()}
+    assert sorted(counts.values()) == [11, 16, 108]
+
+
 def by_hand(values, data, time, group):
     pairs = {}
     for level in data[group].unique():

@@ -621,7 +621,7 @@ class Fit(ABC):
         >>> fit.residuals().head(3).round(1).to_list()
         [-4.1, -14.6, -42.2]
         >>> fit.residuals("normalized", marginal=True).head(3).round(2).to_list()
-        [-0.05, 0.0, 0.0]
+        [-0.05, -0.07, -0.63]
         """
         values = residuals(self, kind, truth_value("marginal", marginal))
         return pd.Series(values, index=self.model.design.index, name="residual")

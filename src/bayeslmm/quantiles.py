@@ -90,14 +90,16 @@ def quantiles_of_fit(fit: Fit, level: float) -> tuple[list[Quantiles], list[str]
         error = _prediction_variances(fit, position)
         for j, effect in enumerate(factor.effects):
             # û varies by what prediction does not leave open
-            before = G[j, j] * factor.own_variances
-            variance = before - error[:, j]
+            # levels of another stratum do not have the effect
+            has = slice(None) if factor.own is None else factor.own[:, j]
+            before = (G[j, j] * factor.own_variances)[has]
+            variance = before - error[has, j]
             name = f"{factor.name}: {effect}"
-            if len(factor.levels) < 3 or not (variance > _NONE * before).all():
+            if len(before) < 3 or not (variance > _NONE * before).all():
                 left.append(name)
                 continue
-            values = fit._u[position][:, j] / np.sqrt(variance)
-            levels = np.array(factor.levels, dtype=object)
+            values = fit._u[position][has, j] / np.sqrt(variance)
+            levels = np.array(factor.levels, dtype=object)[has]
             found.append(normal_quantiles(name, values, levels, level))
     return found, left
 

@@ -55,6 +55,7 @@ def _of_factor(factor: GroupingFactor, rows: Array) -> GroupingFactor:
         factor,
         levels=levels,
         related=related,
+        own=None if factor.own is None else factor.own[used],
         codes=codes.astype(np.int32),
         Z=np.ascontiguousarray(factor.Z[rows]),
     )
