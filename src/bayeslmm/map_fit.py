@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bayeslmm.degrees_of_freedom import DF
     from bayeslmm.diagnose import Diagnosis
     from bayeslmm.equations import Equations
+    from bayeslmm.frames import Array
+    from bayeslmm.likelihood import Optimum
     from bayeslmm.model import Model
     from bayeslmm.wald import Wald
 

@@ -54,7 +54,7 @@ class Plots:
 
     Parameters
     ----------
-    fit : PointFit or PosteriorFit
+    fit : LikelihoodFit, MapFit or PosteriorFit
 
     Examples
     --------
@@ -359,7 +359,7 @@ class Plots:
         Parameters
         ----------
         by : str
-            "row" or a grouping factor, as for `PointFit.influence`.
+            "row" or a grouping factor, as for `influence` of the fit.
 
         Returns
         -------
@@ -368,7 +368,7 @@ class Plots:
         Raises
         ------
         ArgumentError
-            As for `PointFit.influence`.
+            As for `influence` of the fit.
         MissingAttributeError
             For a fit by NUTS.
         """

@@ -24,7 +24,7 @@ def draw_influence(table: pd.DataFrame, *, title: str, unit: str) -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `LikelihoodFit.influence`.
+        Of `PointFit.influence`.
     title : str
     unit : str
         What a row of the table is.
