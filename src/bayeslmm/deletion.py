@@ -76,7 +76,7 @@ def deletions(fit: PointFit, sets: Sequence[Array]) -> Deletions:
     Q = noise_precision(design, equations, theta)
     weighted = data.within_blocks(Q)
     fitted = functions_of_rows(fit.model).values(fit._beta, fit._u)
-    residual = Q @ (design.y - fitted)
+    residual, diagonal = Q @ (design.y - fitted), Q.diagonal()
     shift, covratio = np.full((len(sets), equations.p), np.nan), np.full(len(sets), np.nan)
     leverage, fixed = np.zeros(len(design.y)), np.zeros(len(design.y))
     for first, last in _chunks([len(own) for own in sets]):
@@ -88,16 +88,17 @@ def deletions(fit: PointFit, sets: Sequence[Array]) -> Deletions:
         fixed[rows] = np.einsum("ij,ij->i", of_gamma, B.gamma)
         here = slice(first, last)
         if len(rows) == last - first:
-            shift[here], covratio[here] = _rows(B, Q.diagonal()[rows], residual[rows])
+            shift[here], covratio[here] = _rows(B, diagonal[rows], residual[rows])
             continue
         ends = np.cumsum([0, *(len(own) for own in sets[first:last])])
         for i, own in enumerate(sets[first:last]):
             if len(own) <= _LARGEST:
                 within = slice(ends[i], ends[i + 1])
-                inside = Q[own][:, own].toarray() - B.products(within)
+                among = Q[own][:, own].toarray() if equations.structured else np.diag(diagonal[own])
+                inside = among - B.products(within)
                 shift[first + i], covratio[first + i] = _set(inside, B.gamma[within], residual[own])
     if not equations.structured:
-        leverage /= Q.diagonal()
+        leverage /= diagonal
     back = solve_triangular(factor.gamma, factor.to_beta.T, lower=True)
     change = shift @ back
     for i in np.flatnonzero(np.isnan(covratio)).tolist():
