@@ -15,8 +15,9 @@ from scipy.linalg import solve_triangular
 from bayeslmm.arguments import truth_value, whole_number
 from bayeslmm.core import compile_core
 from bayeslmm.deletion import deletions, without_rows
-from bayeslmm.errors import ArgumentError, BayeslmmError, ConvergenceWarning, unknown_name
+from bayeslmm.errors import ArgumentError, BayeslmmError, ConvergenceWarning
 from bayeslmm.lapack import blas_threads
+from bayeslmm.subsets import sets_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def influence(
         raise ArgumentError(f"there are no estimates to leave rows out of: {fit.status.value}.")
     if not fit.model.equations.p:
         raise ArgumentError("the model has no coefficients that rows could have influence on.")
-    index, sets = _sets(fit, by)
+    index, sets = sets_of_rows(fit.model.design, by, "by")
     with blas_threads(fit.model.equations.root_order):
         found = deletions(fit, sets)
     p = fit.model.equations.p
@@ -77,29 +78,6 @@ def influence(
     if theta is not None:
         columns |= dict(zip(fit.model.parameters.names, theta.T, strict=True))
     return pd.DataFrame(columns, index=index)
-
-
-def _sets(fit: PointFit, by: object) -> tuple[pd.Index, list[Array]]:
-    """What is left out: the labels, and the rows of each."""
-    design = fit.model.design
-    groups = {factor.name: (factor.levels, factor.codes) for factor in design.factors}
-    own = design.residuals
-    if own is not None and own.subjects is not None:
-        subjects = (own.subjects.levels, own.subjects.codes)
-        groups.setdefault(str(own.structure.group), subjects)
-    if by == "row":
-        if "row" in groups:
-            raise ArgumentError(
-                "by='row' is for single rows of data, and the model has a grouping factor 'row'; "
-                "rename its column."
-            )
-        return design.index, list(np.arange(len(design.y))[:, None])
-    if not isinstance(by, str) or by not in groups:
-        raise ArgumentError(unknown_name("`by`", by, ["row", *groups]))
-    levels, codes = groups[by]
-    order = np.argsort(codes, kind="stable")
-    sets = np.split(order, np.cumsum(np.bincount(codes))[:-1])
-    return pd.Index(levels, name=by, dtype=object), sets
 
 
 def _sums(values: Array, sets: Sequence[Array]) -> Array:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+    from arviz_stats.utils import ELPDData
     from xarray import DataTree
 
     from bayeslmm.diagnose import Diagnosis
@@ -289,6 +290,51 @@ class PosteriorFit(Fit):
         for name, values in found.items():
             out[name][drawn] = values
         return out
+
+    def loo(self, unit: str = "row") -> ELPDData:
+        """Expected log predictive density by leave-one-out cross-validation, without refits.
+
+        What is left out is predicted from all other rows, with beta and u integrated out exactly,
+        so that only theta is reweighted, by Pareto-smoothed importance sampling.
+
+        Parameters
+        ----------
+        unit : str
+            "row", or the name of a grouping factor, or of the subjects of R, whose levels are left
+            out as a whole: how well the model predicts new ones.
+
+        Returns
+        -------
+        arviz_stats.ELPDData
+            With ``elpd``, ``se``, ``p`` and, by row or level, ``elpd_i`` and ``pareto_k``. Where
+            ``pareto_k`` is large, a `ConvergenceWarning` says which row or level it is.
+
+        Raises
+        ------
+        ArgumentError
+            For another unit; where the other rows do not determine coefficients with flat priors.
+
+        Notes
+        -----
+        The predictive density of a row given the others at theta is normal, and the posterior
+        without the row is the one with it weighted by the reciprocal of that density (Vehtari,
+        Gelman and Gabry 2017, Statistics and Computing 27, 1413-1432). Other programs condition on
+        draws of u, which one row of a small group can change a great deal; here u is integrated
+        out, and ``pareto_k`` is small.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> sleep = bl.load_dataset("sleepstudy")
+        >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", sleep)
+        >>> fit = model.fit("nuts", random_seed=1, progress=False)
+        >>> found = fit.loo("Subject")
+        >>> int(found.n_data_points)
+        18
+        """
+        from bayeslmm.cross_validation import loo
+
+        return loo(self, unit)
 
     def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
         theta, beta, _ = self._flat

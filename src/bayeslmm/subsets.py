@@ -1,4 +1,4 @@
-"""A design without some of its rows, as the formula was evaluated on all of them."""
+"""Sets of rows of a design, and a design without some rows, as its formula was evaluated on all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.levels import Grouping
 from bayeslmm.relationship import resolve_relationship
 
@@ -15,7 +17,48 @@ if TYPE_CHECKING:
     from bayeslmm.frames import Array
     from bayeslmm.residual_structure import Residuals
 
-__all__ = ["rows_of_design"]
+__all__ = ["rows_of_design", "sets_of_rows"]
+
+
+def sets_of_rows(design: Design, by: object, argument: str) -> tuple[pd.Index, list[Array]]:
+    """Rows one by one, or those of each level of a grouping factor or subject of R.
+
+    Parameters
+    ----------
+    design : Design
+    by : str
+        "row", or the name of a factor.
+    argument : str
+        What users know `by` as.
+
+    Returns
+    -------
+    pandas.Index and list of int arrays
+        The labels, and the rows of each.
+
+    Raises
+    ------
+    ArgumentError
+        For another name.
+    """
+    groups = {factor.name: (factor.levels, factor.codes) for factor in design.factors}
+    own = design.residuals
+    if own is not None and own.subjects is not None:
+        subjects = (own.subjects.levels, own.subjects.codes)
+        groups.setdefault(str(own.structure.group), subjects)
+    if by == "row":
+        if "row" in groups:
+            raise ArgumentError(
+                f"{argument}='row' is for single rows of data, and the model has a grouping factor "
+                "'row'; rename its column."
+            )
+        return design.index, list(np.arange(len(design.y))[:, None])
+    if not isinstance(by, str) or by not in groups:
+        raise ArgumentError(unknown_name(f"`{argument}`", by, ["row", *groups]))
+    levels, codes = groups[by]
+    order = np.argsort(codes, kind="stable")
+    sets = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+    return pd.Index(levels, name=by, dtype=object), sets
 
 
 def rows_of_design(design: Design, rows: Array) -> Design:
