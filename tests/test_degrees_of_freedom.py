@@ -61,6 +61,61 @@ def test_terms_agree_with_lmertest(id, method):
         assert ours["p"] == pytest.approx(row["p"], rel=0.02)
 
 
+def means_of(fit, factors):
+    """Functions that are means over rows, which in balanced data is over cells, by levels."""
+    keys, X = fit.model.data[factors].astype(str).agg("|".join, axis=1), fit.model.design.X
+    return {key: X[keys == key].mean(axis=0) for key in keys.unique()}
+
+
+def with_means():
+    """Marginal means and their differences, of all records that have them."""
+    return [
+        (id, name) for id in cases.LIKELIHOOD_IDS for name in cases.record(id).get("emmeans", {})
+    ]
+
+
+@pytest.mark.parametrize(("id", "name"), with_means())
+def test_functions_of_several_coefficients_agree_with_emmeans(id, name):
+    fit, table = fitted(id), cases.record(id)["emmeans"][name]
+    text, method = name.removesuffix("]").split(" [")
+    factors = text.split("|")
+    means = means_of(fit, factors)
+    for row in table["means"]:
+        L = means["|".join(row[factor] for factor in factors)]
+        agree(fit.contrast(L[None], df=method).iloc[0], row)
+    for row in table["pairs"]:
+        first, second = (part.removeprefix(factors[0]) for part in row["contrast"].split(" - "))
+        within = [row[factor] for factor in factors[1:]]
+        L = means["|".join([first, *within])] - means["|".join([second, *within])]
+        agree(fit.contrast(L[None], df=method).iloc[0], row)
+
+
+def agree(ours, row):
+    for key, own, rel in (("df", "df", 1e-3), ("t", "t", 1e-4), ("se", "std_error", 1e-4)):
+        if key in row:
+            assert ours[own] == pytest.approx(row[key], rel=rel), row
+    if "p" in row:
+        assert ours["p"] == pytest.approx(row["p"], rel=1e-3)
+
+
+@pytest.mark.parametrize("id", [i for i in cases.RESIDUAL_IDS if "nlme_t" in cases.record(i)])
+def test_t_and_strata_agree_with_nlme(id):
+    """nlme gives the intercept to the innermost stratum, unlike here, and gls has n - p."""
+    case = cases.case(id)
+    fit = bl.Model(case.formula, case.data, R=case.R).fit("reml")
+    rows = case.record["nlme_t"]
+    of_gls = all(row["df"] is None for row in rows.values())
+    table = fit.summary(df="residual" if of_gls else "between-within")
+    table = table[table.index.str.startswith("beta[")]
+    table.index = [cases.r_name(name[5:-1]) for name in table.index]
+    n, p = fit.model.design.X.shape
+    for name, row in rows.items():
+        # where nlme stops, a little before the maximum
+        assert table.loc[name, "t"] == pytest.approx(row["t"], rel=2e-4, abs=1e-4), name
+        if name != "Intercept":
+            assert table.loc[name, "df"] == (n - p if of_gls else row["df"]), name
+
+
 @pytest.mark.parametrize("name", ["slopes", "two bars", "crossed", "nested", "one variance"])
 def test_slopes_of_var_beta_are_those_of_dense_algebra(name):
     fit = fits_cache.likelihood(name)

@@ -77,7 +77,29 @@ def likelihood(record: dict) -> dict:
         kept["kenward_roger"] = renamed(
             {name: {key: row[key] for key in ("se", "df", "t", "p")} for name, row in rows.items()}
         )
+    if "emmeans" in record:
+        kept["emmeans"] = {name: means(table) for name, table in record["emmeans"].items()}
+    if record.get("nlme_df_t") and record["method"] == "REML":
+        kept["nlme_t"] = renamed(
+            {
+                name: {"df": row.get("DF"), "t": row["t-value"]}
+                for name, row in record["nlme_df_t"].items()
+            }
+        )
     return kept
+
+
+def means(table: dict) -> dict:
+    """Marginal means, and their differences without adjustment for several of them."""
+    names = {"emmean": "estimate", "SE": "se", "t.ratio": "t", "p.value": "p"}
+    left_out = {"lower.CL", "upper.CL", "p_tukey"}
+    return {
+        kind: [
+            {names.get(key, key): value for key, value in row.items() if key not in left_out}
+            for row in table[kind]
+        ]
+        for kind in ("means", "pairs")
+    }
 
 
 def residuals(record: dict) -> dict:
