@@ -147,6 +147,18 @@ def test_a_linear_model_has_those_of_its_residual_variance(method):
     assert (fit.summary(df="residual")["df"].iloc[:p] == n - p).all()
 
 
+@pytest.mark.parametrize("name", ["slopes", "crossed", "no random effects"])
+def test_means_without_random_effects_are_contrasts(name):
+    fit = fits_cache.likelihood(name)
+    columns = ["estimate", "std_error", "lower", "upper"]
+    found = fit.predict(groups="none", interval="mean", level=0.9)
+    np.testing.assert_allclose(found[columns], fit.contrast(fit.model.design.X, level=0.9)[columns])
+    # others are normal
+    with_effects = fit.predict(interval="new")
+    half = stats.norm.ppf(0.975) * with_effects["std_error"]
+    np.testing.assert_allclose(with_effects["upper"] - with_effects["estimate"], half)
+
+
 @pytest.mark.parametrize("df", [*METHODS, "residual", "none"])
 def test_intervals_and_tests_have_the_same_degrees_of_freedom(df):
     fit = fits_cache.likelihood("two bars")

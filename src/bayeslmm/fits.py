@@ -509,8 +509,10 @@ class Fit(ABC):
         pandas.DataFrame
             Aligned with the rows of `data`; without data, with the rows that were fitted, which
             are those without missing values. ``estimate``, and with an interval ``std_error``,
-            ``lower``, ``upper``. Likelihood fits give prediction errors at theta; intervals from
-            NUTS of new levels and observations use random numbers of the fit's seed.
+            ``lower``, ``upper``. Likelihood fits give prediction errors at theta, and intervals
+            that are normal but for means without random effects, which have Satterthwaite's
+            degrees of freedom; intervals from NUTS of new levels and observations use random
+            numbers of the fit's seed.
 
         Raises
         ------

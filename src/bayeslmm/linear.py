@@ -133,6 +133,14 @@ class Functions:
         """Whether nothing varies around the functions."""
         return not (self.noise.base.any() or any(rows.any() for rows in self.new))
 
+    @property
+    def of_beta(self) -> Array:
+        """Which functions are of beta alone, with nothing that varies around them; (m,) bool."""
+        alone = self.noise.base == 0
+        for codes, Z, new in zip(self.codes, self.Z, self.new, strict=True):
+            alone &= ~(new | ((codes >= 0) & (Z != 0).any(axis=1)))
+        return alone
+
     def __len__(self) -> int:
         return len(self.X)
 

@@ -424,7 +424,11 @@ class PointFit(Fit):
         if not functions.certain:
             variance = variance + functions.variance(self._M, self.optimum.theta)
         estimate = functions.values(self._beta, self._u)
-        return Estimates.normal(estimate, np.sqrt(variance), level)
+        df = np.full(len(functions), np.inf)
+        alone = functions.of_beta
+        if alone.any():
+            df[alone] = self._wald("satterthwaite").df(functions.X[alone])
+        return t_intervals(estimate, np.sqrt(variance), df, level)
 
     @cached_property
     def _conditional_sd(self) -> tuple[Array, ...]:

@@ -292,5 +292,5 @@ def _of_coefficient(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
         variance = own.var_beta(M, theta[-1])[position, position]
         return D, float(2 * (value - best) / variance)
 
-    std_error = float(fit._fixed(0.95).std_error[position])
+    std_error = float(np.sqrt(fit._wald("none").vcov[position, position]))
     return trace(deviance, estimate, std_error, (-np.inf, np.inf), False, cutoff)
