@@ -1,6 +1,7 @@
 """Comparisons of fits: published tables, simulation, refits, errors."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from dense import full_Z
 from fits_cache import likelihood
@@ -258,6 +259,23 @@ def test_effective_degrees_of_freedom_with_structures_are_the_divergence(formula
     residual = y - own.fitted().to_numpy()
     exact = stats.multivariate_normal.logpdf(residual, cov=R)
     assert parts.loglik == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_hat_matrix_of_related_and_of_stratified_levels():
+    data = bl.load_dataset("sleepstudy")
+    names = sorted(data["Subject"].unique())
+    K = pd.DataFrame(0.5 ** np.abs(np.subtract.outer(range(18), range(18))), names, names)
+    data["shift"] = np.where(data["Subject"].astype(int) % 2, "day", "night")
+    for G in ({"Subject": bl.Known(K)}, {"Subject": bl.UN(by="shift")}):
+        own = bl.Model("Reaction ~ Days + (Days | Subject)", data, G=G).fit("reml")
+        design, rows = own.model.design, np.arange(180)
+        factor = design.factors[0]
+        V = own.sigma**2 * np.eye(180)
+        V += factor.between(rows) * (factor.Z @ own._moments[0]["Subject"] @ factor.Z.T)
+        X, P = design.X, np.linalg.inv(V)
+        P -= P @ X @ np.linalg.solve(X.T @ P @ X, X.T @ P)
+        trace = 180 - own.sigma**2 * np.trace(P)
+        assert own.conditional_aic.df_given_theta == pytest.approx(1 + trace, rel=1e-6)
 
 
 def test_components_of_random_effects():

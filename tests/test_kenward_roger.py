@@ -46,9 +46,10 @@ def marginal(fit, name=None):
     return V
 
 
-def adjusted(fit, name=None):
+def adjusted(fit, name=None, V=None):
     """The adjusted matrix by the formula as it is printed, with V differentiated in theta."""
-    V, theta, X = marginal(fit, name), fit.optimum.theta, fit.model.design.X
+    theta, X = fit.optimum.theta, fit.model.design.X
+    V = marginal(fit, name) if V is None else V
     inverse = np.linalg.inv(V(theta))
     C = np.linalg.inv(X.T @ inverse @ X)
     derivatives = []
@@ -213,6 +214,26 @@ def test_adjusted_covariance_with_structures_for_G_and_R():
     fit = bl.Model("y ~ week + ar1(0 + week | id)", data, R=R).fit("reml")
     assert fit.optimum.status is Status.CONVERGED
     np.testing.assert_allclose(ours(fit), adjusted(fit, "AR1"), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("own", ["related", "stratified"])
+def test_adjusted_covariance_with_related_and_stratified_levels(own):
+    data = bl.load_dataset("sleepstudy").drop([4, 5, 77])
+    names = sorted(data["Subject"].unique())
+    K = pd.DataFrame(0.5 ** np.abs(np.subtract.outer(range(18), range(18))), names, names)
+    data["shift"] = np.where(data["Subject"].astype(int) % 2, "day", "night")
+    G = bl.Known(K) if own == "related" else bl.Diag(by="shift")
+    fit = bl.Model("Reaction ~ Days + (Days | Subject)", data, G={"Subject": G}).fit("reml")
+    assert fit.optimum.status is Status.CONVERGED
+    equations, rows = fit.model.equations, np.arange(len(data))
+    (factor,) = fit.model.design.factors
+
+    def V(theta):
+        (G,) = equations.covariances(equations.relative_factors(theta), theta[-1]).values()
+        within = factor.between(rows) * (factor.Z @ G @ factor.Z.T)
+        return within + theta[-1] ** 2 * np.eye(len(rows))
+
+    np.testing.assert_allclose(ours(fit), adjusted(fit, V=V), rtol=1e-5, atol=1e-7)
 
 
 def test_nested_intercepts_are_compound_symmetry_of_G():

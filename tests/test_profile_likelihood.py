@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from cases import case
 from dense import profiled
@@ -15,6 +16,7 @@ from bayeslmm.profile_chart import Chart
 
 _TEXT = (Path(__file__).parent / "reference" / "profile.json").read_text(encoding="utf-8")
 REFERENCE = {record["id"]: record["intervals"] for record in json.loads(_TEXT)}
+RELATED = bl.Known(pd.DataFrame(np.eye(6) + 0.2, list("123456"), list("123456")))
 MACHINES = "score ~ Machine + (Machine | Worker)"
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 
@@ -131,6 +133,7 @@ def test_the_deviance_is_that_of_a_constrained_optimum_over_natural_parameters(f
         ("score ~ Machine + (0 + Machine | Worker)", "Machines", {"Worker": bl.UN(variance="one")}),
         ("distance ~ age + ar1(0 + age | Subject)", "Orthodont", bl.ID(by="Sex")),
         ("Reaction ~ exp(0 + Days | Subject) + (Days | Subject)", "sleepstudy", None),
+        ("score ~ Machine + (0 + Machine | Worker)", "Machines", {"Worker": RELATED}),
     ],
 )
 def test_gradients_of_charts_are_finite_differences(formula, dataset, R):

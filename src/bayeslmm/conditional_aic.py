@@ -14,7 +14,7 @@ parameter of R, σ among them, adds one (Overholser and Xu 2014, Journal of Mult
 132, 160-170, for correlated residuals).
 
 With u = Mb and D the gradient of the restricted log-likelihood in M, tr H is
-p + b'b/σ² - tr(M'D); see docs/comparing.md.
+p + b'b/σ² - tr(M'D), and b'K⁻¹b for levels with a known relationship K; see docs/comparing.md.
 """
 
 from __future__ import annotations
@@ -88,8 +88,12 @@ def _trace_of_hat(fit: LikelihoodFit) -> float:
     """The trace of ∂ŷ/∂y at given θ."""
     equations, optimum = fit.model.equations, fit.optimum
     b = equations.given_residuals(optimum.theta).profiled(optimum.M, "reml")[3]
+    squares = 0.0
+    for factor, own in zip(equations.factors, equations.split_u(b).values(), strict=True):
+        across = own if factor.related is None else factor.related.precision @ own
+        squares += float(np.sum(own * across))
     slope = -0.5 * equations.given_factors(optimum.M, optimum.theta, "reml")[1]
-    return float(equations.p + b @ b / optimum.sigma**2 - optimum.M @ slope)
+    return float(equations.p + squares / optimum.sigma**2 - optimum.M @ slope)
 
 
 def _of_theta(fit: LikelihoodFit, rows: Rows) -> float:

@@ -137,8 +137,12 @@ class Functions:
     def of_beta(self) -> Array:
         """Which functions are of beta alone, with nothing that varies around them; (m,) bool."""
         alone = self.noise.base == 0
-        for codes, Z, new in zip(self.codes, self.Z, self.new, strict=True):
-            alone &= ~(new | ((codes >= 0) & (Z != 0).any(axis=1)))
+        factors = zip(self.codes, self.Z, self.new, self.relatives, strict=True)
+        for codes, Z, new, relatives in factors:
+            touched = (codes >= 0) | (new > 0)
+            if relatives is not None:
+                touched |= relatives.which >= 0
+            alone &= ~(touched & (Z != 0).any(axis=1))
         return alone
 
     def __len__(self) -> int:
