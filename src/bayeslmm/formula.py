@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn
 
 from bayeslmm.errors import ArgumentTypeError, FormulaError
@@ -179,6 +180,7 @@ def signed_terms(tokens: Tokens, formula: str) -> Iterator[tuple[Token | None, T
             yield sign, term
 
 
+@lru_cache(maxsize=256)  # a model asks for those of each side several times
 def columns_of(side: str) -> tuple[str, ...]:
     """Columns that a normalised side such as "1 + x:z + log(w)" uses."""
     names: list[str] = []

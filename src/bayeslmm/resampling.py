@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from bayeslmm.correlations import NONE
 from bayeslmm.equations import Equations
@@ -99,8 +98,8 @@ class Residual:
             _with_covariance(u, (sigma * m) @ (sigma * m).T)
             for u, m in zip(fit._u, fit._M, strict=True)
         )
-        residuals = _independent(fit, fit.residuals("pearson").to_numpy() / sigma)
-        residuals = _with_covariance(residuals[:, None], np.ones((1, 1)))[:, 0]
+        residuals = fit.residuals("normalized").to_numpy()[:, None]
+        residuals = _with_covariance(residuals, np.ones((1, 1)))[:, 0]
         mean = design.X @ fit._beta
         return cls(design, equations, mean, effects, residuals, fit.optimum.theta)
 
@@ -114,19 +113,6 @@ class Residual:
         e = self.theta[-1] * self.equations.residual_noise(self.theta, e)
         y += e if self.design.weights is None else e / self.design.weights**0.5
         return of_response(self.equations, self.design, y)
-
-
-def _independent(fit: LikelihoodFit, residuals: Array) -> Array:
-    """Residuals, weights aside and relative to σ, without the correlations and variances of R."""
-    own, out = fit.model.equations.residuals, residuals.copy()
-    if own is None:
-        return out
-    order = own.order
-    ends = np.flatnonzero(np.diff(own.block[order])) + 1
-    for rows in np.split(order, ends):
-        C = fit.model.equations.residual_covariance(fit.optimum.theta, rows)
-        out[rows] = solve_triangular(np.linalg.cholesky(C), residuals[rows], lower=True)
-    return out
 
 
 def _check_independent(design: Design, kind: str) -> None:
