@@ -100,6 +100,9 @@ def _correlation(value, structure, stratum, pair, between, lag, apart):
     if name == "Ante1":
         pairs = pairwise(between)
         return np.prod([own("rho", ", ".join(neighbours)) for neighbours in pairs])
+    if name == "FA":
+        both = [[own("loading", f"{at}, {f + 1}") for at in pair] for f in range(structure.k)]
+        return sum(a * b for a, b in both)
     if name == "CAR1":
         return share * own("rho") ** apart
     s = apart / own("range")

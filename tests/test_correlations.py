@@ -20,7 +20,7 @@ DISTANCES = {
 POINTS = np.arange(T)
 SUBSETS = [[0, 1, 2, 3, 4], [0, 2, 3], [1, 4], [3], [4, 0, 2]]
 SPATIAL = ("car1", "exp", "gau", "matern15", "matern25")
-STRUCTURES = [*cor.CORRELATIONS.values()] + [
+STRUCTURES = [c for c in cor.CORRELATIONS.values() if c.factors <= 2] + [
     replace(cor.CORRELATIONS[name], nugget=True) for name in SPATIAL
 ]
 WITH_COORDINATES = [s for s in STRUCTURES if s is not cor.UN]
@@ -59,7 +59,17 @@ def ante1(rho):
     return np.array([[np.prod(rho[min(i, j) : max(i, j)]) for j in range(T)] for i in range(T)])
 
 
+def factor_analysis(params, k):
+    loadings = np.zeros((T, k))
+    loadings[np.tril_indices(T, 0, k)] = params
+    C = loadings @ loadings.T
+    np.fill_diagonal(C, 1)
+    return C
+
+
 DEFINITIONS = {
+    "fa1": lambda p, D: factor_analysis(p, 1),
+    "fa2": lambda p, D: factor_analysis(p, 2),
     "none": lambda p, D: np.eye(T),
     "un": lambda p, D: lower_to_matrix(p),
     "cs": lambda p, D: np.full((T, T), p[0]) + (1 - p[0]) * np.eye(T),
@@ -190,6 +200,8 @@ INVALID = [
     (cor.UN, [[0.9, 0.9, -0.9, *[0] * 7], [1.1, *[0] * 9], [np.nan, *[0] * 9]]),
     (cor.ANTE1, [[0.5, 1.0, 0.5, 0.5], [0.5, 0.5, 0.5, -1.1]]),
     (cor.CAR1, [[0.0], [1.0], [-0.2]]),
+    (cor.factor_analytic(1), [[1.1, 0, 0, 0, 0], [-0.1, 0, 0, 0, 0], [np.nan, 0, 0, 0, 0]]),
+    (cor.factor_analytic(2), [[0.5, 0.8, 0.7, *[0] * 6], [0.5, 0.5, -0.1, *[0] * 6]]),
     (cor.EXP, [[0.0], [-1.0], [np.inf], [np.nan]]),
     (replace(cor.GAU, nugget=True), [[1.0, 1.0], [1.0, -0.1], [0.0, 0.1], [1.0, np.nan]]),
 ]
@@ -509,6 +521,10 @@ def test_parameters_have_names_and_bounds():
     inside, unit, above = (-1.0, 1.0), (0.0, 1.0), (0.0, np.inf)
     pairs = ("8, 10", "8, 12", "10, 12")
     assert table == {
+        "fa1": [("loading", f"{occasion}, 1", inside) for occasion in occasions],
+        "fa2": [
+            ("loading", label, inside) for label in ("8, 1", "10, 1", "10, 2", "12, 1", "12, 2")
+        ],
         "none": [],
         "un": [("corr", pair, inside) for pair in pairs],
         "cs": [("rho", "", (-0.5, 1.0))],

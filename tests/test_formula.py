@@ -180,7 +180,7 @@ ERRORS = {
     "y ~ (1 | a:b) + (0 + x | b:a)": ("(0 + x | b:a)", 16, "same grouping factor"),
     "y ~ us(x || g)": ("||", 9, "already says"),
     "y ~ foo(x | g)": ("foo", 4, "not a covariance structure"),
-    "y ~ fa(0 + t | id)": ("fa", 4, "not available in this version"),
+    "y ~ factor(0 + t | id)": ("factor", 4, "is not a covariance structure"),
     "y ~ I(x | g)": ("I", 4, "not a covariance structure"),
     "y ~ x z": ("z", 6, "operator missing"),
     "y ~ x +": ("+", 6, "missing after"),

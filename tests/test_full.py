@@ -26,6 +26,7 @@ STRUCTURES = {
     "Toep": bl.Toep(**ON),
     "Ante1": bl.Ante1(**ON),
     "CAR1": bl.CAR1(**ON, variance=VarPower("age")),
+    "FA": bl.FA(1, **ON),
     "Exp": bl.Exp(**ON, nugget=True),
     "Gau": bl.Gau(**ON, variance=[VarExp("age"), VarIdent("Sex")]),
     "Matern": bl.Matern(**ON, smoothness=2.5),
@@ -69,6 +70,8 @@ def correlation(name, value, ages):
             return value[f"rho[{lag}]"]
         if name == "Ante1":
             return np.prod([value[f"rho[{known[k]}, {known[k + 1]}]"] for k in range(i, j)])
+        if name == "FA":
+            return value[f"loading[{known[i]}, 1]"] * value[f"loading[{known[j]}, 1]"]
         if name == "CAR1":
             return rho**distance
         s = distance / value["range"]
@@ -188,6 +191,8 @@ PARAMS = {
     "arma11": (0.5, -0.3),
     "toep": (0.4, 0.1, -0.2),
     "ante1": (0.5, -0.3, 0.8),
+    "fa1": (0.5, -0.3, 0.8, 0.2),
+    "fa2": (0.5, -0.3, 0.8, 0.2, 0.4, -0.6, 0.1),
     "car1": (0.7,),
     "exp": (2.0,),
     "gau": (2.0,),

@@ -551,3 +551,13 @@ def test_heritability_is_recovered():
     ):
         assert abs(estimate - truth) < 3 * error
     assert np.corrcoef(fit.ranef()["estimate"], own[np.argsort(names)])[0, 1] > 0.6
+
+
+def test_what_else_a_fit_offers():
+    fit = model("intercept").fit("ml")
+    name = "sd_animal[Intercept]"
+    interval = fit.confint(method="profile", parameters=[name])
+    assert interval.iloc[0]["lower"] < fit.theta[name] < interval.iloc[0]["upper"]
+    assert len(fit.bootstrap(3, random_seed=1)["posterior"]["sigma"].to_numpy().ravel()) == 3
+    assert fit.random_structures().shape[0] == 1
+    assert np.isfinite(fit.caic)

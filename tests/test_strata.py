@@ -260,3 +260,14 @@ def test_pooling_is_by_effect_whatever_the_stratum():
     coef = fit.coef().query("effect in ['Intercept', 'age']")
     np.testing.assert_allclose(pooled.ravel(), coef["estimate"], rtol=1e-10)
     assert np.isfinite(own_effects(fit, factor)).all()
+
+
+def test_what_else_a_fit_offers():
+    fit = model("Diag").fit("ml")
+    walk = fit.random_structures()
+    assert walk["parameters"].is_monotonic_decreasing
+    interval = fit.confint(method="profile", parameters=["sd_Subject[Male, Intercept]"])
+    assert interval.iloc[0]["lower"] < fit.theta["sd_Subject[Male, Intercept]"]
+    reml = model("Diag").fit("reml")
+    assert np.isfinite(reml.summary(df="kenward-roger")["df"].iloc[:4]).all()
+    assert len(fit.bootstrap(3, random_seed=1)["posterior"]["sigma"].to_numpy().ravel()) == 3

@@ -55,6 +55,7 @@ _MODULE_OF = {
     "Ante1": "covariance",
     "Diag": "covariance",
     "Exp": "covariance",
+    "FA": "covariance",
     "Gau": "covariance",
     "Matern": "covariance",
     "Toep": "covariance",
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from bayeslmm.covariance import CAR1 as CAR1
     from bayeslmm.covariance import CS as CS
     from bayeslmm.covariance import CSH as CSH
+    from bayeslmm.covariance import FA as FA
     from bayeslmm.covariance import ID as ID
     from bayeslmm.covariance import UN as UN
     from bayeslmm.covariance import Ante1 as Ante1

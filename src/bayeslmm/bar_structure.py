@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm import correlations, covariance
-from bayeslmm.covariance import Covariance, correlation_of_distance
+from bayeslmm.covariance import Covariance, check_factors_fit, correlation_of_distance
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
 from bayeslmm.formula import columns_of
 from bayeslmm.known import Known
@@ -46,6 +46,7 @@ _CALLS: dict[str, Covariance] = {
     "exp": covariance.Exp(),
     "gau": covariance.Gau(),
     "matern": covariance.Matern(),
+    "fa": covariance.FA(1),
 }
 _MOST_EFFECTS = 60
 """Of an unrestricted matrix with one variance: 1,770 correlations."""
@@ -227,6 +228,7 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
             f"{effects[0]!r}; put a column of occasions before the bar, (0 + week | "
             f"{bar.factor_name})"
         )
+    check_factors_fit(structure, q, bar.text)
     unordered = (correlations.CS.code, correlations.UN.code)
     if correlation.code == correlations.UN.code and q > _MOST_EFFECTS:
         raise DesignError(
@@ -234,7 +236,7 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
             "tell; use AR1, Toep or Ante1"
         )
     distances = np.zeros((q, q))
-    if correlation.code not in unordered:
+    if correlation.code not in unordered and not correlation.factors:
         values = _occasions(bar, structure, effects, Z)
         if correlation_of_distance(correlation):
             if np.isnan(values).any():

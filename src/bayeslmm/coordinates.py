@@ -35,7 +35,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from bayeslmm.correlations import TOEP, coordinates_pullback, to_natural, to_unconstrained
+from bayeslmm import loadings
+from bayeslmm.correlations import (
+    CORRELATIONS,
+    TOEP,
+    coordinates_pullback,
+    to_natural,
+    to_unconstrained,
+)
 from bayeslmm.errors import ArgumentError
 from bayeslmm.frames import Array
 from bayeslmm.priors import Gamma, Uniform, VarianceSplit, Wishart
@@ -51,7 +58,7 @@ __all__ = ["Coordinates", "constrain", "pullback"]
 
 
 _SINH, _LOGIT, _PARTIAL, _REAL, _LAGS = range(5)
-_TOEP = TOEP.code
+_BY_CODE = {c.code: c for c in CORRELATIONS.values()}
 _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
 
@@ -222,8 +229,8 @@ def constrain(
                 theta[i] *= np.exp(-_sheared(shear[i], x))
             about[i] = theta[i]
     for b in range(len(lags)):
-        first, last, points = lags[b]
-        to_natural(_TOEP, False, points, x[first:last], theta[first:last])
+        first, last, points, code = lags[b]
+        to_natural(code, False, points, x[first:last], theta[first:last])
         about[first:last] = theta[first:last]
     for b in range(len(bars)):
         sds, corrs, q, natural, prior = bars[b]
@@ -298,10 +305,10 @@ def pullback(
             dabout[sds + h] = 0.0
         log_jacobian += _correlation_pullback(x[corrs:], q, L, dL, dx[corrs:])
     for b in range(len(lags)):
-        first, last, points = lags[b]
+        first, last, points, code = lags[b]
         slopes = dtheta[first:last] + dabout[first:last]
         log_jacobian += coordinates_pullback(
-            _TOEP, False, points, x[first:last], slopes, dx[first:last]
+            code, False, points, x[first:last], slopes, dx[first:last]
         )
     for i in range(len(x)):
         if kinds[i] != _PARTIAL and kinds[i] != _LAGS:
@@ -336,9 +343,9 @@ class Coordinates:
     T : array
         Matrices (q, q), flat: those that take effects of these coordinates to the effects of the
         bar, and those that take them to the effects that the prior is about.
-    lags : (m, 3) int array
-        For each set of correlations by lag, the first and the last in theta, and the number of
-        occasions.
+    lags : (m, 4) int array
+        For each set of correlations by lag, and of loadings, the first and the last in theta, the
+        number of occasions, and the code of the correlation structure.
     shear : (k, k) array, or (0, k)
         What is taken from the logarithm of each residual standard deviation at x, linear in the
         coordinates of the exponents of the variance.
@@ -411,11 +418,12 @@ class Coordinates:
                 at = sum(map(len, T))
                 bars.append((sds.start, corr.start, corr.size, at, at + corr.size**2))
                 T += [basis.ravel(), np.linalg.solve(about, basis).ravel()]
-        lags = [(0, 0, 0)][:0]
+        lags = [(0, 0, 0, 0)][:0]
         for block in parameters.blocks:
-            if block.kind == "lag":
+            if block.kind in ("lag", "loading"):
                 kinds[block.start : block.stop] = _LAGS
-                lags.append((block.start, block.stop, block.size))
+                count = block.stop - block.start
+                lags.append((block.start, block.stop, block.size, _code(block.size, count)))
             elif block.kind == "corr" and block.factor is None:
                 kinds[block.start : block.stop], ab[block.start : block.stop] = _PARTIAL, 0.0
                 bars.append((-1, block.start, block.size, 0, 0))
@@ -436,7 +444,7 @@ class Coordinates:
             ab,
             np.array(bars, dtype=np.int64).reshape(-1, 5),
             np.concatenate(T),
-            np.array(lags, dtype=np.int64).reshape(-1, 3),
+            np.array(lags, dtype=np.int64).reshape(-1, 4),
             shear,
         )
 
@@ -463,12 +471,16 @@ class Coordinates:
 
         It is NaN where no such coordinate exists. Not for standard deviations and correlations of
         random effects. A correlation of R, by pair or by lag, is linear in its own partial
-        correlation.
+        correlation, and a loading in its own share.
         """
         x = x.copy()
         kind, (a, b) = self.kinds[i], self.ab[i]
         with np.errstate(all="ignore"):
-            if kind in (_PARTIAL, _LAGS):
+            if self._on_diagonal(i):
+                x[i] = 0.0
+                share = 0.5 * value / self.natural(x)[i]
+                x[i] = np.log(share) - np.log1p(-share)
+            elif kind in (_PARTIAL, _LAGS):
                 x[i] = 0.0
                 middle = self.natural(x)[i]
                 x[i] = 1.0
@@ -481,6 +493,13 @@ class Coordinates:
             else:
                 x[i] = np.arcsinh(value / a) if a > 0 else np.log(value)
         return x
+
+    def _on_diagonal(self, i: int) -> bool:
+        """Whether the i-th is a loading on the diagonal."""
+        for first, last, _, code in self.lags:
+            if first <= i < last and code != TOEP.code:
+                return loadings.is_diagonal(_BY_CODE[code].factors, i - first)
+        return False
 
     def basis(self, bar: Array) -> Array:
         """The matrix (q, q) that takes effects of these coordinates to those of a row of
@@ -515,8 +534,8 @@ class Coordinates:
             lowest = np.sqrt((inverse**2) @ floor[own] ** 2)
             sd[own] = np.maximum(sd[own], lowest)
             x[pairs] = _partial_z(corr, q)
-        for first, last, points in self.lags:
-            x[first:last] = _unconstrained_lags(theta[first:last], points)
+        for first, last, points, code in self.lags:
+            x[first:last] = _unconstrained_lags(code, theta[first:last], points)
         for i in np.flatnonzero((self.kinds != _PARTIAL) & (self.kinds != _LAGS)):
             a, b = self.ab[i]
             if self.kinds[i] == _REAL:
@@ -558,13 +577,23 @@ def _infinite_at_zero(prior: Prior | None, parts: int) -> bool:
     return False
 
 
-def _unconstrained_lags(rho: Array, points: int) -> Array:
-    """The coordinates of correlations by lag; damped, where they are on the boundary."""
+def _code(T: int, count: int) -> int:
+    """The code of the correlation structure that has so many correlations by lag, T - 1, or
+    loadings, T or more.
+    """
+    of_lags = [TOEP, *(c for c in CORRELATIONS.values() if c.factors)]
+    return next(c.code for c in of_lags if c.n_parameters(T) == count)
+
+
+def _unconstrained_lags(code: int, rho: Array, points: int) -> Array:
+    """The coordinates of correlations by lag, or of loadings; damped, where they are on the
+    boundary.
+    """
     try:
-        return to_unconstrained(_TOEP, False, points, rho)
+        return to_unconstrained(code, False, points, rho)
     except ArgumentError:
-        damped = rho * 0.99 ** np.arange(1, len(rho) + 1)
-        return to_unconstrained(_TOEP, False, points, damped)
+        damped = rho * (0.99 ** np.arange(1, len(rho) + 1) if code == TOEP.code else 0.99)
+        return to_unconstrained(code, False, points, damped)
 
 
 def _partial_z(corr: Array, q: int) -> Array:

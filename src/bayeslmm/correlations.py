@@ -8,6 +8,7 @@ the diagonal by 1 − ν; `CORRELATIONS` has the structures by name. Correlation
 - positions p of the rows among all T occasions, 0 to T − 1 (`UN`, `ANTE1`; as lags k = |p_i − p_j|
   for `AR1`, `ARMA11` and `TOEP`, so that a missing occasion keeps its gap). Rows may be any subset
   of the occasions, in any order;
+- these and the number of factors k (`factor_analytic`, whose mathematics is in `loadings`);
 - distances d of the rows, in time or in the plane (`CAR1`, `EXP`, `GAU`, `MATERN15`, `MATERN25`);
 - neither (`NONE`, `CS`).
 
@@ -23,6 +24,7 @@ from itertools import pairwise
 import numpy as np
 from numba import njit
 
+from bayeslmm import loadings
 from bayeslmm.errors import ArgumentError
 from bayeslmm.frames import Array
 from bayeslmm.structures import correlation_factor
@@ -47,6 +49,7 @@ __all__ = [
     "correlation_pullback",
     "exchangeable_pullback",
     "exchangeable_weights",
+    "factor_analytic",
     "markov_pullback",
     "markov_weights",
     "to_natural",
@@ -55,6 +58,9 @@ __all__ = [
 
 
 _NONE, _UN, _CS, _AR1, _ARMA11, _TOEP, _ANTE1, _CAR1, _EXP, _GAU, _MATERN15, _MATERN25 = range(12)
+_FA = 11
+"""The code of factor analysis without any factor: each factor adds one."""
+_MOST_FACTORS = 9
 
 _MARGIN = 1e-6
 """Share of an interval, next to each end, that has no coordinates of its own."""
@@ -88,11 +94,21 @@ class Correlation:
 
     def __post_init__(self) -> None:
         """Refuse a nugget where there is none."""
-        if self.nugget and self.code < _CAR1:
+        if self.nugget and not self.of_distance:
             raise ArgumentError(
                 f"{self.name!r} was asked for with a nugget; only correlations that are functions "
                 "of distance have one: 'car1', 'exp', 'gau', 'matern15', 'matern25'."
             )
+
+    @property
+    def of_distance(self) -> bool:
+        """Whether it is a function of distance."""
+        return _CAR1 <= self.code <= _MATERN25
+
+    @property
+    def factors(self) -> int:
+        """The number of factors of `factor_analytic`; 0 of others."""
+        return max(self.code - _FA, 0)
 
     @property
     def markov(self) -> bool:
@@ -105,11 +121,15 @@ class Correlation:
             return T * (T - 1) // 2
         if self.code in (_TOEP, _ANTE1):
             return T - 1
+        if self.factors:
+            return loadings.n_loadings(self.factors, T)
         return len(self.variables) + self.nugget
 
     def kinds(self, T: int) -> tuple[str, ...]:
-        """The variable of each parameter: ``corr``, ``rho``, ``ma``, ``range`` or ``nugget``."""
-        if self.code in (_UN, _TOEP, _ANTE1):
+        """The variable of each parameter: ``corr``, ``rho``, ``ma``, ``range``, ``nugget`` or
+        ``loading``.
+        """
+        if self.code in (_UN, _TOEP, _ANTE1) or self.factors:
             return self.variables * self.n_parameters(T)
         return self.variables + ("nugget",) * self.nugget
 
@@ -125,7 +145,7 @@ class Correlation:
         -------
         tuple of str
             A pair of occasions for `UN` (strict lower triangle by rows) and `ANTE1` (neighbours),
-            a lag for `TOEP`.
+            a lag for `TOEP`; an occasion and the number of a factor for `factor_analytic`.
 
         Examples
         --------
@@ -140,6 +160,12 @@ class Correlation:
             return tuple(map(", ".join, self.pairs(occasions)))
         if self.code == _TOEP:
             return tuple(str(lag) for lag in range(1, T))
+        if self.factors:
+            return tuple(
+                f"{occasion}, {f + 1}"
+                for i, occasion in enumerate(occasions)
+                for f in range(min(i + 1, self.factors))
+            )
         return ("",) * self.n_parameters(T)
 
     def pairs(self, occasions: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -152,7 +178,8 @@ class Correlation:
     def bounds(self, T: int) -> tuple[tuple[float, float], ...]:
         """The interval of each parameter, open except for a nugget of 0.
 
-        Within these, `UN` and `TOEP` are also bound to be positive definite.
+        Within these, `UN` and `TOEP` are also bound to be positive definite, and loadings to have
+        communalities of at most 1 and a diagonal that is not negative.
         """
         own = _interval_of(self.code, T)
         return tuple((0.0, 1.0) if kind == "nugget" else own for kind in self.kinds(T))
@@ -170,6 +197,8 @@ class Correlation:
             return np.zeros(self.n_parameters(T))
         if self.code == _TOEP:
             return 0.3 ** np.arange(1, T)
+        if self.factors:
+            return loadings.start(self.factors, T)
         # not at 0, where rho and ma of ARMA(1,1) cannot be told apart
         values = {"rho": 0.3, "ma": 0.1, "range": distance, "nugget": 0.1}
         if self.code == _CAR1:
@@ -189,9 +218,36 @@ EXP = Correlation("exp", _EXP, ("range",))
 GAU = Correlation("gau", _GAU, ("range",))
 MATERN15 = Correlation("matern15", _MATERN15, ("range",))
 MATERN25 = Correlation("matern25", _MATERN25, ("range",))
-CORRELATIONS = {
-    c.name: c for c in (NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, CAR1, EXP, GAU, MATERN15, MATERN25)
-}
+_SINGLE = (NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, CAR1, EXP, GAU, MATERN15, MATERN25)
+
+
+def factor_analytic(k: int) -> Correlation:
+    """The structure of k common factors.
+
+    Parameters
+    ----------
+    k : int
+        From 1 to 9.
+
+    Raises
+    ------
+    ArgumentError
+        For another number.
+
+    Examples
+    --------
+    >>> from bayeslmm.correlations import factor_analytic
+    >>> factor_analytic(2).n_parameters(5), factor_analytic(1).labels(["a", "b"])
+    (9, ('a, 1', 'b, 1'))
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= _MOST_FACTORS:
+        raise ArgumentError(
+            f"the number of factors should be a whole number from 1 to {_MOST_FACTORS}, got {k!r}."
+        )
+    return Correlation(f"fa{k}", _FA + k, ("loading",))
+
+
+CORRELATIONS = {c.name: c for c in (*_SINGLE, *map(factor_analytic, range(1, _MOST_FACTORS + 1)))}
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -215,8 +271,8 @@ def correlation(code: int, nugget: bool, params: Array, points: Array, D: Array,
     Returns
     -------
     bool
-        False if the parameters are outside their bounds (those of `CS` for q rows) or, for `UN`
-        and `TOEP`, make no correlation matrix of all T occasions.
+        False if the parameters are outside their bounds (those of `CS` for q rows) or, for `UN`,
+        `TOEP` and loadings, make no correlation matrix of all T occasions.
     """
     q = len(C)
     if not _inside(code, nugget, params, q):
@@ -231,10 +287,12 @@ def correlation(code: int, nugget: bool, params: Array, points: Array, D: Array,
                 value = 0.0
             elif code == _CS:
                 value = params[0]
-            elif code >= _CAR1:
+            elif _CAR1 <= code <= _MATERN25:
                 value = share * _at_distance(code, params[0], D[i, j])[0]
             elif points[i] != points[j]:
-                if code == _UN:
+                if code > _FA:
+                    value = loadings.product(code - _FA, params, points[i], points[j])
+                elif code == _UN:
                     value = params[_pair(points[i], points[j])]
                 elif code == _ANTE1:
                     value = K[points[i], points[j]]
@@ -269,13 +327,15 @@ def correlation_pullback(
             dvalue = dC[i, j] + dC[j, i]
             if code == _CS:
                 dparams[0] += dvalue
-            elif code >= _CAR1:
+            elif _CAR1 <= code <= _MATERN25:
                 value, slope = _at_distance(code, params[0], D[i, j])
                 dparams[0] += share * dvalue * slope
                 if nugget:
                     dparams[last] -= dvalue * value
             elif code != _NONE and points[i] != points[j]:
-                if code == _UN:
+                if code > _FA:
+                    loadings.add_slopes(code - _FA, params, points[i], points[j], dvalue, dparams)
+                elif code == _UN:
                     dparams[_pair(points[i], points[j])] += dvalue
                 elif code == _ANTE1:
                     dK[max(points[i], points[j]), min(points[i], points[j])] += dvalue
@@ -288,7 +348,7 @@ def correlation_pullback(
 @njit(nogil=True, cache=True, error_model="numpy")
 def _interval_of(code: int, T: int) -> tuple[float, float]:
     """The bounds of each parameter but a nugget."""
-    if code > _CAR1:
+    if _CAR1 < code <= _MATERN25:
         return 0.0, np.inf
     if code == _CAR1:
         return 0.0, 1.0
@@ -308,6 +368,8 @@ def _inside(code: int, nugget: bool, params: Array, q: int) -> bool:
         return correlation_factor(T, params, np.zeros((T, T)))
     if code == _TOEP:
         return _partials(params, np.empty(n))
+    if code > _FA:
+        return loadings.inside(code - _FA, params)
     lower, upper = _interval_of(code, q)
     inside = True
     for i in range(n):
@@ -612,7 +674,8 @@ def to_natural(code: int, nugget: bool, T: int, x: Array, params: Array) -> None
     """Write the parameters at unconstrained coordinates into ``params``.
 
     Fisher's z of rho and ma, scaled to their bounds for T occasions; the logarithm of a range; the
-    logit of `CAR1`'s rho and of a nugget; Fisher's z of the partial autocorrelations of `TOEP`.
+    logit of `CAR1`'s rho and of a nugget; Fisher's z of the partial autocorrelations of `TOEP`;
+    stick-breaking of loadings.
     `UN` has its coordinates in `bayeslmm.coordinates`, and gets NaN here.
 
     Far out (beyond 18, where tanh(x) rounds to 1) the parameters are on the boundary, and
@@ -624,6 +687,9 @@ def to_natural(code: int, nugget: bool, T: int, x: Array, params: Array) -> None
     if code == _TOEP:
         m = len(x)
         _autocorrelations(x, params, np.zeros((m, m)), np.empty(m))
+        return
+    if code > _FA:
+        loadings.from_coordinates(code - _FA, x, params)
         return
     for i in range(len(x)):
         if nugget and i == len(x) - 1:
@@ -652,6 +718,8 @@ def coordinates_pullback(
         return np.nan
     if code == _TOEP:
         return _autocorrelations_pullback(x, dparams, dx)
+    if code > _FA:
+        return loadings.loadings_pullback(code - _FA, x, dparams, dx)
     log_jacobian = 0.0
     for i in range(len(x)):
         if nugget and i == len(x) - 1:
@@ -707,14 +775,16 @@ def to_unconstrained(code: int, nugget: bool, T: int, params: Array) -> Array:
     if not _inside(code, nugget, params, T):
         raise ArgumentError(
             f"{structure.name!r} has no correlation matrix of {T} occasions at {params.tolist()}; "
-            "give parameters within their bounds, and autocorrelations of a positive definite "
-            "matrix."
+            "give parameters within their bounds, autocorrelations of a positive definite matrix, "
+            "and loadings with communalities below 1."
         )
     inside = 1.0 - 2.0 * _MARGIN
     if code == _TOEP:
         z = np.empty(len(params))
         _partials(params, z)
         return np.arctanh(np.clip(z, -inside, inside))
+    if code > _FA:
+        return loadings.to_coordinates(code - _FA, params, inside)
     x = np.empty(len(params))
     for i, (kind, value) in enumerate(zip(structure.kinds(T), params, strict=True)):
         if kind == "range":

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from bayeslmm import correlations
 from bayeslmm.correlations import Correlation
-from bayeslmm.errors import ArgumentError, ArgumentTypeError
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, DesignError
+from bayeslmm.loadings import most_factors, n_loadings
 
 __all__ = [
     "AR1",
@@ -17,6 +18,7 @@ __all__ = [
     "CAR1",
     "CS",
     "CSH",
+    "FA",
     "ID",
     "UN",
     "Ante1",
@@ -223,6 +225,11 @@ class Covariance:
         return type(self).__name__
 
     @property
+    def _called(self) -> str:
+        """The name with what else tells it from others of the class."""
+        return self.name
+
+    @property
     def _plain(self) -> Correlation:
         """The correlation structure without a nugget."""
         return self._correlation
@@ -251,7 +258,7 @@ class Covariance:
     @property
     def words(self) -> str:
         """What it is on which columns: "AR1 over week within id"."""
-        parts = [self.name]
+        parts = [self._called]
         if self.times:
             parts.append(f"over {' and '.join(self.times)}")
         if self.group is not None:
@@ -281,7 +288,26 @@ def _is_text(value: object) -> bool:
 
 def correlation_of_distance(correlation: Correlation) -> bool:
     """Whether a correlation depends on distances."""
-    return correlation.code >= correlations.CAR1.code
+    return correlation.of_distance
+
+
+def check_factors_fit(structure: Covariance, T: int, where: str) -> None:
+    """Refuse more factors than the correlations of T occasions or effects can tell.
+
+    Raises
+    ------
+    DesignError
+        With the number that fits.
+    """
+    k = structure.correlation.factors
+    most = most_factors(T)
+    if k <= most:
+        return
+    fits = f"the most is FA({most})" if most else "use UN or CS"
+    raise DesignError(
+        f"FA({k}) has {n_loadings(k, T)} loadings on {k} factor{'s' * (k > 1)}, and the {T} "
+        f"occasions of {where} have {T * (T - 1) // 2} correlations to tell them; {fits}"
+    )
 
 
 class ID(Covariance):
@@ -384,3 +410,35 @@ class Ante1(Covariance):
     """First-order antedependence: a correlation for each pair of neighbours, a variance each."""
 
     _correlation, _variance = correlations.ANTE1, "occasion"
+
+
+@dataclass(frozen=True)
+class FA(Covariance):
+    """Factor analysis: k common factors and a uniqueness for each occasion, with a variance each.
+
+    The correlation matrix is LL' + I - diag(LL'), of standardised loadings L whose rows have
+    squared lengths, the communalities, of at most 1. A rotation of the factors changes nothing:
+    the loadings above L's diagonal are zero, and those on it not negative.
+
+    Parameters
+    ----------
+    k : int
+        The number of factors.
+    """
+
+    k: int
+
+    _variance = "occasion"
+
+    def __post_init__(self) -> None:
+        """Check the number of factors."""
+        correlations.factor_analytic(self.k)
+        super().__post_init__()
+
+    @property
+    def _called(self) -> str:
+        return f"FA({self.k})"
+
+    @property
+    def _plain(self) -> Correlation:
+        return correlations.factor_analytic(self.k)

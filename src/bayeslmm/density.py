@@ -3,7 +3,8 @@
 It is the density of `collapsed_model`, evaluated without PyTensor: priors and hyperparameters are
 numbers in two arrays, so that neither another prior nor another shape of model compiles anything,
 and Numba keeps the compiled code on disk. `coordinates` has the scale. Structures of G and of R,
-and known relationships between levels, are in the equations' arrays.
+and known relationships between levels, are in the equations' arrays; coordinates of correlations
+by lag and of loadings are those that `correlations` has.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def _coordinates(header: Array, k: int) -> tuple[Array, Array, Array, Array, Arr
         _floats(header, 3).reshape(k, 2),
         bars.reshape(len(bars) // 5, 5),
         _floats(header, 5),
-        lags.reshape(len(lags) // 3, 3),
+        lags.reshape(len(lags) // 4, 4),
         shear.reshape(len(shear) // k, k),
     )
 

@@ -183,7 +183,7 @@ def _correlation(structure: Covariance, w: Notation, factor: str | None = None) 
     square = w.power(f"({ratio})", "2")
     chain = [parameter(own_rho, *pair) for pair in (("j", "j+1"), (f"k{minus}1", "k"))]
     first = f"(1+{rho}{dot}{ma})({rho}+{ma})/(1+2{dot}{rho}{dot}{ma}+{w.power(ma, '2')})"
-    formula = {
+    formulas = {
         correlations.UN.code: parameter(w.name(f"corr_{factor or 'R'}"), "j", "k"),
         correlations.CS.code: rho,
         correlations.AR1.code: w.power(rho, lag),
@@ -195,7 +195,12 @@ def _correlation(structure: Covariance, w: Notation, factor: str | None = None) 
         correlations.GAU.code: w.function("exp", f"{minus}{square}"),
         correlations.MATERN15.code: f"(1+{third}){dot}{decay[third]}",
         correlations.MATERN25.code: f"(1+{fifth}+5{dot}{square}/3){dot}{decay[fifth]}",
-    }[code]
+    }
+    if structure.correlation.factors:
+        several = [parameter(symbol("loading"), index, "f") for index in "jk"]
+        factors = "" if structure.correlation.factors == 1 else "Σ "
+        formulas[code] = f"{factors}{several[0]}{dot}{several[1]}"
+    formula = formulas[code]
     if structure.nugget:
         return f"(1{minus}{parameter(symbol('nugget'))}){dot}{formula}"
     return formula

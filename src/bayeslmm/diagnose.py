@@ -21,6 +21,7 @@ __all__ = ["Diagnosis", "Finding", "of_likelihood", "of_map", "of_posterior"]
 
 _ESS_PER_CHAIN = 100
 _R_HAT = 1.01
+_HEYWOOD = "at a bound, where a uniqueness is zero (a Heywood case)"
 _SINGULAR = 1e-4
 """A direction of G is singular when its sd is below this fraction of the largest one's."""
 _ON_THE_WAY = 0.05
@@ -112,6 +113,7 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
     if fit.status is Status.SINGULAR:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
+    if fit.status.ok:
         findings += _at_bounds(fit)
     if fit.status is not Status.ZERO_RESIDUAL:
         findings += _residuals_at_bounds(fit)
@@ -336,11 +338,15 @@ def _at_bounds(fit: LikelihoodFit) -> list[Finding]:
                 own = slice(block.start, block.stop)
                 if zero or not fit.optimum.boundary[own].any():
                     continue
+                if block.kind == "nugget" and not fit.optimum.singular:
+                    continue
                 zero = block.kind == "sd" and bool(fit.optimum.boundary[own].all())
                 names = [
                     n for n, b in zip(block.names, fit.optimum.boundary[own], strict=True) if b
                 ]
                 what = "zero" if block.kind == "sd" else "at a bound, where G is singular"
+                if block.kind == "loading":
+                    what = _HEYWOOD
                 findings.append(
                     Finding(
                         "warning",
@@ -382,6 +388,16 @@ def _residuals_at_bounds(fit: LikelihoodFit) -> list[Finding]:
                         residuals.structure.words,
                         "Let these rows have the variance of others, or fit by 'nuts' with a prior "
                         f"for {name}",
+                    )
+                )
+                continue
+            if block.kind == "loading":
+                findings.append(
+                    Finding(
+                        "note",
+                        f"{name} is {_HEYWOOD}; it has no standard error",
+                        residuals.structure.words,
+                        "Use fewer factors, or fit by 'nuts'",
                     )
                 )
                 continue

@@ -11,11 +11,10 @@ from bayeslmm.tokens import Token, Tokens, fail, in_brackets, quote, render, spl
 
 STRUCTURES = (
     *("us", "diag", "id", "cs", "csh", "ar1", "arh1", "arma11", "toep", "toeph", "ante1", "car1"),
-    *("ou", "exp", "gau", "matern"),
+    *("ou", "exp", "gau", "matern", "fa"),
 )
 """Names of covariance structures that can stand around a bar."""
 
-_LATER_STRUCTURES = ("fa",)
 _MULTIVARIATE = ("c", "cbind", "mvbind", "mvbrmsformula", "cat")
 
 
@@ -310,13 +309,6 @@ def _check_structure(structure: Token, text: str) -> None:
     if structure.text in STRUCTURES:
         return
     valid = ", ".join(f"{name}(...)" for name in STRUCTURES)
-    if structure.text in _LATER_STRUCTURES:
-        fail(
-            f"the covariance structure {structure.text!r} is not available in this version; "
-            f"around a bar can stand {valid}",
-            text,
-            structure,
-        )
     fail(
         f"{structure.text!r} is not a covariance structure; around a bar can stand {valid}",
         text,

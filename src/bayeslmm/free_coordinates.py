@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .coordinates import Coordinates
-from .correlations import CAR1
+from .correlations import CAR1, CORRELATIONS
+from .loadings import is_diagonal
 
 if TYPE_CHECKING:
     from .design import GroupingFactor
@@ -42,7 +43,8 @@ _STRONG = 3.0
 
 @dataclass(frozen=True, eq=False)
 class FreeBar:
-    """A bar with a `Shape`: where its parameters are among the coordinates.
+    """A bar with a `Shape`: where its parameters are among the coordinates. Loadings of R are here
+    too, without standard deviations, since uniquenesses may be zero.
 
     Attributes
     ----------
@@ -115,6 +117,11 @@ class FreeCoordinates:
         bars = tuple(
             _free_bar(factor, number, parameters.of_bar(factor.name, number), places, equations.n)
             for factor, number, _ in shaped
+        )
+        bars += tuple(
+            _loadings_of_residuals(block, places, equations.residuals.code)
+            for block in parameters.blocks
+            if equations.residuals is not None and block.factor is None and block.kind == "loading"
         )
         whole = coordinates.unconstrained(theta, np.zeros(len(theta)))
         edges = tuple(
@@ -189,7 +196,7 @@ class FreeCoordinates:
         for bar in self.bars:
             zero = x[bar.sds] <= _ZERO
             held += [int(at) for at in bar.sds[zero]]
-            if zero.all():
+            if len(zero) and zero.all():
                 held += [int(at) for at in bar.others]
             else:
                 held += [at for at, edge, _ in bar.edges if x[at] == edge]
@@ -230,14 +237,20 @@ def _free_bar(
     edges = [
         (int(i), *edge)
         for block, own in zip(blocks[1:], at[1:], strict=True)
-        for i in own
-        for edge in _edges(shape, block)
+        for number, i in enumerate(own)
+        for edge in _edges(shape, block, number)
     ]
     runs = [
         part
         for block, own in zip(blocks, at, strict=True)
         for part in (
-            (own,) if block.kind == "lag" else _rows(own, q) if block.kind == "corr" else ()
+            (own,)
+            if block.kind == "lag"
+            else _rows(own, q)
+            if block.kind == "corr"
+            else _loadings(own, shape.correlation.factors)
+            if block.kind == "loading"
+            else ()
         )
     ]
     others = np.concatenate([np.empty(0, dtype=np.int64), *at[1:]]).astype(np.int64)
@@ -245,15 +258,31 @@ def _free_bar(
     return FreeBar(at[0], others, tuple(runs), tuple(edges), size, fine)
 
 
+def _loadings_of_residuals(block: Block, places: np.ndarray, code: int) -> FreeBar:
+    own = np.searchsorted(places, np.arange(block.start, block.stop))
+    k = next(c.factors for c in CORRELATIONS.values() if c.code == code)
+    edges = [(int(at), *edge) for i, at in enumerate(own) for edge in _edges_of_loading(k, i)]
+    none = np.empty(0, dtype=np.int64)
+    return FreeBar(none, none, tuple(_loadings(own, k)), tuple(edges), 0.0, 0.0)
+
+
 def _rows(lower: np.ndarray, q: int) -> list[np.ndarray]:
     """The rows of a strict lower triangle."""
     return [lower[i * (i - 1) // 2 : i * (i + 1) // 2] for i in range(1, q)]
 
 
-def _edges(shape: Shape, block: Block) -> tuple[tuple[float, float], ...]:
-    """Coordinates at which a parameter makes G singular, or is a nugget of zero, and others on the
-    way there.
+def _loadings(own: np.ndarray, k: int) -> list[np.ndarray]:
+    """The rows of loadings on k factors."""
+    ends = np.cumsum([min(i + 1, k) for i in range(len(own))])
+    return [part for part in np.split(own, ends[ends < len(own)]) if len(part)]
+
+
+def _edges(shape: Shape, block: Block, number: int) -> tuple[tuple[float, float], ...]:
+    """Coordinates at which a parameter, by its number, makes G singular, or a uniqueness or nugget
+    zero, and others on the way there.
     """
+    if block.kind == "loading":
+        return _edges_of_loading(shape.correlation.factors, number)
     if block.kind in ("lag", "corr"):
         return ((-_FISHER, -_STRONG / 2), (_FISHER, _STRONG / 2))
     if block.kind == "nugget":
@@ -287,3 +316,9 @@ def _residual_edges(block: Block) -> list[tuple[int, tuple[float, float]]]:
             places.append((i, (spacing - _CLOSE, spacing - _STRONG / 3)))
             places.append((i, (spacing + _DISTANT, spacing + _STRONG / 2)))
     return places
+
+
+def _edges_of_loading(k: int, number: int) -> tuple[tuple[float, float], ...]:
+    if is_diagonal(k, number):
+        return ((_EDGE, _STRONG),)
+    return ((-_FISHER, -_STRONG / 2), (_FISHER, _STRONG / 2))

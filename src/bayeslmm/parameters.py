@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from . import loadings, scales
 from .structures import STRUCTURES, UN
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "Parameters"]
 
-Kind = Literal["sd", "corr", "sigma", "rho", "lag", "ma", "range", "nugget", "power"]
-_VARIABLES = ("sd", "corr", "rho", "ma", "range", "nugget")
+Kind = Literal["sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"]
+_VARIABLES = ("sd", "corr", "rho", "loading", "ma", "range", "nugget")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Block:
     ----------
     name : str
         The variable it belongs to, such as ``sd_Subject``. Bars over one factor share it.
-    kind : {"sd", "corr", "sigma", "rho", "lag", "ma", "range", "nugget", "power"}
+    kind : {"sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"}
     factor : str or None
         The grouping factor; None for parameters of R.
     labels : tuple of str or of pairs of str
@@ -117,6 +118,20 @@ class Parameters:
 
     def __len__(self) -> int:
         return self.blocks[-1].stop
+
+    def stepped(self, theta: np.ndarray, position: int, step: float) -> np.ndarray:
+        """Theta with one parameter moved by a step on its working scale (`scales`); loadings of a
+        communality of 1 stay at that.
+        """
+        moved, where = theta.copy(), [position]
+        x = scales.working(theta[where], self.bounds[where]) + step
+        moved[where] = scales.natural(x, self.bounds[where])
+        for block in self.blocks:
+            if block.kind == "loading" and block.start <= position < block.stop:
+                own = slice(block.start, block.stop)
+                k = loadings.n_factors(block.size, block.stop - block.start)
+                moved[own] = loadings.shortened(k, moved[own])
+        return moved
 
     def of_bar(self, factor: str, bar: int) -> tuple[Block, ...]:
         """The blocks that belong to a bar of a factor."""

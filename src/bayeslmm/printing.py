@@ -248,9 +248,10 @@ def of_equations(system: MixedModelEquations) -> Page:
 def of_selection(selection: StructureSelection) -> Page:
     """What a comparison of structures looks like: the table by AIC, and what failed."""
     table, n = selection.table, len(selection.model.design.y)
+    where = "" if selection.on is None else f" of the random effects of {selection.on}"
     head = Lines(
         (
-            (f"Covariance structures fit by {selection.method.upper()}", ""),
+            (f"Covariance structures{where} fit by {selection.method.upper()}", ""),
             ("Formula", selection.model.formula),
             ("Number of obs", str(n)),
         )

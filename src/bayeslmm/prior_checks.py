@@ -165,11 +165,11 @@ def _check_within(slot: Slot, prior: Prior) -> None:
         return
     if prior.lower < lower or prior.upper > upper:
         raise _misfit(slot, prior, where, families)
-    if slot.kind == "lag" and (prior.lower, prior.upper) != (lower, upper):
+    if slot.kind in ("lag", "loading") and (prior.lower, prior.upper) != (lower, upper):
         raise _misfit(
             slot,
             prior,
-            "what values it can have depends on the other lags, so that bounds of its own cannot "
+            "what values it can have depends on the others, so that bounds of its own cannot "
             "be kept",
             "Beta, or Uniform over the whole interval",
         )

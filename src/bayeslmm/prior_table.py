@@ -12,6 +12,7 @@ from scipy.linalg import toeplitz
 
 from bayeslmm.coefficient_prior import GAUSSIAN, covered, gaussian_prior
 from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
+from bayeslmm.loadings import inside, n_factors
 from bayeslmm.prior_checks import check_fits, check_fits_matrix, check_fits_variance
 from bayeslmm.prior_defaults import (
     coefficient_slots,
@@ -270,18 +271,25 @@ def resolve(
 
 
 def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
-    """Refuse some lags that are held with others that are not: they move together."""
+    """Refuse some lags or loadings that are held with others that are not: they move together."""
     for block in parameters.blocks:
         own = theta[block.start : block.stop]
         values = [prior.value for prior in own if isinstance(prior, Fixed)]
-        if block.kind != "lag" or not values:
+        if block.kind not in ("lag", "loading") or not values:
             continue
         if len(values) < len(own):
             raise PriorError(
-                f"{len(values)} of the {len(own)} correlations {block.name!r} are held, but their "
+                f"{len(values)} of the {len(own)} parameters {block.name!r} are held, but their "
                 "bounds depend on each other: hold all of them, or none."
             )
-        if np.linalg.eigvalsh(toeplitz([1.0, *values]))[0] <= 0:
+        if block.kind == "loading":
+            if not inside(n_factors(block.size, len(own)), np.array(values)):
+                raise PriorError(
+                    f"the loadings {values}, at which {block.name!r} is held, have communalities "
+                    "above 1, or a negative one where signs are fixed (the first of each factor); "
+                    "take smaller values, and the other sign of a factor."
+                )
+        elif np.linalg.eigvalsh(toeplitz([1.0, *values]))[0] <= 0:
             raise PriorError(
                 f"the correlations {values} by lag, at which {block.name!r} is held, are not those "
                 "of a positive definite matrix; take values nearer to 0."

@@ -115,7 +115,8 @@ def _correlation(residuals: Residuals) -> Iterator[str]:
 
     lags = "abs(occasion[rows][:, :, None] - occasion[rows][:, None, :])"
     rho = parameter("rho")
-    if code in (correlations.UN.code, correlations.TOEP.code, correlations.ANTE1.code):
+    of_pairs = (correlations.UN.code, correlations.TOEP.code, correlations.ANTE1.code)
+    if code in of_pairs or structure.correlation.factors:
         yield from _of_occasions(residuals, lags)
         return
     if code == correlations.CS.code:
@@ -151,6 +152,7 @@ def _correlation(residuals: Residuals) -> Iterator[str]:
 def _of_occasions(residuals: Residuals, lags: str) -> Iterator[str]:
     """The matrix of all occasions, of which subjects have parts."""
     code, T = residuals.structure.correlation.code, len(residuals.occasions)
+    k = residuals.structure.correlation.factors
     strata, m = residuals.rows.n_strata, residuals.rows.n_corr
     for stratum in range(strata):
         own = "" if strata == 1 else f"[{stratum * m}:{(stratum + 1) * m}]"
@@ -158,6 +160,13 @@ def _of_occasions(residuals: Residuals, lags: str) -> Iterator[str]:
         if code == correlations.UN.code:
             L = "L_R" if strata == 1 else f"L_R_{stratum + 1}"
             yield f"{name} = {L} @ {L}.T"
+        elif k:
+            places = [(i, f) for i in range(T) for f in range(min(i + 1, k))]
+            i, f = (list(part) for part in zip(*places, strict=True))
+            yield f"L = pt.set_subtensor(pt.zeros(({T}, {k}))[{i}, {f}], loading{own})"
+            yield "# communalities are at most 1, and the signs of the factors fixed"
+            yield f"proper = pt.all((L**2).sum(axis=1) <= 1) & pt.all(pt.diag(L[:{k}]) >= 0)"
+            yield f"{name} = pt.where(np.eye({T}), pt.where(proper, 1, np.nan), L @ L.T)"
         elif code == correlations.TOEP.code:
             positions = f"abs(np.subtract.outer(np.arange({T}), np.arange({T})))"
             yield f"{name} = pt.concatenate([np.ones(1), rho{own}])[{positions}]"

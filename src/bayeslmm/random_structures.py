@@ -108,6 +108,7 @@ def _without(factor: GroupingFactor, b: int, own: slice) -> GroupingFactor:
         Z=np.ascontiguousarray(factor.Z[:, kept]),
         effects=tuple(factor.effects[k] for k in kept),
         bars=tuple(bars),
+        own=None if factor.own is None else factor.own[:, kept],
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bayeslmm import correlations
-from bayeslmm.covariance import Covariance
+from bayeslmm.covariance import Covariance, check_factors_fit
 from bayeslmm.errors import DataError, DesignError
 from bayeslmm.frames import Array
 
@@ -97,6 +97,7 @@ def _occasion_text(structure: Covariance, found: Found, at: int) -> str:
 def check_correlations(structure: Covariance, found: Found) -> None:
     """Refuse correlations between occasions that no subject has both of."""
     correlation, T = structure.correlation, len(found.occasions)
+    check_factors_fit(structure, T, repr(structure.time))
     if correlation.code == correlations.UN.code and T > _MOST_OCCASIONS:
         raise DesignError(
             f"{T} occasions of {structure.time!r} make {T * (T - 1) // 2} correlations, more than "

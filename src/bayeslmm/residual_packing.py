@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Layout", "pack_residuals"]
 
-_OF_POSITIONS = tuple(structure.code for structure in (UN, AR1, ARMA11, TOEP, ANTE1))
+_OF_POSITIONS = tuple(
+    structure.code
+    for structure in CORRELATIONS.values()
+    if structure in (UN, AR1, ARMA11, TOEP, ANTE1) or structure.factors
+)
 _MOST_ROWS = 256
 """Of a block without correlations, whose rows could as well be blocks of their own."""
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm import scales
 from bayeslmm.frames import Array
 from bayeslmm.wald import FTest, principal_functions
 
@@ -95,10 +94,7 @@ def var_beta_slopes(equations: Equations, optimum: Optimum, parameters: Array) -
 
 def _var_beta(equations: Equations, optimum: Optimum, position: int, step: float) -> Array:
     """(X'V⁻¹X)⁻¹ with a step of one parameter on its working scale."""
-    bounds = equations.parameters.bounds[[position]]
-    theta = optimum.theta.copy()
-    moved = scales.working(theta[[position]], bounds) + step
-    theta[position] = scales.natural(moved, bounds)[0]
+    theta = equations.parameters.stepped(optimum.theta, position, step)
     M = _relative_factors(equations, optimum, theta)
     return equations.given_residuals(theta).var_beta(M, theta[-1])
 

@@ -200,11 +200,11 @@ class Search:
         return np.concatenate([*own, others[self.n_M :]])
 
     def is_singular(self, place: Place) -> bool:
-        """Whether G is singular; that of a structure is not at a nugget of zero."""
+        """Whether G is singular; that of a structure is not at a nugget or uniqueness of zero."""
         parameters = self.equations.parameters
         of_G = np.zeros(len(parameters), dtype=bool)
         for block in parameters.blocks:
-            singular = block.factor is not None and block.kind != "nugget"
+            singular = block.factor is not None and block.kind not in ("nugget", "loading")
             of_G[block.start : block.stop] = singular
         return bool(place.singular) or bool(of_G[self.free.own[list(place.held)]].any())
 

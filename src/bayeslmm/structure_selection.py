@@ -38,7 +38,7 @@ _ELSEWHERE = {
     "version",
     "map": "a penalised likelihood has no AIC",
 }
-_INDEPENDENT = "independent"
+_INDEPENDENT, _UNRESTRICTED = "independent", "unrestricted"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,12 +54,15 @@ class StructureSelection:
         The fit of each structure, the one with the smallest AIC first.
     failures : dict of str
         Why each of the others has no fit that can be used.
+    on : str or None
+        The grouping factor whose random effects have the structures; None for the residuals.
     """
 
     model: Model
     method: Literal["reml", "ml"]
     fits: dict[str, LikelihoodFit]
     failures: dict[str, str]
+    on: str | None = None
 
     @cached_property
     def _table(self) -> pd.DataFrame:
@@ -105,8 +108,10 @@ class StructureSelection:
 
         The subject is the first of those with most rows, labelled by occasion. It is that of V =
         ZGZ' + R, in which random effects count, so that a random intercept and compound symmetry
-        can be seen to be the same.
+        can be seen to be the same. With ``on``, that of the random effects of a level.
         """
+        if self.on is not None:
+            return {name: _correlation(fit.G(self.on)) for name, fit in self.fits.items()}
         if not self.fits:
             return {}
         rows, labels = self._subject
@@ -144,28 +149,39 @@ class StructureSelection:
         return printing.as_html(printing.of_selection(self))
 
 
+def _correlation(G: pd.DataFrame) -> pd.DataFrame:
+    """Correlations of effects; NaN with one that does not vary."""
+    sd = np.sqrt(np.diag(G))
+    scale = np.outer(sd, sd)
+    return pd.DataFrame(G / np.where(scale > 0, scale, np.nan))
+
+
 def select_structure(
     model: Model,
     structures: Sequence[Covariance | None],
     method: Literal["reml", "ml"] = "reml",
     data: object | None = None,
+    on: str | None = None,
 ) -> StructureSelection:
-    """Fit candidate covariance structures of the residuals and compare them.
+    """Fit candidate covariance structures of residuals or random effects and compare them.
 
-    Formula, data and weights are the model's; each candidate takes the place of its `R`. A
-    structure that these data cannot identify, or whose fit does not converge, is listed with the
-    reason.
+    Formula, data and weights are the model's; each candidate takes the place of its `R`, or of its
+    `G` of a grouping factor. A structure that these data cannot identify, or whose fit does not
+    converge, is listed with the reason.
 
     Parameters
     ----------
     model : Model
     structures : sequence of Covariance or None
-        Such as ``[bl.CS(group="id"), bl.AR1(time="week", group="id")]``; None is σ²I.
+        Such as ``[bl.CS(group="id"), bl.AR1(time="week", group="id")]``; None is σ²I. With `on`
+        such as ``[bl.CS(), bl.AR1(), None]``, where None is an unrestricted matrix.
     method : {"reml", "ml"}
         All candidates have the same fixed effects, so that REML compares them fairly.
     data : data frame, optional
         What the model was made from. A model keeps only the columns that it uses; where the
         structures need others, give all of them again.
+    on : str, optional
+        The grouping factor whose random effects have the structures; the residuals by default.
 
     Returns
     -------
@@ -175,8 +191,9 @@ def select_structure(
     Raises
     ------
     ArgumentError
-        For another method, no structures, one that is given twice, and candidates that use
-        different rows because columns of theirs have missing values.
+        For another method, no structures, one that is given twice, an unknown grouping factor or
+        one with several bars, and candidates that use different rows because columns of theirs
+        have missing values.
     ArgumentTypeError
         If `model` is no model, or a candidate no structure.
     DataError
@@ -219,14 +236,16 @@ def select_structure(
             "the model holds parameters by Fixed, which the candidates would estimate; compare "
             "fits of models that you make yourself by bl.compare."
         )
+    if on is not None:
+        _check_one_bar(model, on)
     models: dict[str, Model] = {}
     failures: dict[str, str] = {}
-    candidates = _labelled(structures)
+    candidates = _labelled(structures, _INDEPENDENT if on is None else _UNRESTRICTED)
     _check_columns(candidates, model, data)
     frame = model.data if data is None else data
     for name, structure in candidates.items():
         try:
-            models[name] = _with_structure(model, structure, frame)
+            models[name] = _with_structure(model, structure, frame, on)
         except BayeslmmError as error:
             failures[name] = str(error)
     _check_same_rows(models)
@@ -247,10 +266,26 @@ def select_structure(
     order = sorted(fits, key=lambda name: fits[name].aic)
     # in the order in which they were given
     failures = {name: failures[name] for name in candidates if name in failures}
-    return StructureSelection(model, method, {name: fits[name] for name in order}, failures)
+    return StructureSelection(model, method, {name: fits[name] for name in order}, failures, on)
 
 
-def _labelled(structures: object) -> dict[str, Covariance | None]:
+def _check_one_bar(model: Model, on: str) -> None:
+    factor = model.design.factor(on)
+    own = [bar for bar in model.design.formula.bars if bar.factor_name == factor.name]
+    if len(own) > 1 or own[0].structure is not None or own[0].uncorrelated:
+        raise ArgumentError(
+            f"`on` is a grouping factor with one plain bar, whose structure the candidates are; "
+            f"{on!r} has {', '.join(bar.text for bar in own)}. Compare fits of models that you "
+            "make yourself by bl.compare."
+        )
+    if factor.related is not None:
+        raise ArgumentError(
+            f"the levels of {on!r} have a known relationship in `G`, beside which the structure of "
+            "a bar stands in the formula; compare fits of models by bl.compare."
+        )
+
+
+def _labelled(structures: object, none: str) -> dict[str, Covariance | None]:
     """The candidates by the shortest names that tell them apart."""
     if isinstance(structures, str) or not isinstance(structures, Sequence):
         raise ArgumentTypeError(
@@ -266,8 +301,8 @@ def _labelled(structures: object) -> dict[str, Covariance | None]:
             )
     if not structures:
         raise ArgumentError("`structures` should have at least one structure to fit, got none.")
-    short = [_INDEPENDENT if s is None else _short(s) for s in structures]
-    long = [_INDEPENDENT if s is None else s.words for s in structures]
+    short = [none if s is None else _short(s) for s in structures]
+    long = [none if s is None else s.words for s in structures]
     counts = Counter(short)
     names = [a if counts[a] == 1 else b for a, b in zip(short, long, strict=True)]
     if len(set(names)) < len(names):
@@ -297,12 +332,17 @@ def _check_columns(candidates: dict[str, Covariance | None], model: Model, data:
         )
 
 
-def _with_structure(model: Model, structure: Covariance | None, frame: object) -> Model:
+def _with_structure(
+    model: Model, structure: Covariance | None, frame: object, on: str | None
+) -> Model:
     with warnings.catch_warnings():
         # said when the model was made
         warnings.simplefilter("ignore", DesignWarning)
         G = structures_beside(model.design.formula.bars, model.G)
-        found = Model(model.formula, frame, G=G, R=structure, weights=model.weights)
+        R = structure if on is None else model.R
+        if on is not None:
+            G[on] = [structure]
+        found = Model(model.formula, frame, G=G, R=R, weights=model.weights)
     y = model.design.y
     if len(y) == len(found.design.y) and not np.array_equal(y, found.design.y):
         return found.with_response(y)  # which the data of the model do not have

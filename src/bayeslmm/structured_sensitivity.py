@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from bayeslmm import scales
 from bayeslmm.connected_rows import connected_rows, residual_pattern
 from bayeslmm.errors import ArgumentError
 from bayeslmm.kenward_roger import Sensitivity
@@ -99,12 +98,9 @@ def _residual_covariance(equations: Equations, theta: Array, rows: Array) -> tup
     """
     own = equations.residuals
     assert own is not None
-    bounds = equations.parameters.bounds
 
     def at(position: int, step: float) -> Array:
-        moved, where = theta.copy(), [position]
-        x = scales.working(theta[where], bounds[where]) + step
-        moved[where] = scales.natural(x, bounds[where])
+        moved = equations.parameters.stepped(theta, position, step)
         return moved[-1] ** 2 * equations.residual_covariance(moved, rows)
 
     slopes = []

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm import scales
-
 if TYPE_CHECKING:
     from bayeslmm.design import BarBlock
     from bayeslmm.equations import Equations
@@ -78,9 +76,7 @@ def _derivatives(equations: Equations, optimum: Optimum, f: int, number: int) ->
             regular[block.start : block.stop] = 0.0
 
     def at(position: int, step: float) -> Array:
-        theta, bounds = regular.copy(), parameters.bounds[[position]]
-        moved = scales.working(theta[[position]], bounds) + step
-        theta[[position]] = scales.natural(moved, bounds)
+        theta = parameters.stepped(regular, position, step)
         G = equations.covariances(equations.relative_factors(theta), theta[-1])[factor.name]
         return G[bar.start : bar.stop, bar.start : bar.stop]
 

@@ -1,0 +1,185 @@
+"""Correlations of factor analysis: C = LL' + I - diag(LL'), with standardised loadings L (T, k).
+
+Row i of L is in the unit ball, so that its communality, the squared length, is at most 1 and the
+uniqueness 1 - communality is a variance. A rotation of the k factors changes no correlation; the
+one whose loadings above the diagonal are zero, with a diagonal that is not negative, is taken.
+Loadings stand row by row: row i has min(i + 1, k) of them.
+
+Unconstrained coordinates of a row are those of stick-breaking: a loading is tanh(x) times what
+those before it leave of the length, and one on the diagonal the logistic function of x times it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bayeslmm.frames import Array
+
+__all__ = [
+    "add_slopes",
+    "from_coordinates",
+    "inside",
+    "is_diagonal",
+    "loadings_pullback",
+    "most_factors",
+    "n_factors",
+    "n_loadings",
+    "product",
+    "shortened",
+    "start",
+    "to_coordinates",
+]
+
+_ROUNDING = 1e-12
+
+
+def n_loadings(k: int, T: int) -> int:
+    """The number of loadings of T occasions on k factors, less those that a rotation makes zero."""
+    return T * k - k * (k - 1) // 2
+
+
+def most_factors(T: int) -> int:
+    """The most factors of T occasions with no more loadings than there are correlations."""
+    fitting = [k for k in range(1, T) if n_loadings(k, T) <= T * (T - 1) // 2]
+    return max(fitting, default=0)
+
+
+def n_factors(T: int, count: int) -> int:
+    """The number of factors of T occasions with so many loadings."""
+    return next(k for k in range(1, T + 1) if n_loadings(k, T) == count)
+
+
+def shortened(k: int, params: Array) -> Array:
+    """Loadings with rows that are longer than 1 brought to that length."""
+    rows = np.split(params, [_first(k, i) for i in range(1, _rows(k, len(params)))])
+    return np.concatenate([row / max(1.0, float(np.sqrt(row @ row))) for row in rows])
+
+
+def is_diagonal(k: int, index: int) -> bool:
+    """Whether a loading is on the diagonal, and so not negative."""
+    return index in [i * (i + 3) // 2 for i in range(k)]
+
+
+def start(k: int, T: int) -> Array:
+    """Loadings from which to start an optimiser: cosines of rising frequency."""
+    rows = [
+        0.6 / np.sqrt(k) * np.cos(np.pi * np.arange(min(i + 1, k)) * (i + 0.5) / T)
+        for i in range(T)
+    ]
+    for i in range(min(k, T)):
+        rows[i][i] = abs(rows[i][i]) + 0.05
+    return np.concatenate(rows)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _first(k: int, i: int) -> int:
+    """Where row i begins."""
+    return i * (i + 1) // 2 if i < k else k * (k + 1) // 2 + (i - k) * k
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _rows(k: int, n: int) -> int:
+    """The number of rows that n loadings make."""
+    return (n + k * (k - 1) // 2) // k
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def inside(k: int, params: Array) -> bool:
+    """Whether loadings have communalities of at most 1, and a diagonal that is not negative."""
+    for i in range(_rows(k, len(params))):
+        length, first = 0.0, _first(k, i)
+        for f in range(min(i + 1, k)):
+            length += params[first + f] ** 2
+        if not length <= 1.0 + _ROUNDING or (i < k and params[first + i] < 0.0):
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def product(k: int, params: Array, i: int, j: int) -> float:
+    """The correlation of two different rows."""
+    value, a, b = 0.0, _first(k, i), _first(k, j)
+    for f in range(min(min(i, j) + 1, k)):
+        value += params[a + f] * params[b + f]
+    return value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def add_slopes(k: int, params: Array, i: int, j: int, dvalue: float, dparams: Array) -> None:
+    """Add to ``dparams`` the adjoint of `product`."""
+    a, b = _first(k, i), _first(k, j)
+    for f in range(min(min(i, j) + 1, k)):
+        dparams[a + f] += dvalue * params[b + f]
+        dparams[b + f] += dvalue * params[a + f]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _share(diagonal: bool, x: float) -> tuple[float, float, float, float]:
+    """The share that a loading takes of the length left, its derivative, the logarithm of that, and
+    the derivative of the logarithm.
+    """
+    e = np.exp(-abs(x))
+    if diagonal:
+        value = 1.0 / (1.0 + e) if x >= 0.0 else e / (1.0 + e)
+        return value, e / (1.0 + e) ** 2, -abs(x) - 2.0 * np.log1p(e), 1.0 - 2.0 * value
+    value = np.tanh(x)
+    log_slope = 2.0 * (np.log(2.0) - abs(x) - np.log1p(e * e))
+    return value, np.exp(log_slope), log_slope, -2.0 * value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def from_coordinates(k: int, x: Array, params: Array) -> None:
+    """Write the loadings at unconstrained coordinates into ``params``."""
+    for i in range(_rows(k, len(x))):
+        left, first = 1.0, _first(k, i)
+        for f in range(min(i + 1, k)):
+            params[first + f] = left * _share(f == i, x[first + f])[0]
+            left /= np.cosh(x[first + f])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def loadings_pullback(k: int, x: Array, dparams: Array, dx: Array) -> float:
+    """Write the gradient in x of a log density, with the Jacobian, into ``dx``; return the log
+    Jacobian.
+    """
+    log_jacobian = 0.0
+    for i in range(_rows(k, len(x))):
+        first, width = _first(k, i), min(i + 1, k)
+        left = np.ones(width)
+        for f in range(1, width):
+            left[f] = left[f - 1] / np.cosh(x[first + f - 1])
+        behind = 0.0  # the adjoint of the logarithm of what is left for those that follow
+        for f in range(width - 1, -1, -1):
+            value, slope, log_slope, change = _share(f == i, x[first + f])
+            own = dparams[first + f] * left[f]
+            dx[first + f] = own * slope + change - np.tanh(x[first + f]) * behind
+            behind += own * value + 1.0
+            log_jacobian += log_slope + np.log(left[f])
+    return log_jacobian
+
+
+def to_coordinates(k: int, params: Array, most: float) -> Array:
+    """The inverse of `from_coordinates`.
+
+    Parameters
+    ----------
+    k : int
+    params : array
+        Loadings `inside`.
+    most : float
+        The largest share, less than 1, that has coordinates.
+    """
+    x = np.empty(len(params))
+    for i in range(_rows(k, len(params))):
+        left, first = 1.0, _first(k, i)
+        for f in range(min(i + 1, k)):
+            share = params[first + f] / left
+            if f == i:
+                share = np.clip(share, 1.0 - most, most)
+                x[first + f] = np.log(share) - np.log1p(-share)
+            else:
+                share = np.clip(share, -most, most)
+                x[first + f] = np.arctanh(share)
+            left *= np.sqrt((1.0 - share) * (1.0 + share))
+    return x

@@ -1,0 +1,228 @@
+"""Factor-analytic covariances on G and R, against dense algebra, another optimiser, finite
+differences, and unrestricted ones where they are as many parameters.
+"""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+
+import bayeslmm as bl
+from bayeslmm.correlations import factor_analytic
+from bayeslmm.errors import ArgumentError, DesignError, PriorError
+from bayeslmm.loadings import most_factors, n_loadings
+
+L1 = np.array([0.9, 0.7, 0.5, 0.6, 0.4, 0.3])
+L2 = np.array([0.0, 0.5, -0.5, 0.4, -0.6, 0.5])
+SDS = np.array([1.0, 2.0, 1.5, 1.0, 1.2, 0.8])
+
+
+@cache
+def frame(rows: int = 1) -> pd.DataFrame:
+    """300 subjects at six occasions, whose effects have two common factors; in any order."""
+    rng = np.random.default_rng(7)
+    C = np.outer(L1, L1) + np.outer(L2, L2)
+    np.fill_diagonal(C, 1)
+    root = np.linalg.cholesky(C * np.outer(SDS, SDS))
+    data = [
+        (f"s{j:03d}", week, u + (rows > 1) * 0.5 * rng.normal())
+        for j in range(300)
+        for week, u in enumerate(root @ rng.standard_normal(6), start=1)
+        for _ in range(rows)
+    ]
+    found = pd.DataFrame(data, columns=["id", "week", "y"])
+    return found.sample(frac=1, random_state=1, ignore_index=True)
+
+
+def on_G(k: int, weeks: int = 6) -> bl.Model:
+    data = frame(2)
+    data = data[data["week"] <= weeks]
+    return bl.Model("y ~ 1 + (0 + week | id)", data, G={"id": bl.FA(k)})
+
+
+def on_R(k: int, weeks: int = 6) -> bl.Model:
+    data = frame()
+    R = bl.FA(k, time="week", group="id")
+    return bl.Model("y ~ 0 + C(week)", data[data["week"] <= weeks], R=R)
+
+
+def covariance_of(fit, prefix: str, sds: str, labels: list[str], k: int) -> np.ndarray:
+    """From the parameters by their names."""
+    theta = fit.theta
+    L = np.array([[theta.get(f"{prefix}[{at}, {f + 1}]", 0.0) for f in range(k)] for at in labels])
+    C = L @ L.T
+    np.fill_diagonal(C, 1)
+    sd = theta[[f"{sds}[{at}]" for at in labels]].to_numpy()
+    return C * np.outer(sd, sd)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_the_maximum_is_that_of_another_optimiser(k):
+    """With means free at each occasion, ML depends on the sample covariance alone."""
+    fit = on_R(k).fit("ml")
+    assert fit.status.ok
+    assert fit.n_parameters == 6 + 6 + n_loadings(k, 6)
+    wide = frame().pivot(index="id", columns="week", values="y").to_numpy()
+    S = np.cov(wide.T, bias=True)
+
+    def deviance(x):
+        loadings = np.zeros((6, k))
+        loadings[np.tril_indices(6, 0, k)] = x[6:]
+        V = loadings @ loadings.T + np.diag(np.exp(x[:6]))
+        return 300 * (
+            6 * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + np.trace(np.linalg.solve(V, S))
+        )
+
+    start = np.concatenate([np.zeros(6), np.full(n_loadings(k, 6), 0.5)])
+    best = min(
+        minimize(deviance, start * (1 + 0.5 * np.sin(i + np.arange(len(start))))).fun
+        for i in range(4)
+    )
+    assert -2 * fit.loglik == pytest.approx(best, abs=1e-3)
+    weeks = [str(week) for week in range(1, 7)]
+    V = covariance_of(fit, "loading", "sigma", weeks, k)
+    rows = frame().query("id == 's003'").sort_values("week").index
+    np.testing.assert_allclose(fit.R("s003").loc[rows, rows], V, rtol=1e-8)
+    assert all(fit.theta[f"loading[{f + 1}, {f + 1}]"] >= 0 for f in range(k))
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_on_G_the_truth_is_recovered(k):
+    fit = on_G(k).fit("reml")
+    assert fit.status.ok
+    labels = [f"week[{week}]" for week in range(1, 7)]
+    V = covariance_of(fit, "loading_id", "sd_id", labels, k)
+    np.testing.assert_allclose(fit.G(), V, rtol=1e-8)
+    assert fit.n_parameters == 1 + 1 + 6 + n_loadings(k, 6)
+    table = fit.varcorr().query("kind == 'loading'")
+    assert len(table) == n_loadings(k, 6)
+    if k == 2:
+        C = np.outer(L1, L1) + np.outer(L2, L2)
+        np.fill_diagonal(C, 1)
+        sd = np.sqrt(np.diag(V))
+        assert np.abs(V / np.outer(sd, sd) - C).max() < 0.15
+
+
+@pytest.mark.parametrize("where", ["G", "R"])
+def test_one_factor_of_three_occasions_is_unrestricted(where):
+    """Where the correlations are those of one factor; at weeks 2, 4 and 6 they are."""
+    data = frame(2) if where == "G" else frame()
+    data = data[data["week"].isin([2, 4, 6])]
+    ON = {"time": "week", "group": "id"}
+    if where == "R":
+        models = [bl.Model("y ~ 0 + C(week)", data, R=R) for R in (bl.FA(1, **ON), bl.UN(**ON))]
+    else:
+        formulas = ("y ~ 1 + fa(0 + week | id)", "y ~ 1 + (0 + C(week) | id)")
+        models = [bl.Model(formula, data) for formula in formulas]
+    fit, free = (model.fit("reml") for model in models)
+    assert fit.loglik == pytest.approx(free.loglik, abs=1e-5)
+    assert fit.n_parameters == free.n_parameters
+
+
+@pytest.mark.parametrize("method", ["ml", "reml"])
+@pytest.mark.parametrize("make", [on_G, on_R])
+def test_gradients_are_finite_differences(make, method):
+    own = make(2)
+    rng = np.random.default_rng(1)
+    theta = rng.uniform(0.5, 1.5, len(own.parameters))
+    kinds = np.array(own.parameters.kinds)
+    theta[kinds == "loading"] = rng.uniform(0.1, 0.6, (kinds == "loading").sum())
+    gradient = own.equations.loglik(theta, method)[1]
+    for i, move in enumerate(1e-6 * np.eye(len(theta))):
+        up, down = (own.equations.loglik(theta + m, method)[0] for m in (move, -move))
+        assert gradient[i] == pytest.approx((up - down) / 2e-6, rel=1e-4, abs=1e-3)
+
+
+def test_a_uniqueness_of_zero_is_said_and_no_error():
+    """A Heywood case: two occasions that a third determines."""
+    rng = np.random.default_rng(3)
+    common = rng.standard_normal(60)
+    wide = np.column_stack([common, 0.8 * common + 0.6 * rng.standard_normal(60)])
+    wide = np.column_stack([wide, 0.8 * common + 0.6 * rng.standard_normal(60), wide[:, 1] * 0.1])
+    wide += np.column_stack([np.zeros((60, 3)), 0.3 * rng.standard_normal(60)])
+    data = pd.DataFrame(wide, columns=[1, 2, 3, 4]).reset_index(names="id")
+    data = data.melt("id", var_name="week", value_name="y")
+    data = pd.concat([data, data.assign(y=data["y"] + 0.05 * rng.standard_normal(len(data)))])
+    data["week"] = data["week"].astype(int)
+    fit = bl.Model("y ~ 1 + fa(0 + week | id)", data.reset_index(drop=True)).fit("reml")
+    assert fit.status.ok
+    assert fit.theta["loading_id[week[1], 1]"] > 0.97
+    assert "FA(1)" in repr(fit)
+
+
+def test_too_many_factors_have_uniquenesses_of_zero():
+    """Two factors made the data, and a third finds nothing but the noise of a few occasions."""
+    fit = on_R(3).fit("reml")
+    assert fit.status.ok
+    assert "Heywood" in str(fit.diagnose())
+    R = bl.UN(time="week", group="id")
+    free = bl.Model(fit.model.formula, fit.model.data, R=R).fit("reml")
+    assert on_R(2).fit("reml").loglik < fit.loglik < free.loglik
+
+
+def test_how_many_factors_there_can_be():
+    assert [most_factors(T) for T in range(2, 9)] == [0, 1, 1, 2, 3, 3, 4]
+    with pytest.raises(DesignError, match=r"has 7 loadings .* 6 correlations .* is FA\(1\)"):
+        on_R(2, 4)
+    with pytest.raises(DesignError, match="use UN or CS"):
+        on_G(1, 2)
+    for k in (0, 1.5, True, 10):
+        with pytest.raises(ArgumentError, match="number of factors"):
+            bl.FA(k)
+    assert bl.FA(2).correlation == factor_analytic(2)
+
+
+def test_the_default_prior_is_uniform_on_balls():
+    """Rows of the unit ball: the density of the coordinates is the Jacobian alone."""
+    own = on_G(2)
+    prior = own.priors["loading_id[week[3], 2]"]
+    assert (prior.lower, prior.upper) == (-1, 1)
+    with pytest.raises(PriorError, match="depends on the others"):
+        own.with_priors({"loading_id": bl.Uniform(0, 1)})
+    with pytest.raises(PriorError, match="hold all of them, or none"):
+        own.with_priors({"loading_id[week[3], 2]": bl.Fixed(0.2)})
+
+
+def test_files_and_words(tmp_path):
+    for fit in (on_G(2).fit("reml"), on_R(1).fit("ml")):
+        fit.save(tmp_path / "fit.nc")
+        again = bl.load(tmp_path / "fit.nc")
+        pd.testing.assert_frame_equal(again.summary(), fit.summary())
+        assert "FA(" in repr(fit)
+        assert "loading" in str(fit.model.describe())
+
+
+def test_candidates_have_numbers_of_factors():
+    where = {"time": "week", "group": "id"}
+    model = bl.Model("y ~ 0 + C(week)", frame())
+    candidates = [bl.FA(1, **where), bl.FA(2, **where), bl.FA(3, **where), bl.UN(**where)]
+    chosen = bl.select_structure(model, candidates, data=frame())
+    assert chosen.table["bic"].idxmin() == "FA(2)"
+    assert set(chosen.table.index) == {"FA(1)", "FA(2)", "FA(3)", "UN"}
+
+
+def test_candidates_for_random_effects():
+    model = bl.Model("y ~ 1 + (0 + week | id)", frame(2), G={"id": bl.AR1()})
+    chosen = bl.select_structure(model, [bl.AR1(), bl.FA(1), bl.FA(2), bl.FA(4)], on="id")
+    assert chosen.table["bic"].idxmin() == "FA(2)"
+    assert list(chosen.failures) == ["FA(4)"]
+    C = chosen.correlations["FA(2)"]
+    np.testing.assert_allclose(np.diag(C), 1)
+    assert list(C.columns) == [f"week[{week}]" for week in range(1, 7)]
+    assert "of the random effects of id" in repr(chosen)
+    two = bl.Model("y ~ 1 + (1 | id) + (0 + week | id)", frame(2))
+    with pytest.raises(ArgumentError, match="one plain bar"):
+        bl.select_structure(two, [bl.AR1()], on="id")
+
+
+def test_posteriors():
+    for own in (on_R(1, 4), on_G(1, 4)):
+        fit = own.fit("nuts", random_seed=2, chains=2, progress=False)
+        reml = own.fit("reml")
+        names = [name for name in own.parameters.names if name.startswith("loading")]
+        both = [f.summary().loc[names, ["estimate", "std_error"]].to_numpy() for f in (fit, reml)]
+        assert (np.abs(both[0] - both[1])[:, 0] < 2 * both[0][:, 1] + 0.02).all()
+        first = "loading_id" if own.R is None else "loading"
+        assert (fit.posterior["posterior"][first].to_numpy()[..., 0] >= 0).all()
