@@ -12,6 +12,7 @@ from test_full import python_mode, random_point
 
 import bayeslmm as bl
 from bayeslmm.errors import ArgumentError, DataError, DesignError
+from bayeslmm.implied import implied_quantities
 from bayeslmm.pooling import own_effects, pooled_effects
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
@@ -271,3 +272,18 @@ def test_what_else_a_fit_offers():
     reml = model("Diag").fit("reml")
     assert np.isfinite(reml.summary(df="kenward-roger")["df"].iloc[:4]).all()
     assert len(fit.bootstrap(3, random_seed=1)["posterior"]["sigma"].to_numpy().ravel()) == 3
+
+
+def test_an_icc_is_a_mean_over_strata():
+    own = model("UN")
+    theta = some_theta(own, 5)
+    ages = own.data.groupby("Sex")["age"].mean()
+    value = dict(zip(own.parameters.names, theta, strict=True))
+    v = 0.0
+    for sex, share in own.data["Sex"].value_counts(normalize=True).items():
+        sd = np.array([value[f"sd_Subject[{sex}, {e}]"] for e in ("Intercept", "age")])
+        rho = value[f"corr_Subject[{sex}: Intercept, age]"]
+        z = np.array([1, ages[sex]])
+        v += share * z @ (np.outer(sd, sd) * [[1, rho], [rho, 1]]) @ z
+    found = implied_quantities(own, theta[None])["icc[Subject]"][0]
+    assert found == pytest.approx(v / (v + value["sigma"] ** 2), rel=1e-10)

@@ -11,6 +11,7 @@ from bayeslmm.frames import Array
 from bayeslmm.noise import Noise
 
 if TYPE_CHECKING:
+    from bayeslmm.design import GroupingFactor
     from bayeslmm.model import Model
 
 __all__ = ["implied_quantities"]
@@ -22,7 +23,8 @@ def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
     With v the variance that a factor's random effects have where the columns of their bars are at
     the means of the data, and s² the mean variance of a residual:
 
-    - ``icc[Subject]`` is v over the sum of all factors' v and s²;
+    - ``icc[Subject]`` is v over the sum of all factors' v and s²; v is a mean over strata of levels
+      with a covariance each, and over levels with a known relationship K of their K_ll;
     - ``sd of a mean of Subject`` is √(v + s²/m), with m the average number of rows of a level: how
       far the mean of a level's rows lies from that of all levels. Residuals that are correlated
       within levels have none.
@@ -46,8 +48,7 @@ def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
     M = equations.split_M(np.stack([equations.relative_factors(row) for row in theta]))
     between = {}
     for factor, own in zip(design.factors, M, strict=True):
-        at = sigma[:, None] * (factor.Z.mean(axis=0) @ own)
-        between[factor.name] = (at**2).sum(axis=-1)
+        between[factor.name] = sigma**2 * _relative_variance(factor, own)
     total = np.sum(list(between.values()), axis=0) + residual
     found = {f"icc[{name}]": value / total for name, value in between.items()}
     rows = equations.residuals
@@ -57,3 +58,24 @@ def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
             sd = np.sqrt(between[factor.name] + residual / size)
             found[f"sd of a mean of {factor.name}"] = sd
     return found
+
+
+def _relative_variance(factor: GroupingFactor, M: Array) -> Array:
+    """The variance of a factor's random effects at the means of the columns, relative to σ².
+
+    Parameters
+    ----------
+    factor : GroupingFactor
+    M : (draws, q, q) array
+    """
+    n = len(factor.codes)
+    strata = np.zeros(n, dtype=np.int64)
+    if factor.own is not None:
+        strata = np.unique(factor.own, axis=0, return_inverse=True)[1].ravel()[factor.codes]
+    sizes = np.ones(n) if factor.related is None else np.diag(factor.related.matrix)[factor.codes]
+    total = np.zeros(len(M))
+    for stratum in range(strata.max() + 1):
+        rows = strata == stratum
+        at = factor.Z[rows].mean(axis=0) @ M
+        total += sizes[rows].sum() / n * (at**2).sum(axis=-1)
+    return total
