@@ -41,6 +41,7 @@ RESIDUALS = {
     "ARH1 by": ("s[j] = σ[Sexⱼ, ageⱼ]", "ρ[Sex]^|j−k|"),
     "ARMA11": ("s[j] = σ", "(1+ρ·ma)(ρ+ma)/(1+2·ρ·ma+ma²)·ρ^(|j−k|−1)"),
     "Toep": ("s[j] = σ", "ρ[|j−k|]"),
+    "FA": ("s[j] = σ[ageⱼ]", "loading[j, f]·loading[k, f]"),
     "Ante1": ("s[j] = σ[ageⱼ]", "ρ[j, j+1] ⋯ ρ[k−1, k]"),
     "CAR1": ("s[j] = σ·|ageⱼ|^power", "ρ^|t[j]−t[k]|"),
     "Exp": ("s[j] = σ", "(1−nugget)·exp(−|t[j]−t[k]|/range)"),

@@ -179,7 +179,7 @@ def test_the_default_prior_is_uniform_on_balls():
     own = on_G(2)
     prior = own.priors["loading_id[week[3], 2]"]
     assert (prior.lower, prior.upper) == (-1, 1)
-    with pytest.raises(PriorError, match="depends on the others"):
+    with pytest.raises(PriorError, match="depends on the other loadings"):
         own.with_priors({"loading_id": bl.Uniform(0, 1)})
     with pytest.raises(PriorError, match="hold all of them, or none"):
         own.with_priors({"loading_id[week[3], 2]": bl.Fixed(0.2)})

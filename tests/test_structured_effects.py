@@ -439,7 +439,7 @@ ERRORS = {
     "text in disorder": ("y ~ week + ar1(0 + text | id)", None, DesignError, "in order"),
     "not identified": ("y ~ week + cs(0 + row | id)", None, DesignError, "cannot tell"),
     "residuals too": ("y ~ week + toep(0 + row | id)", None, DesignError, "cannot tell"),
-    "later": ("y ~ week + fa(0 + week | id)", None, FormulaError, "not available"),
+    "factor": ("y ~ week + factor(0 + week | id)", None, FormulaError, "not a covariance"),
 }
 
 

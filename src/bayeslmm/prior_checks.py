@@ -169,8 +169,8 @@ def _check_within(slot: Slot, prior: Prior) -> None:
         raise _misfit(
             slot,
             prior,
-            "what values it can have depends on the others, so that bounds of its own cannot "
-            "be kept",
+            f"what values it can have depends on the other {slot.kind}s, so that bounds of its own "
+            "cannot be kept",
             "Beta, or Uniform over the whole interval",
         )
 

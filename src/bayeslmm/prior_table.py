@@ -278,8 +278,9 @@ def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
         if block.kind not in ("lag", "loading") or not values:
             continue
         if len(values) < len(own):
+            what = "loadings" if block.kind == "loading" else "correlations"
             raise PriorError(
-                f"{len(values)} of the {len(own)} parameters {block.name!r} are held, but their "
+                f"{len(values)} of the {len(own)} {what} {block.name!r} are held, but their "
                 "bounds depend on each other: hold all of them, or none."
             )
         if block.kind == "loading":
