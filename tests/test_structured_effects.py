@@ -497,5 +497,3 @@ def test_refits_and_bootstraps_keep_the_structure():
     again = fit.refit(frame().loc[:, "y"].to_numpy() * 2)
     np.testing.assert_allclose(again.theta["sd_id[week]"], 2 * fit.theta["sd_id[week]"], rtol=1e-3)
     np.testing.assert_allclose(again.theta["rho_id"], fit.theta["rho_id"], rtol=1e-3)
-    with pytest.raises(ArgumentError, match="AR1"):
-        fit.profile()
