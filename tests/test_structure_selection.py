@@ -9,6 +9,7 @@ from bayeslmm import errors
 
 DATA = bl.load_dataset("Orthodont")
 MODEL = bl.Model("distance ~ age * Sex", DATA)
+VARIANCE = bl.VarianceSplit(total=bl.HalfNormal(5), icc=bl.Beta(2, 2))
 WHERE = {"time": "age", "group": "Subject"}
 STRUCTURES = {
     "CS": bl.CS(**WHERE),
@@ -152,8 +153,39 @@ def test_the_response_of_the_model_is_what_is_fitted():
     )
 
 
+def test_posteriors_are_compared_by_leaving_rows_out():
+    priors = {"beta[age]": bl.Normal(0.5, 1), "sigma": bl.HalfNormal(3)}
+    model = bl.Model("distance ~ age * Sex", DATA, priors=priors)
+    candidates = [None, bl.CS(**WHERE), bl.Diag(**WHERE)]
+    found = bl.select_structure(model, candidates, "nuts", DATA, random_seed=1, progress=False)
+    assert not found.failures
+    table = found.table
+    assert list(table.index) == ["CS", "independent", "Diag"] == list(found.fits)
+    assert found.best is found.fits["CS"]
+    for name, fit in found.fits.items():
+        own = fit.loo()
+        assert table.loc[name, "elpd"] == own.elpd
+        assert fit.model.priors["beta[age]"] == bl.Normal(0.5, 1)
+        below = np.asarray(found.loos["CS"].elpd_i) - np.asarray(own.elpd_i)
+        assert table.loc[name, "delta_elpd"] == pytest.approx(below.sum())
+        assert table.loc[name, "delta_se"] == pytest.approx(np.sqrt(108) * below.std())
+    assert found.fits["CS"].model.priors["sigma"] == bl.HalfNormal(3)
+    assert "by leave-one-out" in repr(found)
+    # of whole subjects, as AIC estimates it
+    aic = found.best.model.fit("ml").aic
+    assert found.best.loo("Subject").elpd == pytest.approx(-aic / 2, abs=4)
+
+
+def test_joint_priors_do_not_carry_over():
+    model = bl.Model("distance ~ age + (1 | Subject)", DATA, priors={"V": VARIANCE})
+    with pytest.raises(errors.ArgumentError, match="joint prior, 'V'"):
+        bl.select_structure(model, [bl.AR1(**WHERE)], data=DATA)
+
+
 ARGUMENTS = [
-    ({"method": "nuts"}, errors.ArgumentError, "leave-one-out"),
+    ({"unit": "row"}, errors.ArgumentError, "REML has no use for unit"),
+    ({"random_seed": 1}, errors.ArgumentError, "REML has no use for random_seed"),
+    ({"method": "nuts", "unit": "age"}, errors.ArgumentError, "`unit`"),
     ({"method": "map"}, errors.ArgumentError, "penalised likelihood has no AIC"),
     ({"method": "remil"}, errors.ArgumentError, "reml"),
     ({"method": 1}, errors.ArgumentError, "method"),

@@ -246,7 +246,7 @@ def of_equations(system: MixedModelEquations) -> Page:
 
 
 def of_selection(selection: StructureSelection) -> Page:
-    """What a comparison of structures looks like: the table by AIC, and what failed."""
+    """What a comparison of structures looks like: the table, and what failed."""
     table, n = selection.table, len(selection.model.design.y)
     where = "" if selection.on is None else f" of the random effects of {selection.on}"
     head = Lines(
@@ -258,20 +258,32 @@ def of_selection(selection: StructureSelection) -> Page:
     )
     page: list[Lines | Table] = [head]
     if len(table):
-        names = ("criterion", "aic", "aicc", "bic", "delta_aic", "delta_bic")
-        columns = [[f"{value:.1f}" for value in table[name]] for name in names]
-        columns.insert(1, [str(count) for count in table["n_parameters"]])
-        rows = tuple(zip(table.index, *columns, strict=True))
-        header = ("", "-2 loglik", "Parameters", "AIC", "AICc", "BIC", "AIC diff.", "BIC diff.")
-        page.append(Table("Structures, by AIC:", header, rows, 1))
-        smallest = (
-            ("Smallest AIC", str(table["aic"].idxmin())),
-            ("Smallest BIC", str(table["bic"].idxmin())),
-        )
-        page.append(Lines(smallest))
+        page += _by_loo(table) if selection.method == "nuts" else _by_aic(table)
     if selection.failures:
         page.append(Lines((("Not fitted", ""), *selection.failures.items())))
     return tuple(page)
+
+
+def _by_aic(table: pd.DataFrame) -> list[Lines | Table]:
+    names = ("criterion", "aic", "aicc", "bic", "delta_aic", "delta_bic")
+    columns = [[f"{value:.1f}" for value in table[name]] for name in names]
+    columns.insert(1, [str(count) for count in table["n_parameters"]])
+    rows = tuple(zip(table.index, *columns, strict=True))
+    header = ("", "-2 loglik", "Parameters", "AIC", "AICc", "BIC", "AIC diff.", "BIC diff.")
+    smallest = (
+        ("Smallest AIC", str(table["aic"].idxmin())),
+        ("Smallest BIC", str(table["bic"].idxmin())),
+    )
+    return [Table("Structures, by AIC:", header, rows, 1), Lines(smallest)]
+
+
+def _by_loo(table: pd.DataFrame) -> list[Lines | Table]:
+    names = ("elpd", "se", "p", "delta_elpd", "delta_se")
+    columns = [[f"{value:.1f}" for value in table[name]] for name in names]
+    columns.append([f"{value:.2f}" for value in table["pareto_k"]])
+    header = ("", "ELPD", "SE", "p", "ELPD diff.", "SE of diff.", "Largest Pareto k")
+    rows = tuple(zip(table.index, *columns, strict=True))
+    return [Table("Structures, by leave-one-out cross-validation:", header, rows, 1)]
 
 
 def _findings(diagnosis: Diagnosis) -> tuple[tuple[str, str], ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,18 +26,18 @@ from bayeslmm.errors import (
 )
 from bayeslmm.frames import to_pandas
 from bayeslmm.model import Model
+from bayeslmm.posterior_fit import PosteriorFit
+from bayeslmm.subsets import sets_of_rows
 
 if TYPE_CHECKING:
+    from arviz_stats.utils import ELPDData
+
     from bayeslmm.likelihood_fit import LikelihoodFit
 
 __all__ = ["StructureSelection", "select_structure"]
 
-_METHODS = ("reml", "ml")
-_ELSEWHERE = {
-    "nuts": "posteriors are compared by leave-one-out cross-validation, which is not in this "
-    "version",
-    "map": "a penalised likelihood has no AIC",
-}
+_METHODS = ("reml", "ml", "nuts")
+_ELSEWHERE = {"map": "a penalised likelihood has no AIC"}
 _INDEPENDENT, _UNRESTRICTED = "independent", "unrestricted"
 
 
@@ -49,48 +49,47 @@ class StructureSelection:
     ----------
     model : Model
         Whose formula, data and weights the candidates share.
-    method : {"reml", "ml"}
-    fits : dict of LikelihoodFit
-        The fit of each structure, the one with the smallest AIC first.
+    method : {"reml", "ml", "nuts"}
+    fits : dict of LikelihoodFit or PosteriorFit
+        The fit of each structure, the best first.
     failures : dict of str
         Why each of the others has no fit that can be used.
     on : str or None
         The grouping factor whose random effects have the structures; None for the residuals.
+    loos : dict of arviz_stats.ELPDData
+        The cross-validation of each posterior; empty for likelihoods.
     """
 
     model: Model
-    method: Literal["reml", "ml"]
-    fits: dict[str, LikelihoodFit]
+    method: Literal["reml", "ml", "nuts"]
+    fits: Mapping[str, LikelihoodFit | PosteriorFit]
     failures: dict[str, str]
     on: str | None = None
+    loos: Mapping[str, ELPDData] = field(default_factory=dict)
 
     @cached_property
     def _table(self) -> pd.DataFrame:
-        rows = []
-        for fit in self.fits.values():
-            rows.append((-2 * fit.loglik, fit.n_parameters, fit.aic, fit.aicc, fit.bic))
-        columns = ["criterion", "n_parameters", "aic", "aicc", "bic"]
-        index = pd.Index(list(self.fits), name="structure", dtype=object)
-        table = pd.DataFrame(np.array(rows).reshape(len(rows), 5), index=index, columns=columns)
-        table["n_parameters"] = table["n_parameters"].astype(int)
-        for name in ("aic", "aicc", "bic"):
-            table[f"delta_{name}"] = table[name] - table[name].min()
-        return table
+        return _by_loo(self.loos) if self.method == "nuts" else _by_aic(self.fits)
 
     @property
     def table(self) -> pd.DataFrame:
-        """The structures that could be fitted, by AIC.
+        """The structures that could be fitted, the best first: by AIC or, of posteriors, by LOO.
 
         ``criterion`` is -2 log-likelihood, restricted for REML; ``n_parameters`` counts
         coefficients and covariance parameters; ``aic``, ``aicc`` (AIC with the correction of
         Hurvich and Tsai 1989, Biometrika 76, 297-307, for n rows) and ``bic`` follow, and by how
         much each is above the smallest, ``delta_aic`` and so on.
+
+        Of posteriors ``elpd`` is the expected log predictive density, ``se`` its standard error
+        and ``p`` the effective number of parameters, all by `PosteriorFit.loo`; ``delta_elpd`` is
+        by how much the density is below the largest, with ``delta_se``, the standard error of that
+        difference; and ``pareto_k`` the largest of the rows or levels.
         """
         return self._table.copy()
 
     @property
-    def best(self) -> LikelihoodFit:
-        """The fit with the smallest AIC.
+    def best(self) -> LikelihoodFit | PosteriorFit:
+        """The fit with the smallest AIC or, of posteriors, the largest expected density.
 
         Raises
         ------
@@ -156,12 +155,41 @@ def _correlation(G: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(G / np.where(scale > 0, scale, np.nan))
 
 
+def _by_aic(fits: Mapping[str, Any]) -> pd.DataFrame:
+    rows = []
+    for fit in fits.values():
+        rows.append((-2 * fit.loglik, fit.n_parameters, fit.aic, fit.aicc, fit.bic))
+    table = _indexed(fits, rows, ["criterion", "n_parameters", "aic", "aicc", "bic"])
+    table["n_parameters"] = table["n_parameters"].astype(int)
+    for name in ("aic", "aicc", "bic"):
+        table[f"delta_{name}"] = table[name] - table[name].min()
+    return table.sort_values("aic", kind="stable")
+
+
+def _by_loo(loos: Mapping[str, ELPDData]) -> pd.DataFrame:
+    rows = [(own.elpd, own.se, own.p, float(np.max(own.pareto_k))) for own in loos.values()]
+    table = _indexed(loos, rows, ["elpd", "se", "p", "pareto_k"])
+    if len(table):
+        best = np.asarray(loos[str(table["elpd"].idxmax())].elpd_i)
+        below = [best - np.asarray(own.elpd_i) for own in loos.values()]
+        table.insert(3, "delta_elpd", [own.sum() for own in below])
+        table.insert(4, "delta_se", [np.sqrt(len(own)) * own.std() for own in below])
+    return table.sort_values("elpd", kind="stable", ascending=False)
+
+
+def _indexed(names: Mapping[str, object], rows: list[Any], columns: list[str]) -> pd.DataFrame:
+    index = pd.Index(list(names), name="structure", dtype=object)
+    return pd.DataFrame(np.array(rows).reshape(len(rows), len(columns)), index, columns)
+
+
 def select_structure(
     model: Model,
     structures: Sequence[Covariance | None],
-    method: Literal["reml", "ml"] = "reml",
+    method: Literal["reml", "ml", "nuts"] = "reml",
     data: object | None = None,
     on: str | None = None,
+    unit: str | None = None,
+    **settings: Any,
 ) -> StructureSelection:
     """Fit candidate covariance structures of residuals or random effects and compare them.
 
@@ -175,13 +203,19 @@ def select_structure(
     structures : sequence of Covariance or None
         Such as ``[bl.CS(group="id"), bl.AR1(time="week", group="id")]``; None is σ²I. With `on`
         such as ``[bl.CS(), bl.AR1(), None]``, where None is an unrestricted matrix.
-    method : {"reml", "ml"}
-        All candidates have the same fixed effects, so that REML compares them fairly.
+    method : {"reml", "ml", "nuts"}
+        All candidates have the same fixed effects, so that REML compares them fairly. Posteriors
+        are compared by leave-one-out cross-validation. Their priors are the model's for the
+        parameters that it has too, and the defaults for others.
     data : data frame, optional
         What the model was made from. A model keeps only the columns that it uses; where the
         structures need others, give all of them again.
     on : str, optional
         The grouping factor whose random effects have the structures; the residuals by default.
+    unit : str, optional
+        For "nuts": what is left out, "row" (the default) or the levels of a grouping factor.
+    **settings
+        For "nuts": those of `Model.fit`, such as ``random_seed``.
 
     Returns
     -------
@@ -231,6 +265,9 @@ def select_structure(
         why = _ELSEWHERE.get(method if isinstance(method, str) else "")
         remedy = f"{why[0].upper()}{why[1:]}." if why else ""
         raise ArgumentError(unknown_name("method", method, _METHODS, remedy))
+    if method != "nuts" and (unit is not None or settings):
+        names = ", ".join(["unit"] * (unit is not None) + list(settings))
+        raise ArgumentError(f"{method.upper()} has no use for {names}; leave that out.")
     if model.held.any():
         raise ArgumentError(
             "the model holds parameters by Fixed, which the candidates would estimate; compare "
@@ -238,6 +275,9 @@ def select_structure(
         )
     if on is not None:
         _check_one_bar(model, on)
+    sampled = method == "nuts"
+    if sampled:
+        _check_priors(model)
     models: dict[str, Model] = {}
     failures: dict[str, str] = {}
     candidates = _labelled(structures, _INDEPENDENT if on is None else _UNRESTRICTED)
@@ -245,28 +285,44 @@ def select_structure(
     frame = model.data if data is None else data
     for name, structure in candidates.items():
         try:
-            models[name] = _with_structure(model, structure, frame, on)
+            made = _with_structure(model, structure, frame, on)
+            models[name] = made.with_priors(_shared_priors(model, made)) if sampled else made
         except BayeslmmError as error:
             failures[name] = str(error)
     _check_same_rows(models)
-    fits = {}
+    if sampled:
+        _check_unit(models, unit or "row")
+    fits: dict[str, LikelihoodFit | PosteriorFit] = {}
+    loos: dict[str, ELPDData] = {}
     for name, candidate in models.items():
         with warnings.catch_warnings():
             # listed with its reason below
             warnings.simplefilter("ignore", ConvergenceWarning)
             try:
-                fit = candidate.fit(method)
+                fit = candidate.fit(method, **settings)
+                if isinstance(fit, PosteriorFit):
+                    loos[name] = fit.loo(unit or "row")
             except BayeslmmError as error:
                 failures[name] = str(error)
                 continue
-        if fit.status.ok:
-            fits[name] = fit
+        wrong = _what_is_wrong(fit)
+        if wrong:
+            failures[name] = wrong
+            loos.pop(name, None)
         else:
-            failures[name] = fit.status.value
-    order = sorted(fits, key=lambda name: fits[name].aic)
+            fits[name] = fit
     # in the order in which they were given
     failures = {name: failures[name] for name in candidates if name in failures}
-    return StructureSelection(model, method, {name: fits[name] for name in order}, failures, on)
+    found = StructureSelection(model, method, fits, failures, on, loos)
+    return replace(found, fits={name: fits[name] for name in found._table.index})
+
+
+def _what_is_wrong(fit: LikelihoodFit | PosteriorFit) -> str:
+    """Why a fit cannot be used; an empty text where it can."""
+    if isinstance(fit, PosteriorFit):
+        findings = fit.diagnose().findings
+        return "; ".join(str(finding) for finding in findings if finding.severity == "error")
+    return "" if fit.status.ok else fit.status.value
 
 
 def _check_one_bar(model: Model, on: str) -> None:
@@ -347,6 +403,35 @@ def _with_structure(
     if len(y) == len(found.design.y) and not np.array_equal(y, found.design.y):
         return found.with_response(y)  # which the data of the model do not have
     return found
+
+
+def _check_unit(models: Mapping[str, Model], unit: str) -> None:
+    """Refuse a unit that no candidate has; those that lack it are listed with that reason."""
+    errors: list[ArgumentError] = []
+    for model in models.values():
+        try:
+            sets_of_rows(model.design, unit, "unit")
+        except ArgumentError as error:
+            errors.append(error)
+    if errors and len(errors) == len(models):
+        raise errors[-1]
+
+
+def _shared_priors(model: Model, candidate: Model) -> dict[str, object]:
+    """The user's priors of parameters that the candidate has too."""
+    own = {row.parameter for row in candidate.priors.rows}
+    given = [row for row in model.priors.rows if row.source == "user"]
+    return {row.parameter: row.prior for row in given if row.parameter in own}
+
+
+def _check_priors(model: Model) -> None:
+    joint = list(dict.fromkeys(model.priors.whole.values()))
+    if joint:
+        raise ArgumentError(
+            f"the model has a joint prior, {', '.join(map(repr, joint))}, and it is not clear what "
+            "that would be for another structure; compare fits of models that you make yourself by "
+            "their `loo()`."
+        )
 
 
 def _check_same_rows(models: dict[str, Model]) -> None:
