@@ -179,7 +179,7 @@ def test_posteriors_are_compared_by_leaving_rows_out():
 def test_joint_priors_do_not_carry_over():
     model = bl.Model("distance ~ age + (1 | Subject)", DATA, priors={"V": VARIANCE})
     with pytest.raises(errors.ArgumentError, match="joint prior, 'V'"):
-        bl.select_structure(model, [bl.AR1(**WHERE)], data=DATA)
+        bl.select_structure(model, [bl.AR1(**WHERE)], "nuts", data=DATA)
 
 
 ARGUMENTS = [
