@@ -33,7 +33,15 @@ class Case:
     G: Mapping[str, Covariance] | None = None
     R: Covariance | None = None
     weights: str | None = None
-    priors: Mapping[str, object] = field(default_factory=dict)
+    priors: Mapping[str, object | None] = field(default_factory=dict)
+    """Beside or in place of those of `model`; None leaves one out."""
+
+
+def _relationship() -> bl.Known:
+    """Of the levels of g: half-sibs in families of four."""
+    names = [str(i) for i in range(12)]
+    family = np.arange(12) // 4
+    return bl.Known(np.where(family[:, None] == family, 0.25, 0) + 0.75 * np.eye(12), levels=names)
 
 
 def _over_occasions(structure: Covariance) -> Case:
@@ -74,6 +82,9 @@ EFFECTS = {
     "G: Exp": _over_occasions(bl.Exp()),
     "G: Gau": _over_occasions(bl.Gau()),
     "G: Matern": _over_occasions(bl.Matern()),
+    "G: FA of rank 1": _over_occasions(bl.FA(1)),
+    "G: UN by stratum": Case("y ~ x + (x2 | id)", G={"id": bl.UN(by="s")}),
+    "G: Known": Case("y ~ x + (x2 | g)", G={"g": _relationship()}),
 }
 RESIDUALS = {
     "R: ID by stratum": Case("y ~ x + (1 | id)", R=bl.ID(by="s")),
@@ -97,8 +108,30 @@ RESIDUALS = {
     "R: VarIdent and VarExp": Case(
         "y ~ x + (1 | id)", R=bl.ID(variance=[bl.VarIdent("s"), bl.VarExp("x")])
     ),
+    "R: FA of rank 1": Case("y ~ x", R=bl.FA(1, **_AT)),
 }
-CASES = UNSTRUCTURED | EFFECTS | RESIDUALS
+PRIORS = {
+    "joint prior of the variances": Case(
+        "y ~ x + (1 | g) + (x2 | h)",
+        priors={
+            "V": bl.VarianceSplit(total=bl.HalfNormal(3), icc=bl.Beta(2, 3)),
+            "sd": None,
+            "sigma": None,
+        },
+    ),
+    "inverse Wishart on G": Case(
+        "y ~ x + (x2 | g)", priors={"G_g": bl.InverseWishart(5, np.eye(2)), "sd": None}
+    ),
+    "Wishart on R": Case(
+        "y ~ x", R=bl.UN(**_AT), priors={"R": bl.Wishart(8, np.eye(5) / 8), "sigma": None}
+    ),
+    "Huang and Wand on G": Case(
+        "y ~ x + (x2 | g)", priors={"G_g": bl.HuangWand(2, [1, 1]), "sd": None}
+    ),
+    "coefficients with Student's t": Case("y ~ x + (1 | g)", priors={"beta": bl.StudentT(4, 0, 1)}),
+    "penalised complexity": Case("y ~ x + (1 | g)", priors={"sd": bl.PC(2, 0.1)}),
+}
+CASES = UNSTRUCTURED | EFFECTS | RESIDUALS | PRIORS
 
 
 @cache
@@ -141,12 +174,13 @@ def model(name: str) -> bl.Model:
     }
     if not case.G and "(" not in case.formula:
         del priors["sd"]
+    priors |= case.priors
     return bl.Model(
         case.formula,
         frame(),
         G=case.G,
         R=case.R,
-        priors=priors | dict(case.priors),
+        priors={name: prior for name, prior in priors.items() if prior is not None},
         weights=case.weights,
     )
 
@@ -170,8 +204,9 @@ def ranks(name: str, replicates: int, seed: int = 1) -> pd.DataFrame:
             row[f"beta[{label}]"] = (draws.beta[..., j] < truth["beta"][i, j]).sum()
         if base.design.factors:
             true_u = np.concatenate([truth[f"u_{f.name}"][i].ravel() for f in base.design.factors])
-            row["u, first"] = (draws.u[..., 0] < true_u[0]).sum()
-            row["u, last"] = (draws.u[..., -1] < true_u[-1]).sum()
+            own = np.flatnonzero(np.isfinite(draws.u[0, 0]))  # not effects of other strata
+            for where, at in (("first", own[0]), ("last", own[-1])):
+                row[f"u, {where}"] = (draws.u[..., at] < true_u[at]).sum()
         density = [refit.equations.loglik(t)[0] for t in draws.theta.reshape(-1, thetas.shape[1])]
         row["log-likelihood"] = (np.array(density) < refit.equations.loglik(thetas[i])[0]).sum()
         rows.append(row)

@@ -11,7 +11,17 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from calibration import BINS, CHAINS, DRAWS, EFFECTS, RESIDUALS, UNSTRUCTURED, ranks, uniformity
+from calibration import (
+    BINS,
+    CHAINS,
+    DRAWS,
+    EFFECTS,
+    PRIORS,
+    RESIDUALS,
+    UNSTRUCTURED,
+    ranks,
+    uniformity,
+)
 from scipy import stats
 
 import bayeslmm as bl
@@ -21,6 +31,7 @@ FAMILIES = {
     "unstructured": ("Unrestricted and independent random effects", UNSTRUCTURED),
     "effects": ("Structures of G", EFFECTS),
     "residuals": ("Structures of R", RESIDUALS),
+    "priors": ("Families of priors", PRIORS),
 }
 N_DRAWS = CHAINS * DRAWS
 
