@@ -296,7 +296,7 @@ def _default_of_correlation(block: Block) -> tuple[Prior, str]:
         spacing = float(-1.0 / np.log(np.ravel(block.typical)[0]))
         return Beta(spacing, 1.0), f"uniform at the spacing, {spacing:.4g}"
     if block.kind == "loading":
-        return Uniform(block.lower, block.upper), "communalities below 1"
+        return Uniform(block.lower, block.upper), "communalities below 1, the diagonal not negative"
     return Uniform(block.lower, block.upper), "its bounds"
 
 
