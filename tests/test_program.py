@@ -1,6 +1,7 @@
 """Programs that `code` writes are run, and have the density of the textbook model."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_full import STRUCTURES, python_mode, random_point
 
@@ -42,15 +43,15 @@ def frame(name):
     )
 
 
-def run(model, data):
-    scope = {"data": data}
+def run(model, data, **others):
+    scope = {"data": data} | others
     exec(compile(model.code(), "program", "exec"), scope)
     return scope["model"]
 
 
-def same_density(model, data):
+def same_density(model, data, **others):
     """Whether the program's density is that of the textbook model at random points."""
-    written, full = run(model, data), model.full_pymc()
+    written, full = run(model, data, **others), model.full_pymc()
     assert {v.name for v in written.free_RVs} == {v.name for v in full.free_RVs}
     assert {v.name for v in full.deterministics} <= {v.name for v in written.deterministics}
     densities = [m.compile_logp(mode=python_mode()) for m in (written, full)]
@@ -118,10 +119,63 @@ def test_program_of_correlated_slopes_is_short_and_its_own():
     assert max(map(len, code.splitlines())) < 110
 
 
-def test_structured_random_effects_are_refused():
-    model = bl.Model("Reaction ~ Days + ar1(0 + C(Days) | Subject)", frame("sleepstudy"))
-    with pytest.raises(bl.ArgumentError, match="full_pymc"):
-        model.code()
+OVER = "(0 + age | Subject)"
+EFFECTS = {
+    "AR1": (OVER, bl.AR1()),
+    "ARH1": (OVER, bl.ARH1()),
+    "ARMA11": (OVER, bl.ARMA11()),
+    "CS": (OVER, bl.CS()),
+    "CSH": (OVER, bl.CSH()),
+    "Toep": (OVER, bl.Toep()),
+    "ToepH of strata": (OVER, bl.ToepH(by="Sex")),
+    "Ante1": (OVER, bl.Ante1()),
+    "CAR1": (OVER, bl.CAR1()),
+    "Exp with a nugget": (OVER, bl.Exp(nugget=True)),
+    "Gau": (OVER, bl.Gau()),
+    "Matern": (OVER, bl.Matern(smoothness=2.5)),
+    "one factor": (OVER, bl.FA(1)),
+    "two factors of strata": ("(0 + C(spot) | Subject)", bl.FA(2, by="Sex")),
+    "UN with one variance": (OVER, bl.UN(variance="one")),
+    "UN of strata": ("(age | Subject)", bl.UN(by="Sex")),
+    "ID of strata": ("(1 | Subject)", bl.ID(by="Sex")),
+    "AR1 of strata": (OVER, bl.AR1(by="Sex")),
+    "one variance each": (OVER, bl.UN(variance="one", by="Sex")),
+    "several bars": (f"(1 + age | Subject) + {OVER}", [None, bl.AR1()]),
+    "two structures": (f"{OVER} + (0 + C(spot) | Subject)", [bl.UN(variance="one"), bl.FA(1)]),
+    "same variable": (f"{OVER} + (0 + C(spot) | Subject)", [bl.AR1(), bl.CS()]),
+}
+
+
+def twice():
+    """Each occasion twice, so that random effects are told from residuals; and spots of a mouth."""
+    data = bl.load_dataset("Orthodont")
+    data = pd.concat([data, data.assign(distance=data["distance"] + 1)], ignore_index=True)
+    return data.assign(spot=np.arange(len(data)) % 5)
+
+
+@pytest.mark.parametrize("name", list(EFFECTS))
+def test_structured_random_effects(name):
+    bars, structure = EFFECTS[name]
+    data = twice()
+    same_density(bl.Model(f"distance ~ age + {bars}", data, G={"Subject": structure}), data)
+
+
+def test_structured_random_effects_beside_splines_in_strata_and_a_known_relationship():
+    data = twice()
+    formula = "distance ~ poly(age, 2) + (0 + age | Subject)"
+    for structure in (bl.AR1(by="Sex"), bl.Matern(smoothness=2.5), bl.FA(1)):
+        same_density(bl.Model(formula, data, G={"Subject": structure}), data)
+    names = sorted(data["Subject"].unique())
+    K = pd.DataFrame(0.5 + 0.5 * np.eye(len(names)), names, names)
+    model = bl.Model("distance ~ age + ar1(0 + age | Subject)", data, G={"Subject": bl.Known(K)})
+    same_density(model, data, K_Subject=K)
+
+
+def test_names_of_columns_do_not_meet_those_of_the_program():
+    data = twice().rename(columns={"Subject": "subject", "Sex": "L"}).assign(rows=range(216))
+    R = bl.CAR1(time="rows", group="subject")
+    model = bl.Model("distance ~ age + ar1(0 + age | subject) + (1 | L)", data, R=R)
+    same_density(model, data)
 
 
 def test_a_stretched_beta_and_held_parameters_are_written():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.bar_structure import structures_beside
 from bayeslmm.coefficient_prior import means_basis
 from bayeslmm.errors import ArgumentError
+from bayeslmm.known import Known
 from bayeslmm.priors import (
     Beta,
     Fixed,
@@ -21,23 +23,29 @@ from bayeslmm.priors import (
     VarianceSplit,
     Wishart,
 )
-from bayeslmm.program_data import codes_of, column_of, quoted, value_of
+from bayeslmm.program_data import (
+    codes_of,
+    column_of,
+    identifier,
+    number,
+    numbers,
+    quoted,
+    value_of,
+)
+from bayeslmm.program_effects import bar_suffix, mean
 from bayeslmm.program_residuals import response, response_data
 from bayeslmm.variables import Variable, variables_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bayeslmm.covariance import Covariance
     from bayeslmm.design import BarBlock, GroupingFactor
     from bayeslmm.model import Model
+    from bayeslmm.parameters import Block
 
 __all__ = ["program"]
 
-_OWN = (
-    *("data", "design", "model", "coords", "range", "abs", "len", "list", "X", "y", "mu", "sd"),
-    *("total", "icc", "shares"),
-)
-_RESERVED = (*keyword.kwlist, *_OWN)
 _WIDTH = 88
 _CORRELATIONS = '''
 def correlations(L):
@@ -67,18 +75,11 @@ def program(model: Model) -> str:
     Raises
     ------
     ArgumentError
-        For a structured covariance of random effects, and a prior that has no class of PyMC.
+        For a prior that has no class of PyMC.
     """
-    for factor in model.design.factors:
-        for bar in factor.bars:
-            if bar.shape is not None:
-                raise ArgumentError(
-                    f"code() writes bars with an unrestricted, diagonal or ID covariance, got "
-                    f"{bar.text} with {bar.shape.correlation.name!r}; model.full_pymc() has it."
-                )
     frame = model.data.dropna()
     data = [*_data(model, frame), *response_data(model, frame)]
-    body = [*_coefficients(model), *_theta(model), *_mean(model), *response(model)]
+    body = [*_coefficients(model), *_theta(model), *mean(model), *response(model)]
     text = "\n".join([*data, *body])
     related = [identifier(f.name) for f in model.design.factors if f.related is not None]
     beside = "".join(f" and `K_{name}`" for name in related)
@@ -93,8 +94,8 @@ def program(model: Model) -> str:
         start.append(f"data = data.dropna(subset={quoted(list(frame.columns))})")
     if "design." in text:
         start.append("# columns that depend on the data as a whole, such as splines")
-        strata = _strata_as_code(model)
-        start.append(f"design = bl.Model({quoted(model.formula)}, data{strata}).design")
+        G = _structures_as_code(model)
+        start.append(f"design = bl.Model({quoted(model.formula)}, data{G}).design")
     return "\n".join([*header, "", *start, *data, "", *_indented(model, body)]) + "\n"
 
 
@@ -119,26 +120,6 @@ def _indented(model: Model, body: Sequence[str]) -> Iterator[str]:
             yield from (f"    {call[1]}", f"        {call[2]}", "    )")
         else:
             yield f"    {line}"
-
-
-def identifier(name: str) -> str:
-    """A name of Python's for one of the data's."""
-    found = re.sub(r"\W", "_", name)
-    if found in _RESERVED:
-        return f"{found}_"
-    return f"_{found}" if found[:1].isdigit() else found
-
-
-def number(value: float) -> str:
-    """A number with ten digits, more than a density needs."""
-    return f"{value:.10g}"
-
-
-def numbers(values: Sequence[float]) -> str:
-    """One number, where all are the same, or a list."""
-    if len(set(values)) == 1:
-        return number(values[0])
-    return f"[{', '.join(map(number, values))}]"
 
 
 def _codes(factor: GroupingFactor, frame: pd.DataFrame) -> str | None:
@@ -204,19 +185,23 @@ def _within_stratum(bar: BarBlock, effects: Sequence[str]) -> list[str]:
     return [inside if effect == "Intercept" else f"{effect}:{inside}" for effect in effects]
 
 
-def _strata_as_code(model: Model) -> str:
-    """The argument `G` that gives the strata of random effects."""
-    found = {}
-    for factor in model.design.factors:
-        if factor.own is not None:
-            given = [
-                f"bl.{own.name}({', '.join(f'{k}={v!r}' for k, v in options if v is not None)})"
-                for own in factor.structures
-                for options in [[("by", own.by), ("variance", own.variance)]]
-            ]
-            found[factor.name] = f"[{', '.join(given)}]"
-    written = ", ".join(f"{quoted(name)}: {own}" for name, own in found.items())
+def _structures_as_code(model: Model) -> str:
+    """The argument `G` that gives the structures of random effects that the formula has not."""
+    beside = structures_beside(model.design.formula.bars, model.G)
+    own = {name: given for name, given in beside.items() if not isinstance(given, Known)}
+    written = ", ".join(
+        f"{quoted(name)}: [{', '.join(map(_as_code, given))}]" for name, given in own.items()
+    )
     return f", G={{{written}}}" if written else ""
+
+
+def _as_code(structure: Covariance | None) -> str:
+    """A structure as a call."""
+    if structure is None:
+        return "None"
+    values = [(f.name, getattr(structure, f.name), f.default) for f in fields(structure)]
+    options = [f"{name}={value!r}" for name, value, default in values if value != default]
+    return f"bl.{structure.name}({', '.join(options)})"
 
 
 def _relationship(factor: GroupingFactor, name: str, grouped: bool) -> Iterator[str]:
@@ -325,7 +310,13 @@ def _theta(model: Model) -> Iterator[str]:
         elif variable.kind == "sd":
             yield from _sds(model, variable, own)
         elif variable.kind == "corr" and variable.blocks[0].factor is not None:
-            factors = [_factor_name(str(b.factor), b.bar, variable) for b in variable.blocks]
+            factors = []
+            for block in variable.blocks:
+                factors.append(_factor_name(model, block))
+                if model.design.factor(str(block.factor)).bars[block.bar].shape is not None:
+                    name = f"cholesky_{block.name}_{block.bar + 1}"
+                    prior = model.priors.theta[block.start]
+                    yield f"{factors[-1]} = {distribution(name, prior, n=str(block.size))}"
             yield from _correlations(variable, factors)
         elif variable.kind == "corr":
             factors = []
@@ -390,8 +381,9 @@ def _scalar(variable: Variable, prior: Prior) -> str:
     return f"pm.Deterministic({name}, {number(block.lower)} + {width} * {share})"
 
 
-def _factor_name(factor: str, bar: int, variable: Variable) -> str:
-    return f"L_{identifier(factor)}" + ("" if len(variable.blocks) == 1 else f"_{bar + 1}")
+def _factor_name(model: Model, block: Block) -> str:
+    factor = str(block.factor)
+    return f"L_{identifier(factor)}{bar_suffix(model, factor, block.bar)}"
 
 
 def _correlations(variable: Variable, factors: Sequence[str]) -> Iterator[str]:
@@ -422,9 +414,9 @@ def _sds(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str
         start, stop = block.start - variable.start, block.stop - variable.start
         part = source if len(variable.blocks) == 1 else f"{source}[{start}:{stop}]"
         corr = model.parameters.find(name, block.bar, "corr")
-        if corr is not None:
+        if corr is not None and block.stop - block.start == block.size:
             suffix = "" if len(variable.blocks) == 1 else f"_{block.bar + 1}"
-            L = f"L_{identifier(name)}{_bar_suffix(model, name, block.bar)}"
+            L = _factor_name(model, block)
             prior = priors.theta[corr.start]
             K = distribution(f"cholesky_{name}{suffix}", prior, n=str(block.size))
             yield f"{L} = {part}[:, None] * {K}"
@@ -438,44 +430,3 @@ def _sds(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str
     if moved:
         value = reported[0] if len(reported) == 1 else f"pt.concatenate([{', '.join(reported)}])"
         yield f"{target} = pm.Deterministic({quoted(variable.name)}, {value}, dims={quoted(dim)})"
-
-
-def _bar_suffix(model: Model, factor: str, bar: int) -> str:
-    blocks = [b for b in model.parameters.blocks if b.factor == factor and b.kind == "corr"]
-    return "" if len(blocks) == 1 else f"_{bar + 1}"
-
-
-def _mean(model: Model) -> Iterator[str]:
-    design = model.design
-    yield "mu = pt.dot(X, beta)" + ("" if design.offset is None else " + offset")
-    for factor in design.factors:
-        name = identifier(factor.name)
-        dims = f"dims=({quoted(factor.name)}, {quoted(factor.name + '_effect')})"
-        yield f"z_{name} = pm.Normal({quoted('z_' + factor.name)}, 0, 1, {dims})"
-        parts = [_effects(model, factor, number_, name) for number_ in range(len(factor.bars))]
-        u = parts[0] if len(parts) == 1 else f"pt.concatenate([{', '.join(parts)}], axis=1)"
-        if factor.related is not None:
-            u = f"pt.dot(root_{name}, {u})"
-        yield f"u_{name} = pm.Deterministic({quoted('u_' + factor.name)}, {u}, {dims})"
-        if factor.effects == ("Intercept",):
-            yield f"mu = mu + u_{name}[row_{name}, 0]"
-        else:
-            yield f"mu = mu + (Z_{name} * u_{name}[row_{name}]).sum(axis=1)"
-
-
-def _effects(model: Model, factor: GroupingFactor, position: int, name: str) -> str:
-    """Random effects of a bar."""
-    bar = factor.bars[position]
-    z = f"z_{name}" if len(factor.bars) == 1 else f"z_{name}[:, {bar.start}:{bar.stop}]"
-    if model.parameters.find(factor.name, position, "corr") is not None:
-        return f"{z} @ L_{name}{_bar_suffix(model, factor.name, position)}.T"
-    sds = model.parameters.find(factor.name, position, "sd")
-    assert sds is not None
-    first = min(
-        b.start for b in model.parameters.blocks if b.factor == factor.name and b.kind == "sd"
-    )
-    start, stop = sds.start - first, sds.stop - first
-    sd = f"sd_{name}"
-    if stop - start == 1:
-        return f"{z} * {sd}[{start}]"
-    return f"{z} * {sd}" if len(factor.bars) == 1 else f"{z} * {sd}[{start}:{stop}]"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 
     from bayeslmm.frames import Array
 
-__all__ = ["codes_of", "column_of", "quoted", "value_of"]
+__all__ = ["codes_of", "column_of", "identifier", "number", "numbers", "quoted", "value_of"]
+
+_OWN = (
+    *("data", "design", "model", "coords", "range", "abs", "len", "list", "X", "y", "mu", "sd"),
+    *("total", "icc", "shares", "offset", "weights", "levels", "at_means", "to_zero"),
+    *("stratum", "subject", "occasion", "order", "blocks", "rows", "cov", "C", "L", "lag"),
+    *("place", "apart", "distance", "first", "proper", "i", "j", "s", "t", "correlations"),
+    *("np", "pm", "pt", "bl", "map", "str", "min", "max", "sorted"),
+)
+_RESERVED = (*keyword.kwlist, *_OWN)
 
 
 def quoted(value: str | Sequence[str]) -> str:
@@ -166,3 +176,23 @@ def _split(label: str) -> list[str]:
         else:
             parts[-1] += character
     return parts
+
+
+def identifier(name: str) -> str:
+    """A name of Python's for one of the data's."""
+    found = re.sub(r"\W", "_", name)
+    if found in _RESERVED:
+        return f"{found}_"
+    return f"_{found}" if found[:1].isdigit() else found
+
+
+def number(value: float) -> str:
+    """A number with ten digits, more than a density needs."""
+    return f"{value:.10g}"
+
+
+def numbers(values: Sequence[float]) -> str:
+    """One number, where all are the same, or a list."""
+    if len(set(values)) == 1:
+        return number(values[0])
+    return f"[{', '.join(map(number, values))}]"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from bayeslmm import correlations
 from bayeslmm.covariance import VarExp, VarIdent, VarPower, correlation_of_distance
-from bayeslmm.program_data import codes_of, quoted
+from bayeslmm.program_correlations import by_lag_or_distance, is_by_element, of_all_occasions
+from bayeslmm.program_data import codes_of, identifier, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,72 +109,32 @@ def response(model: Model) -> Iterator[str]:
 def _correlation(residuals: Residuals) -> Iterator[str]:
     """The correlation matrices C of the subjects with t rows."""
     structure, rows = residuals.structure, residuals.rows
-    code, strata = structure.correlation.code, rows.n_strata
+    strata = rows.n_strata
 
     def parameter(name: str) -> str:
+        name = identifier(name)
         return name if strata == 1 else f"{name}[stratum[rows[:, 0]]][:, None, None]"
 
+    if is_by_element(structure.correlation):
+        yield from _of_occasions(residuals)
+        return
+    if structure.correlation.of_distance:
+        yield "apart = place[rows][:, :, None] - place[rows][:, None, :]"
+        yield "distance = np.sqrt((apart**2).sum(axis=-1))"
     lags = "abs(occasion[rows][:, :, None] - occasion[rows][:, None, :])"
-    rho = parameter("rho")
-    of_pairs = (correlations.UN.code, correlations.TOEP.code, correlations.ANTE1.code)
-    if code in of_pairs or structure.correlation.factors:
-        yield from _of_occasions(residuals, lags)
-        return
-    if code == correlations.CS.code:
-        yield f"C = pt.where(np.eye(t), 1, {rho})"
-        return
-    if code in (correlations.AR1.code, correlations.ARMA11.code):
-        yield f"lag = {lags}"
-        value = f"{rho} ** np.maximum(lag, 1)"
-        if code == correlations.ARMA11.code:
-            ma = parameter("ma")
-            yield f"first = (1 + {rho} * {ma}) * ({rho} + {ma}) / (1 + 2 * {rho} * {ma} + {ma}**2)"
-            value = f"first * {rho} ** np.maximum(lag - 1, 0)"
-        yield f"C = pt.where(lag == 0, 1, {value})"
-        return
-    yield "apart = place[rows][:, :, None] - place[rows][:, None, :]"
-    yield "distance = np.sqrt((apart**2).sum(axis=-1))"
-    ratio = f"distance / {parameter('range_')}"
-    values = {
-        correlations.CAR1.code: f"{rho} ** distance",
-        correlations.EXP.code: f"pt.exp(-{ratio})",
-        correlations.GAU.code: f"pt.exp(-(({ratio}) ** 2))",
-        correlations.MATERN15.code: "(1 + s) * pt.exp(-s)",
-        correlations.MATERN25.code: "(1 + s + s**2 / 3) * pt.exp(-s)",
-    }
-    if code in (correlations.MATERN15.code, correlations.MATERN25.code):
-        yield f"s = np.sqrt({3 if code == correlations.MATERN15.code else 5}) * {ratio}"
-    value = values[code]
-    if structure.nugget:
-        value = f"(1 - {parameter('nugget')}) * {value}"
-    yield f"C = pt.where(distance == 0, 1, {value})"
+    yield from by_lag_or_distance(structure.correlation, "t", lags, parameter)
 
 
-def _of_occasions(residuals: Residuals, lags: str) -> Iterator[str]:
+def _of_occasions(residuals: Residuals) -> Iterator[str]:
     """The matrix of all occasions, of which subjects have parts."""
-    code, T = residuals.structure.correlation.code, len(residuals.occasions)
-    k = residuals.structure.correlation.factors
+    correlation, T = residuals.structure.correlation, len(residuals.occasions)
     strata, m = residuals.rows.n_strata, residuals.rows.n_corr
+    variable = "loading" if correlation.factors else "rho"
     for stratum in range(strata):
         own = "" if strata == 1 else f"[{stratum * m}:{(stratum + 1) * m}]"
         name = "C_all" if strata == 1 else f"C_{stratum}"
-        if code == correlations.UN.code:
-            L = "L_R" if strata == 1 else f"L_R_{stratum + 1}"
-            yield f"{name} = {L} @ {L}.T"
-        elif k:
-            places = [(i, f) for i in range(T) for f in range(min(i + 1, k))]
-            i, f = (list(part) for part in zip(*places, strict=True))
-            yield f"L = pt.set_subtensor(pt.zeros(({T}, {k}))[{i}, {f}], loading{own})"
-            yield "# communalities are at most 1, and the signs of the factors fixed"
-            yield f"proper = pt.all((L**2).sum(axis=1) <= 1) & pt.all(pt.diag(L[:{k}]) >= 0)"
-            yield f"{name} = pt.where(np.eye({T}), pt.where(proper, 1, np.nan), L @ L.T)"
-        elif code == correlations.TOEP.code:
-            positions = f"abs(np.subtract.outer(np.arange({T}), np.arange({T})))"
-            yield f"{name} = pt.concatenate([np.ones(1), rho{own}])[{positions}]"
-        else:
-            product = f"rho{own}[min(i, j) : max(i, j)].prod()"
-            inner = f"pt.stack([{product} for j in range({T})])"
-            yield f"{name} = pt.stack([{inner} for i in range({T})])"
+        root = "L_R" if strata == 1 else f"L_R_{stratum + 1}"
+        yield from of_all_occasions(correlation, T, name, f"{variable}{own}", root)
     at = "occasion[rows][:, :, None], occasion[rows][:, None, :]"
     if strata == 1:
         yield f"C = C_all[{at}]"
