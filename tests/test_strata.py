@@ -249,10 +249,37 @@ def test_strata_that_cannot_be(column, error, message):
         bl.Model("distance ~ age + (1 | Subject)", data, G={"Subject": bl.UN(by=column)})
 
 
-def test_other_variance_models_say_what_to_write():
-    G = {"Subject": bl.UN(variance=bl.VarIdent("Sex"))}
-    with pytest.raises(ArgumentError, match="by='Sex'"):
-        bl.Model("distance ~ age + (age | Subject)", DATA, G=G)
+REFUSED = {
+    "correlated": (bl.UN(variance=bl.VarIdent("Sex")), "by='Sex' gives each stratum"),
+    "power": (bl.Diag(variance=["occasion", bl.VarPower("age")]), r"VarPower\(column='age'\)"),
+    "exponential": (bl.AR1(variance=bl.VarExp("age")), r"VarExp\(column='age'\)"),
+    "two columns": (bl.ID(by="Sex", variance=bl.VarIdent("Site")), "'Site' and of 'Sex'; join"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_variance_models_say_what_to_write(name):
+    structure, message = REFUSED[name]
+    with pytest.raises(ArgumentError, match=message):
+        bl.Model("distance ~ age + (age | Subject)", DATA, G={"Subject": structure})
+
+
+SAME = {
+    "ID": (bl.ID(variance=bl.VarIdent("Sex")), bl.ID(by="Sex")),
+    "Diag": (bl.Diag(variance=["occasion", bl.VarIdent("Sex")]), bl.Diag(by="Sex")),
+    "one of Diag": (bl.Diag(variance=["one", bl.VarIdent("Sex")]), bl.ID(by="Sex")),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_without_correlations_a_variance_for_each_stratum_is_that_of_strata(name):
+    formula = "distance ~ age * Sex + (age | Subject)"
+    found, expected = (bl.Model(formula, DATA, G={"Subject": own}) for own in SAME[name])
+    assert found.parameters.names == expected.parameters.names
+    theta = some_theta(expected, 2)
+    assert found.equations.loglik(theta, "ml")[0] == expected.equations.loglik(theta, "ml")[0]
+    assert found.G["Subject"][0].by == "Sex"
+    exec(compile(found.code(), "program", "exec"), {"data": DATA})
 
 
 def test_pooling_is_by_effect_whatever_the_stratum():

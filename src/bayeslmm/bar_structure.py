@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayeslmm import correlations, covariance
-from bayeslmm.covariance import Covariance, check_factors_fit, correlation_of_distance
+from bayeslmm.covariance import (
+    Covariance,
+    VarExp,
+    VarIdent,
+    VarPower,
+    check_factors_fit,
+    correlation_of_distance,
+)
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
 from bayeslmm.formula import columns_of
 from bayeslmm.known import Known
@@ -162,14 +170,37 @@ def _checked(bar: Bar, structure: object) -> Covariance:
             f"{structure.name} in `G` is over the effects of {bar.text}, and has no use for "
             f"{', '.join(f'`{name}`' for name in columns)}; leave that out."
         )
-    for part in structure.variances:
-        if not isinstance(part, str):
-            raise ArgumentError(
-                f"`variance` of {structure.name} in `G` should be 'one' or 'occasion' (one for "
-                f"each effect), got {part!r}, which is for residuals; by='Sex' gives each stratum "
-                "of levels a covariance of its own."
-            )
-    return structure
+    return _with_strata(bar, structure)
+
+
+def _with_strata(bar: Bar, structure: Covariance) -> Covariance:
+    """A structure whose variance differs between strata of levels as one of strata, which without
+    correlations is the same.
+    """
+    others = [part for part in structure.variances if isinstance(part, VarPower | VarExp)]
+    if others:
+        raise ArgumentError(
+            f"`variance` of {structure.name} in `G` has {others[0]!r}, a function of each row, "
+            f"which is for residuals; the effects of {bar.text} take 'one', 'occasion' (one for "
+            "each effect), or by='Sex' for a covariance in each stratum of levels."
+        )
+    idents = [part.column for part in structure.variances if isinstance(part, VarIdent)]
+    if not idents:
+        return structure
+    if structure.correlation.code != correlations.NONE.code:
+        raise ArgumentError(
+            f"VarIdent({idents[0]!r}) in `G` is for effects without correlations, ID and Diag, got "
+            f"{structure.name} for {bar.text}; by={idents[0]!r} gives each stratum of levels "
+            "variances and correlations of its own."
+        )
+    strata = list(dict.fromkeys([*idents, *([] if structure.by is None else [structure.by])]))
+    if len(strata) > 1:
+        raise ArgumentError(
+            f"{structure.name} in `G` has strata of {' and of '.join(map(repr, strata))}; join "
+            "these columns to one, whose strata are their combinations, and give that."
+        )
+    variance = "occasion" if "occasion" in structure.variances else "one"
+    return replace(structure, by=strata[0], variance=variance)
 
 
 def plain_name(structure: Covariance) -> str | None:
