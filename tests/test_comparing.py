@@ -261,7 +261,7 @@ def test_effective_degrees_of_freedom_with_structures_are_the_divergence(formula
     assert parts.loglik == pytest.approx(exact, rel=1e-9)
 
 
-def test_the_hat_matrix_of_related_and_of_stratified_levels():
+def test_the_conditional_aic_of_related_and_of_stratified_levels():
     data = bl.load_dataset("sleepstudy")
     names = sorted(data["Subject"].unique())
     K = pd.DataFrame(0.5 ** np.abs(np.subtract.outer(range(18), range(18))), names, names)
@@ -275,7 +275,10 @@ def test_the_hat_matrix_of_related_and_of_stratified_levels():
         X, P = design.X, np.linalg.inv(V)
         P -= P @ X @ np.linalg.solve(X.T @ P @ X, X.T @ P)
         trace = 180 - own.sigma**2 * np.trace(P)
-        assert own.conditional_aic.df_given_theta == pytest.approx(1 + trace, rel=1e-6)
+        parts = own.conditional_aic
+        assert parts.df_given_theta == pytest.approx(1 + trace, rel=1e-6)
+        exact = stats.norm.logpdf(own.residuals(), scale=own.sigma).sum()
+        assert parts.loglik == pytest.approx(exact, rel=1e-9)
 
 
 def test_components_of_random_effects():

@@ -355,6 +355,7 @@ WRONG = {
     ),
     "not finite": (([[1, np.nan], [np.nan, 1]],), {"levels": list("ab")}, ArgumentError, "finite"),
     "text": ((["a"],), {"levels": ["a"]}, ArgumentTypeError, "matrix of numbers, got list"),
+    "complex": (([[1 + 1j]],), {"levels": ["a"]}, ArgumentTypeError, "got complex ones"),
     "other columns": (
         (pd.DataFrame(np.eye(2), list("ab"), list("ba")),),
         {},

@@ -77,6 +77,9 @@ def conditional_aic(fit: LikelihoodFit) -> ConditionalAIC:
     squares = residual @ rows.noise(optimum.theta, residual, inverse=True)
     given = equations.given_residuals(optimum.theta)
     log_det = equations.n * np.log(optimum.sigma**2) - unpack(*given.packed).constants[0]
+    for factor in design.factors:
+        if factor.related is not None:  # log|K|, of the random effects, is in that constant too
+            log_det -= factor.related.log_det * len(factor.effects)
     loglik = -0.5 * float(equations.n * np.log(2 * np.pi) + log_det + squares)
     of_R = 1 if equations.residuals is None else equations.residuals.n_parameters
     with blas_threads(equations.root_order):

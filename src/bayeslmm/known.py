@@ -152,6 +152,11 @@ def _names(given: object, what: str) -> Sequence[object] | None:
 
 def _values(given: object, what: str) -> Any:
     """A matrix as an array of floats, dense or sparse; read-only."""
+    if np.iscomplexobj(given):
+        raise ArgumentTypeError(
+            f"{what} of Known should be a square matrix of real numbers, got complex ones; give "
+            "its real part where the imaginary one is rounding."
+        )
     if sparse.issparse(given):
         values = sparse.csc_array(given, dtype=np.float64)
         values.sum_duplicates()
