@@ -226,3 +226,20 @@ def test_posteriors():
         assert (np.abs(both[0] - both[1])[:, 0] < 2 * both[0][:, 1] + 0.02).all()
         first = "loading_id" if own.R is None else "loading"
         assert (fit.posterior["posterior"][first].to_numpy()[..., 0] >= 0).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_maximum_does_not_depend_on_which_occasions_come_first(seed):
+    # a diagonal loading is not negative by convention, where a search must not end
+    rng = np.random.default_rng(seed)
+    L = np.array([[1.5, 0], [1.2, 0.6], [0.9, 0.9], [0.7, 1.1], [0.4, 1.3]])
+    u = rng.multivariate_normal(np.zeros(5), L @ L.T + 0.4 * np.eye(5), size=30)
+    data = pd.DataFrame({"id": np.repeat(range(30), 10), "t": np.tile(np.repeat(range(5), 2), 30)})
+    data["y"] = u[data["id"], data["t"]] + 0.6 * rng.normal(size=300)
+    data["back"] = 4 - data["t"]
+    fits = [
+        bl.Model(f"y ~ 1 + (0 + {time} | id)", data, G={"id": bl.FA(2)}).fit("reml")
+        for time in ("t", "back")
+    ]
+    assert all(own.status.ok for own in fits)
+    assert fits[0].loglik == pytest.approx(fits[1].loglik, abs=1e-5)

@@ -18,6 +18,8 @@ from .correlations import CAR1, CORRELATIONS
 from .loadings import is_diagonal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .design import GroupingFactor
     from .equations import Equations
     from .parameters import Block
@@ -37,6 +39,8 @@ _ALMOST = -8.0
 smaller ones leave no digits."""
 _SMALL = 0.1
 """A standard deviation, relative to σ, below which zero is tried."""
+_CLOSE_TO_ZERO = 0.03
+"""A loading that may be at zero."""
 _STRONG = 3.0
 """A logit of strong correlation, beyond which the edge is tried."""
 
@@ -60,6 +64,8 @@ class FreeBar:
         does.
     fine : float
         The least standard deviation, relative to σ, that the data can tell of.
+    loadings : tuple of int arrays
+        The runs that are loadings: one for each row, those of the factors in their order.
     """
 
     sds: np.ndarray
@@ -68,6 +74,7 @@ class FreeBar:
     edges: tuple[tuple[int, float, float], ...]
     size: float
     fine: float
+    loadings: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,10 +214,11 @@ class FreeCoordinates:
 
     def released(self, x: np.ndarray) -> list[np.ndarray]:
         """Coordinates with standard deviations that are at zero away from it, a bar at a time; with
-        correlations as they are, and with strong ones.
+        correlations as they are, and with strong ones; and those beyond a diagonal loading of zero.
         """
         found = []
         for bar in self.bars:
+            found += _mirrored(bar.loadings, x)
             zero = bar.sds[x[bar.sds] <= _ZERO]
             if not len(zero):
                 continue
@@ -255,7 +263,13 @@ def _free_bar(
     ]
     others = np.concatenate([np.empty(0, dtype=np.int64), *at[1:]]).astype(np.int64)
     fine = float(np.sqrt(len(factor.levels) / n))
-    return FreeBar(at[0], others, tuple(runs), tuple(edges), size, fine)
+    loadings = tuple(
+        row
+        for block, own in zip(blocks, at, strict=True)
+        if block.kind == "loading"
+        for row in _loadings(own, shape.correlation.factors)
+    )
+    return FreeBar(at[0], others, tuple(runs), tuple(edges), size, fine, loadings)
 
 
 def _loadings_of_residuals(block: Block, places: np.ndarray, code: int) -> FreeBar:
@@ -263,7 +277,33 @@ def _loadings_of_residuals(block: Block, places: np.ndarray, code: int) -> FreeB
     k = next(c.factors for c in CORRELATIONS.values() if c.code == code)
     edges = [(int(at), *edge) for i, at in enumerate(own) for edge in _edges_of_loading(k, i)]
     none = np.empty(0, dtype=np.int64)
-    return FreeBar(none, none, tuple(_loadings(own, k)), tuple(edges), 0.0, 0.0)
+    rows = tuple(_loadings(own, k))
+    return FreeBar(none, none, rows, tuple(edges), 0.0, 0.0, rows)
+
+
+def _mirrored(loadings: Sequence[np.ndarray], x: np.ndarray) -> list[np.ndarray]:
+    """Coordinates on the other side of a diagonal loading that is close to zero.
+
+    It is not negative by convention, which makes an end of the coordinates that the likelihood
+    knows nothing of: beyond it, all other loadings of the factor have the other sign.
+    """
+    found = []
+    for f, row in enumerate(loadings):
+        if len(row) <= f:
+            break
+        before, diagonal = row[:f], row[f]
+        left = np.prod(1 / np.cosh(np.clip(x[before], -_EDGE, _EDGE)))
+        if not left / (1 + np.exp(-x[diagonal])) < _CLOSE_TO_ZERO:
+            continue
+        for size in (0.1, 0.03, 0.01):
+            moved = x.copy()
+            for other in loadings[f + 1 :]:
+                moved[other[f]] *= -1
+            moved[before] = np.clip(x[before], -np.arccosh(1 / size), np.arccosh(1 / size))
+            share = min(0.5, size / float(np.prod(1 / np.cosh(moved[before]))))
+            moved[diagonal] = np.log(share) - np.log1p(-share)
+            found.append(moved)
+    return found
 
 
 def _rows(lower: np.ndarray, q: int) -> list[np.ndarray]:
