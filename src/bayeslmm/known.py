@@ -150,7 +150,7 @@ def _names(given: object, what: str) -> Sequence[object] | None:
     return rows
 
 
-def _values(given: object, what: str) -> Any:
+def _values(given: Any, what: str) -> Any:
     """A matrix as an array of floats, dense or sparse; read-only."""
     if np.iscomplexobj(given):
         raise ArgumentTypeError(
