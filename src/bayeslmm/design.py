@@ -364,7 +364,8 @@ def compile_design(
     weight = read_weights(weights, data, table)
     extra = read(data, R.columns, "R asks for").columns if isinstance(R, Covariance) else {}
     strata = list(dict.fromkeys(s.by for s in structures if s.by is not None))
-    extra |= read(data, strata, "`by` in `G` asks for").columns
+    if strata:
+        extra |= read(data, strata, "`by` in `G` asks for").columns
     whole = Table(table.columns | ({weight.name: weight} if weight else {}) | extra, table.index)
     missing, keep = whole.missing, whole.complete()
     _check_response_present(parsed, table)
@@ -379,7 +380,7 @@ def compile_design(
 
     y = _response(parsed, frame, used.index)
     fixed = Terms(parsed.fixed, frame, used.index)
-    matrix = fixed.release()
+    matrix = fixed.matrix
     kept = full_rank_columns(matrix, fixed.labels)
     offsets = tuple(Expression(text) for text in parsed.offsets)
     offset = sum((term.values(frame, used.index) for term in offsets), np.zeros(len(y)))
@@ -387,9 +388,15 @@ def compile_design(
         effects_of_bar(bar, structure, used.columns)
         for bar, structure in zip(parsed.bars, structures, strict=True)
     ]
-    bars = tuple(Terms(side, frame, used.index) for side in sides)
+    evaluated = {parsed.fixed: fixed}
+    for side in sides:  # often that of the fixed effects
+        if side not in evaluated:
+            evaluated[side] = Terms(side, frame, used.index)
+    bars = tuple(evaluated[side] for side in sides)
     complete = whole.take(keep)
     factors = _factors(parsed.bars, bars, structures, complete, relationships)
+    for terms in evaluated.values():
+        terms.release()
     values = None if weight is None else weight.values[keep].astype(np.float64)
     check_factors(factors, values)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
@@ -507,7 +514,7 @@ def _factor(
         for effect in own:
             if effect in effects:
                 raise DesignError(_twice(effect, bar, members[0][0]))
-        matrices.append(term.release())
+        matrices.append(term.matrix)
         shape = shape_of_bar(bar, structure, own, matrices[-1])
         kind = plain_name(structure) or "shaped"
         label = _label(bar.effects)

@@ -141,6 +141,11 @@ def parse(text: str) -> Formula:
         raise ArgumentTypeError(
             f"a formula is a text such as 'y ~ x + (x | g)', not {type(text).__name__}"
         )
+    return _parse(str(text))
+
+
+@lru_cache(maxsize=64)  # of one text: what is asked again of the same formula is other data
+def _parse(text: str) -> Formula:
     tokens = tokenize(text)
     response, right = _sides(tokens, text)
     _check_response_alone(response, right, text)

@@ -127,11 +127,12 @@ def read(
         If `data` is not a data frame.
     """
     names = list(dict.fromkeys(names))
-    frame, sort_categories = to_pandas(data, names, what, remedies)
-    columns = {}
-    for name in names:
-        columns[name] = _column(name, frame[name], name in sort_categories)
-    return Table(columns, frame.index)
+    if isinstance(data, pd.DataFrame):  # one series after another, which is quicker than a frame
+        places = _places(data, names, what, remedies)
+        series = {name: data.iloc[:, places[name]] for name in names}
+        return Table({name: _column(name, series[name], False) for name in names}, data.index)
+    frame, sort = to_pandas(data, names, what, remedies)
+    return Table({name: _column(name, frame[name], name in sort) for name in names}, frame.index)
 
 
 def number_label(value: float) -> str:
@@ -169,10 +170,12 @@ def to_pandas(
 ) -> tuple[pd.DataFrame, set[str]]:
     """Choose columns as a pandas frame, and say which categoricals have no order of their own."""
     if isinstance(data, pd.DataFrame):
-        _check_names(names, [str(name) for name in data.columns], what, remedies)
-        places = {str(name): i for i, name in enumerate(data.columns)}
+        places = _places(data, names, what, remedies)
         chosen = data.iloc[:, [places[name] for name in names]]
-        return chosen.set_axis(names, axis=1), set()
+        labels = chosen.columns
+        if type(labels) is not pd.Index or labels.name is not None or labels.tolist() != names:
+            chosen = chosen.set_axis(names, axis=1)
+        return chosen, set()
     if isinstance(data, Mapping):
         _check_names(names, [str(name) for name in data], what, remedies)
         return _from_mapping({name: data[name] for name in names}), set()
@@ -192,6 +195,15 @@ def to_pandas(
     unordered = frame.implementation.is_polars()
     sort = {name for name in names if unordered and schema[name] == nw.Categorical}
     return frame.to_pandas(), sort
+
+
+def _places(
+    data: pd.DataFrame, names: list[str], what: str, remedies: Mapping[str, Sequence[str]]
+) -> dict[str, int]:
+    """Where the columns of a pandas frame stand, by their labels as text."""
+    present = [str(name) for name in data.columns]
+    _check_names(names, present, what, remedies)
+    return {name: i for i, name in enumerate(present)}
 
 
 def _from_mapping(columns: dict[str, Any]) -> pd.DataFrame:

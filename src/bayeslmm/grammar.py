@@ -12,6 +12,8 @@ use and looks functions up by attribute. So what reaches it has passed this gram
 with arithmetic and comparisons only inside calls.
 """
 
+from functools import lru_cache
+
 from bayeslmm.callables import ARITY, BY_KEYWORD, CONTRASTS, TRANSFORMS, unknown_call
 from bayeslmm.tokens import Token, Tokens, fail, split
 
@@ -45,6 +47,7 @@ def check_term(tokens: Tokens, formula: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reader.columns))
 
 
+@lru_cache(maxsize=256)
 def check_expression(tokens: Tokens, formula: str) -> tuple[str, ...]:
     """Check an arithmetic expression, as it stands inside a call; return its columns."""
     reader = _Reader(tokens, formula)

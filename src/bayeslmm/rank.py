@@ -67,7 +67,7 @@ def dependent_columns(X: Array) -> tuple[Dependence, ...]:
 
 def _triangular(X: Array, scale: Array) -> Array:
     """Triangular factor of X with columns of unit length, blocks of rows at a time."""
-    R = np.empty((0, X.shape[1]))
-    for start in range(0, len(X), _BLOCK):
+    R = np.linalg.qr(X[:_BLOCK] / scale, mode="r")
+    for start in range(_BLOCK, len(X), _BLOCK):
         R = np.linalg.qr(np.vstack([R, X[start : start + _BLOCK] / scale]), mode="r")
     return R

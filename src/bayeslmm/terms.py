@@ -8,7 +8,7 @@ elementwise functions of `callables`, and columns that are numbers or ordered ca
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,11 +127,9 @@ class Terms:
                 if isinstance(component, Call):
                     component.env = _FOR_NEW_DATA
 
-    def release(self) -> Array:
-        """Hand the matrix over, keeping only what new data need."""
-        matrix = self.matrix
-        self.matrix = np.empty((0, matrix.shape[1]))
-        return matrix
+    def release(self) -> None:
+        """Let go of the matrix, keeping only what new data need."""
+        self.matrix = np.empty((0, self.matrix.shape[1]))
 
     def new(self, frame: pd.DataFrame, index: pd.Index) -> Array:
         """Evaluate on new data with what was learned; (m, len(labels)) float64."""
@@ -150,8 +148,14 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        tokens = tokenize(f"I({text})")
-        self._call: LazyCall = _parse(tokens, text).components[0].call
+        tokens = tokenize(text)
+        self._column = tokens[0].value if len(tokens) == 1 and tokens[0].is_column else None
+
+    @cached_property
+    def _call(self) -> LazyCall:
+        """What formulae evaluates, with what its transforms have learned."""
+        call: LazyCall = deepcopy(_parse(tokenize(f"I({self.text})"), self.text).components[0].call)
+        return call
 
     def values(self, frame: pd.DataFrame, index: pd.Index) -> Array:
         """Evaluate; (n,) float64.
@@ -163,8 +167,11 @@ class Expression:
         DataError
             If the values are not finite numbers, one per row.
         """
-        with np.errstate(all="ignore"):
-            values = _guarded(repr(self.text), lambda: self._call.eval(frame, _WITH_TRANSFORMS))
+        if self._column is not None and frame[self._column].dtype == np.float64:
+            values = frame[self._column].to_numpy()  # formulae would take longer to say the same
+        else:
+            with np.errstate(all="ignore"):
+                values = _guarded(repr(self.text), lambda: self._call.eval(frame, _WITH_TRANSFORMS))
         if isinstance(values, CategoricalBox) or not _is_number(values):
             raise DataError(f"{self.text!r} is not numeric; it holds {_describe(values)}")
         array = np.asarray(values, dtype=np.float64)
@@ -209,7 +216,9 @@ def _resolve(side: str) -> Model:
     return Model(*(term for _, term in ordered))
 
 
+@lru_cache(maxsize=256)
 def _parse(tokens: Tokens, side: str) -> Any:
+    """What formulae reads in the tokens; shared, so that who evaluates it makes a copy."""
     parser = Parser([*_translate(tokens), FormulaeToken("EOF", "")])
     try:
         expression = parser.parse()

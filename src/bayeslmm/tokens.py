@@ -1,8 +1,9 @@
 """Characters of a formula → tokens that know their place, and tokens → text in one spelling."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn
 
 from bayeslmm.callables import ARITY, TRANSFORMS, unknown_call
@@ -75,7 +76,7 @@ class Token:
         return self.kind == "op" and self.text in texts
 
 
-type Tokens = Sequence[Token]
+type Tokens = tuple[Token, ...]
 
 
 def fail(message: str, formula: str, where: Token | None = None) -> NoReturn:
@@ -85,6 +86,7 @@ def fail(message: str, formula: str, where: Token | None = None) -> NoReturn:
     raise FormulaError(message, formula=formula, position=where.position, length=len(where.text))
 
 
+@lru_cache(maxsize=256)  # pieces of a formula are read several times on the way to a design
 def tokenize(formula: str) -> tuple[Token, ...]:
     """Split a formula into tokens, with brackets checked to be balanced.
 
@@ -98,15 +100,16 @@ def tokenize(formula: str) -> tuple[Token, ...]:
     while position < len(formula):
         match = _PATTERN.match(formula, position)
         if match is None:
-            _unexpected(formula, position, tokens)
+            _unexpected(formula, position, tuple(tokens))
         kind, text = str(match.lastgroup), match.group()
         if kind == "name" and text in _LITERALS:
             kind = "literal"
         if kind != "space":
             tokens.append(Token(kind, text, position))
         position = match.end()
-    _check_brackets(formula, tokens)
-    return tuple(tokens)
+    checked = tuple(tokens)
+    _check_brackets(formula, checked)
+    return checked
 
 
 def split(tokens: Tokens, *operators: str) -> list[tuple[Token | None, Tokens]]:
