@@ -48,7 +48,7 @@ def curvature_at(search: Search, place: Place) -> Curvature:
     """
     directions = _directions(search, place)
     n_free = len(place.working) - search.n_M
-    moving = np.setdiff1d(np.arange(n_free), place.held)
+    moving = np.delete(np.arange(n_free), place.held) if n_free else np.empty(0, dtype=np.int64)
     steps = np.array([step for *_, step in directions] + len(moving) * [_STEP])
     flat = search.flat(place.matrices, place.working)
     m = len(steps)

@@ -209,6 +209,10 @@ class Equations:
         theta[-1] = sigma
         return theta
 
+    @cached_property
+    def _no_scale(self) -> np.ndarray:
+        return np.ones(len(self.parameters))
+
     def profiled(
         self, M: np.ndarray, method: Method, relative: np.ndarray | None = None
     ) -> tuple[float, np.ndarray, float, np.ndarray, np.ndarray, np.ndarray]:
@@ -218,7 +222,7 @@ class Equations:
         and the gradient in it comes last.
         """
         if relative is None:
-            relative = np.ones(len(self.parameters))
+            relative = self._no_scale
         return kernels.profiled(M, relative, _KIND[method], *self.packed)
 
     def loglik(self, theta: np.ndarray, method: Method = "reml") -> tuple[float, np.ndarray]:

@@ -9,6 +9,7 @@ that counts, and *holds* them there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,10 +84,9 @@ class FreeCoordinates:
 
     Attributes
     ----------
-    coordinates : Coordinates
-        Of all of theta.
-    whole : (k,) array
-        Coordinates of theta at the start, where sigma is one.
+    equations : Equations
+    first : (k,) array
+        Theta at the start, where sigma is one.
     own : int array
         The places of x in theta.
     bars : tuple of FreeBar
@@ -94,8 +94,8 @@ class FreeCoordinates:
         Of R: coordinates with an edge, the edge, and a coordinate on the way there.
     """
 
-    coordinates: Coordinates
-    whole: np.ndarray
+    equations: Equations
+    first: np.ndarray
     own: np.ndarray
     bars: tuple[FreeBar, ...]
     edges: tuple[tuple[int, float, float], ...]
@@ -104,7 +104,6 @@ class FreeCoordinates:
     def of(cls, equations: Equations) -> FreeCoordinates:
         """Those of a model, and where they start."""
         parameters = equations.parameters
-        coordinates = Coordinates.of(equations)
         theta = np.ones(len(parameters))
         for block in parameters.blocks:
             if block.kind not in ("sd", "sigma"):
@@ -130,19 +129,28 @@ class FreeCoordinates:
             for block in parameters.blocks
             if equations.residuals is not None and block.factor is None and block.kind == "loading"
         )
-        whole = coordinates.unconstrained(theta, np.zeros(len(theta)))
         edges = tuple(
             (int(np.searchsorted(places, i)), *edge)
             for block in parameters.blocks
             if block.factor is None
             for i, edge in _residual_edges(block)
         )
-        return cls(coordinates, whole, places, bars, edges)
+        return cls(equations, theta, places, bars, edges)
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """Those of all of theta."""
+        return Coordinates.of(self.equations)
+
+    @cached_property
+    def whole(self) -> np.ndarray:
+        """Coordinates (k,) of all of theta at the start."""
+        return self.coordinates.unconstrained(self.first, np.zeros(len(self.first)))
 
     @property
     def start(self) -> np.ndarray:
         """Where they start."""
-        return self.whole[self.own]
+        return self.whole[self.own] if len(self.own) else np.empty(0)
 
     def _at(self, x: np.ndarray) -> np.ndarray:
         whole = self.whole.copy()
@@ -151,7 +159,7 @@ class FreeCoordinates:
 
     def relative(self, x: np.ndarray) -> np.ndarray:
         """Theta with these parameters at x, and sigma one."""
-        return self.coordinates.natural(self._at(x))
+        return self.coordinates.natural(self._at(x)) if len(self.own) else self.first
 
     def gradient(self, x: np.ndarray, slopes: np.ndarray) -> np.ndarray:
         """The gradient in x of what has these slopes in theta."""

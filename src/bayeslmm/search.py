@@ -125,7 +125,7 @@ class Search:
     began: float
     trace: list[Step]
     evaluations: int = 0
-    at: np.ndarray | None = None  # where the criterion was last asked for, and what it was
+    at: bytes | None = None  # where the criterion was last asked for, and what it was
     last: tuple[float, np.ndarray, float] = (np.inf, np.empty(0), np.nan)
 
     @cached_property
@@ -173,8 +173,9 @@ class Search:
 
     def profiled_at(self, working: np.ndarray) -> tuple[float, np.ndarray, float]:
         """What :meth:`profiled` says at working coordinates; where it was asked last is known."""
-        if self.at is None or not np.array_equal(working, self.at):
-            self.at, self.last = working.copy(), self.profiled(self.to_flat @ working)
+        here = working.tobytes()
+        if here != self.at:
+            self.at, self.last = here, self.profiled(self.to_flat @ working)
         return self.last
 
     def record(self, working: np.ndarray) -> None:
