@@ -76,6 +76,13 @@ def numbered(n):
     )
 
 
+def test_un_of_more_rows_than_subjects_is_not_maximised() -> None:
+    model = bl.Model("y ~ t", numbered(4), R=bl.UN(time="t", group="g"))
+    message = r"UN over 4 occasions of 't' has 10 parameters, too many for 3 levels of 'g'"
+    with pytest.raises(bl.DesignError, match=message):
+        model.fit("ml")
+
+
 DATA = [
     (ortho(), "AR1", "`R` should be a covariance structure such as bl.AR1("),
     (ortho(), bl.AR1(group="Subject"), "AR1 correlates the rows of a subject, and needs `time`"),

@@ -82,6 +82,15 @@ def compare(
     return pd.DataFrame(rows, index=index)
 
 
+_REMEDY = {
+    "Model": "fit it first, `model.fit('ml')`.",
+    "PosteriorFit": (
+        "a posterior has no maximised likelihood. `fit.loo()` is its leave-one-out "
+        "cross-validation, which `arviz.compare` compares."
+    ),
+}
+
+
 def _named(fits: object) -> dict[str, LikelihoodFit]:
     if isinstance(fits, Mapping):
         named = {str(name): fit for name, fit in fits.items()}
@@ -98,8 +107,8 @@ def _named(fits: object) -> dict[str, LikelihoodFit]:
     for fit in named.values():
         if not isinstance(fit, LikelihoodFit):
             raise ArgumentTypeError(
-                f"`fits` should be fits by REML or ML, got {type(fit).__name__}; a posterior has "
-                "no maximised likelihood."
+                f"`fits` should be fits by REML or ML, got {type(fit).__name__}; "
+                + _REMEDY.get(type(fit).__name__, "`model.fit('ml')` makes one.")
             )
     if len(named) < 2:
         raise ArgumentError(

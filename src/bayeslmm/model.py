@@ -27,6 +27,7 @@ from bayeslmm.frames import to_pandas
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
 from bayeslmm.point_fit import PointFit
+from bayeslmm.residual_checks import check_maximum
 from bayeslmm.residual_identifiability import check_identified
 from bayeslmm.responses import of_response
 
@@ -581,6 +582,8 @@ class Model:
     def _optimum(
         self, method: Literal["reml", "ml"], algorithm: str | None, information: str | None
     ) -> Optimum:
+        if self.design.residuals is not None:
+            check_maximum(self.design.residuals)
         if not self.held.any():
             return maximise(self.design, self.equations, method, algorithm, information)
         if algorithm not in (None, "quasi-newton") or information is not None:

@@ -15,11 +15,13 @@ from bayeslmm.frames import Array
 
 if TYPE_CHECKING:
     from bayeslmm.frames import Column
+    from bayeslmm.residual_structure import Residuals
 
 __all__ = [
     "Found",
     "check_constant",
     "check_correlations",
+    "check_maximum",
     "check_occasions",
     "check_order",
     "check_variances",
@@ -151,6 +153,36 @@ def _unidentified(code: int, block: Array, point: Array, T: int) -> tuple[int, i
         if np.linalg.matrix_rank(extra) > np.linalg.matrix_rank(spans.astype(float)):
             return k, k + 1
     return None
+
+
+def check_maximum(residuals: Residuals) -> None:
+    """Refuse to maximise a likelihood that an unrestricted R makes infinite.
+
+    The residuals of S subjects span S dimensions at most. R can be close to singular in all others,
+    and if a subject has more than S rows the density of these grows without bound. A posterior is
+    proper nonetheless: what is close to singular has little volume.
+
+    Raises
+    ------
+    DesignError
+        Naming the numbers of occasions, parameters and subjects.
+    """
+    structure, rows = residuals.structure, residuals.rows
+    unrestricted = structure.correlation.code == correlations.UN.code
+    if not unrestricted or "occasion" not in structure.variances:
+        return
+    T = len(residuals.occasions)
+    for stratum, label in enumerate(residuals.strata):
+        sizes = np.bincount(rows.block[rows.stratum == stratum])
+        subjects, most = int((sizes > 0).sum()), int(sizes.max())
+        if subjects < most:
+            where = f" in the stratum {label!r}" if label else ""
+            raise DesignError(
+                f"{structure.name} over {T} occasions of {structure.time!r} has {T * (T + 1) // 2} "
+                f"parameters, too many for {subjects} levels of {structure.group!r}{where}: with "
+                f"fewer of them than the {most} rows that one has, the likelihood has no maximum. "
+                "Use AR1, Toep, Ante1 or FA(1), which have fewer parameters, or fit by 'nuts'"
+            )
 
 
 def check_order(structure: Covariance, column: Column) -> None:
