@@ -252,6 +252,7 @@ STORED = [
     *(cls(**ON) for cls in (bl.ID, bl.Diag, bl.UN, bl.CS, bl.CSH, bl.AR1, bl.ARH1, bl.ARMA11)),
     *(cls(**ON) for cls in (bl.Toep, bl.ToepH, bl.CAR1, bl.Exp, bl.Gau, bl.Matern, bl.Ante1)),
     bl.Matern(time=("a", "b"), group="g", smoothness=2.5, nugget=True),
+    bl.FA(2, **ON),
     bl.AR1(**ON, by="Sex", variance=[bl.VarPower("x"), bl.VarExp("x"), "occasion"]),
     bl.ID(variance=bl.VarIdent("Sex")),
     None,
