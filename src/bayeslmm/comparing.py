@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -160,16 +159,13 @@ def _check_methods(fits: dict[str, LikelihoodFit]) -> None:
 
 
 def _criteria(fit: LikelihoodFit) -> dict[str, object]:
-    k, loglik = fit.n_parameters, fit.loglik
-    n = fit.model.equations.n
-    deviance = -2 * loglik
     return {
-        "parameters": k,
-        "loglik": loglik,
-        "deviance": deviance,
-        "aic": deviance + 2 * k,
-        "aicc": deviance + 2 * k * n / (n - k - 1) if n > k + 1 else np.nan,
-        "bic": deviance + log(n) * k,
+        "parameters": fit.n_parameters,
+        "loglik": fit.loglik,
+        "deviance": -2 * fit.loglik,
+        "aic": fit.aic,
+        "aicc": fit.aicc,
+        "bic": fit.bic,
     }
 
 

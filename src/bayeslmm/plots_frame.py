@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.transforms import Bbox
 
 __all__ = [
     "BLUE",
@@ -26,6 +27,7 @@ __all__ = [
     "framed",
     "legend",
     "name_levels",
+    "name_point",
     "shortened",
     "styled",
 ]
@@ -153,6 +155,30 @@ def name_levels(axis: Axes, levels: Sequence[str]) -> None:
         return
     axis.set_yticks(range(len(levels)), [shortened(level, 28) for level in levels])
     axis.tick_params(axis="y", length=0)
+
+
+def name_point(axis: Axes, text: str, at: Sequence[float], side: int, taken: list[Bbox]) -> bool:
+    """Write a name to the right (1) or left (-1) of a point, unless it would lie on what is taken.
+
+    Returns whether it stands there; its box is taken then.
+    """
+    label = axis.annotate(
+        text,
+        (at[0], at[1]),
+        xytext=(5 * side, 0),
+        textcoords="offset points",
+        ha="left" if side > 0 else "right",
+        va="center",
+        fontsize=7.5,
+        color="#666666",
+        in_layout=False,
+    )
+    box = label.get_window_extent()
+    if any(box.overlaps(other) for other in taken):
+        label.remove()
+        return False
+    taken.append(box)
+    return True
 
 
 def shortened(text: str, longest: int) -> str:

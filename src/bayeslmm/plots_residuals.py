@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.plots_frame import BLUE, INK, ORANGE, finish, framed, legend, shortened, styled
+from bayeslmm.plots_frame import (
+    BLUE,
+    INK,
+    ORANGE,
+    finish,
+    framed,
+    legend,
+    name_point,
+    shortened,
+    styled,
+)
 from bayeslmm.smoothing import local_line
 
 if TYPE_CHECKING:
@@ -129,19 +139,4 @@ def _name(axis: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     taken: list[Bbox] = []
     for label, x, y in points:
         side = -1 if x > (left + right) / 2 else 1
-        text = axis.annotate(
-            shortened(str(label), 14),
-            (x, y),
-            xytext=(4 * side, 0),
-            textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            va="center",
-            fontsize=7.5,
-            color="#666666",
-            in_layout=False,
-        )
-        box = text.get_window_extent()
-        if any(box.overlaps(other) for other in taken):
-            text.remove()
-        else:
-            taken.append(box)
+        name_point(axis, shortened(str(label), 14), (x, y), side, taken)

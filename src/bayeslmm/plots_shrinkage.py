@@ -20,6 +20,7 @@ from bayeslmm.plots_frame import (
     framed,
     legend,
     name_levels,
+    name_point,
     shortened,
     styled,
 )
@@ -209,21 +210,6 @@ def _name_points(figure: Figure, axis: Axes, shrinkage: Shrinkage) -> tuple[str,
     unnamed: list[int] = []
     for i in np.argsort(-np.sum((away / np.where(spread > 0, spread, 1)) ** 2, axis=1)):
         side = 1 if away[i, 0] >= 0 else -1
-        label = axis.annotate(
-            shortened(shrinkage.levels[i], 16),
-            at[i],
-            xytext=(5 * side, 0),
-            textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            va="center",
-            fontsize=7.5,
-            color="#666666",
-            in_layout=False,
-        )
-        box = label.get_window_extent()
-        if any(box.overlaps(other) for other in taken):
-            label.remove()
+        if not name_point(axis, shortened(shrinkage.levels[i], 16), at[i], side, taken):
             unnamed.append(i)
-        else:
-            taken.append(box)
     return tuple(shrinkage.levels[i] for i in sorted(unnamed))
