@@ -324,11 +324,14 @@ def test_trace_numbers_the_panels_with_nothing_beneath_and_names_the_chains():
 
 
 def test_a_point_estimate_lists_no_plots_of_draws():
-    listed = "trellis, caterpillar, shrinkage, correlation, covariance"
-    assert repr(fit("sleepstudy").plot) == f"Plots of a fit by REML: {listed}, convergence"
+    both = "trellis, caterpillar, shrinkage, correlation, variogram, residuals, qq"
+    assert (
+        repr(fit("sleepstudy").plot)
+        == f"Plots of a fit by REML: {both}, influence, covariance, convergence"
+    )
     assert (
         repr(fit("sleepstudy", "nuts").plot)
-        == f"Plots of a fit by NUTS: {listed}, forest, trace, prior_posterior"
+        == f"Plots of a fit by NUTS: {both}, covariance, forest, trace, prior_posterior"
     )
 
 
