@@ -12,7 +12,7 @@ where E is the inverse of the equations' matrix; then E[Σ bb' | y] = Σ b_j b_j
     E[(y - Xβ - Zu)'W(y - Xβ - Zu) | y] = r² - b'b + σ² (n_random + p - tr E_bb)
 
 with p counted for REML only. For levels with a known relationship K the sums are over pairs of
-levels, weighted by K⁻¹. See docs/algorithms.md.
+levels, weighted by K⁻¹. See docs/em.md.
 """
 
 from __future__ import annotations

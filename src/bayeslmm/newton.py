@@ -4,7 +4,7 @@
 With P = V⁻¹ - V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹ and V_i the derivative of V in a parameter, the average of the
 observed and the expected information is ½ y'P V_i P V_j P y, for ML as for REML. Here it is
 computed as ½ D'VD with D the derivatives of Py, because ∂(Py)/∂x_i = -P V_i P y and PVP = P: a Gram
-matrix, in any coordinates. See docs/algorithms.md.
+matrix, in any coordinates. See docs/newton.md.
 """
 
 from __future__ import annotations
