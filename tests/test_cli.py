@@ -235,5 +235,7 @@ def test_output_that_nobody_reads(here):
     command = [sys.executable, "-m", "bayeslmm", "fit", FORMULA, "sleep.csv", "--method", "reml"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
-        assert process.stderr.read() == b""
+        said = process.stderr.read().decode().splitlines()
+    # a machine that is slow or new says what it waits for
+    assert [line for line in said if not line.startswith("bayeslmm: compiling")] == []
     assert process.returncode == 0
