@@ -92,14 +92,12 @@ def _directions(search: Search, place: Place) -> list[tuple[int, np.ndarray, flo
                 row[k] = M[k]
                 out.append((i, np.linalg.solve(bar.transform, row), _STEP))
             continue
-        count = bar.coordinates.stop - bar.coordinates.start
-        for unit in np.eye(count):
-            direction = bar.structure.working_matrix(unit, q)
-            if i in place.singular and not (direction * matrix).any():
-                continue
-            row = matrix[np.flatnonzero(direction.any(axis=1))[0]]
-            size = max(float(np.sqrt(row @ row)), bar.fine)
-            out.append((i, direction / bar.scale, _STEP * bar.scale * size))
+        units = bar.structure.working_units(q)
+        sizes = np.sqrt((matrix * matrix).sum(axis=1))[units.any(axis=2).argmax(axis=1)]
+        steps = _STEP * bar.scale * np.maximum(sizes, bar.fine)
+        for direction, step in zip(units / bar.scale, steps, strict=True):
+            if i not in place.singular or (direction * matrix).any():
+                out.append((i, direction, step))
     return out
 
 

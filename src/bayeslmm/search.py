@@ -1,7 +1,7 @@
 """The search for the optimum of -2 log L over the relative factors M: L-BFGS with the analytic
 gradient, escapes from the boundary, and further starts where they are cheap.
 
-M moves in coordinates without bounds (see `Structure.working_basis`): a variance of zero and a
+M moves in coordinates without bounds (see `Structure.working_units`): a variance of zero and a
 correlation of ±1 are ordinary stationary points there. The parameters of R but for sigma, and those
 of bars with a `Shape`, move in those of `FreeCoordinates`. What the criterion depends on is "flat":
 the elements of M, where the blocks of such bars are zero, then these.
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.optimize import minimize
 
+from .descent import descent
 from .free_coordinates import FreeCoordinates
 from .structures import ID, STRUCTURES, UN, lower_triangle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .equations import Equations
     from .structures import Structure
@@ -50,15 +50,12 @@ _SINGULAR = 1e-3
 tried at zero."""
 _RESTARTS = 5
 _EM_STEPS = 2
-_MAX_ITERATIONS = 500
 _ELSEWHERE, _ROUGHLY = 1e-3, 1e-2
 """How much better another place must be after a rough descent, and the gradient that ends one."""
 _AMPLE = 6
 """Levels per coordinate that are many."""
 _VERY_FAR = (1e3, 1e5)
 """Sizes of random effects, relative to σ, at which the criterion is flat."""
-_MEMORY = 20
-"""Steps that L-BFGS remembers: all of them, for most models."""
 _FAR, _DECADES = 100.0, 12
 """Standard deviations above σ from which larger ones are tried, and how often ten times larger."""
 _CHEAP = 1000
@@ -225,31 +222,28 @@ class Place:
 
 def prepare(equations: Equations, method: Literal["reml", "ml"]) -> tuple[Search, np.ndarray]:
     """The search, and where it starts."""
-    bars, columns, start, at = [], [], [], 0
-    sizes = [len(f.effects) for f in equations.factors]
+    bars, start, at = [], [], 0
     for i, (f, cross) in enumerate(zip(equations.factors, equations.cross, strict=True)):
+        levels = len(f.levels)
+        scale, fine = np.sqrt(levels), np.sqrt(levels / equations.n)
         for bar in f.bars:
             if bar.shape is not None:
                 continue
             structure = STRUCTURES[bar.structure]
-            block = slice(bar.start, bar.stop)
-            own = cross[block, block]
-            basis = structure.working_basis(own)
-            levels = len(f.levels)
-            scale, fine = np.sqrt(levels), np.sqrt(levels / equations.n)
-            here = slice(at, at + len(basis))
+            own = cross[bar.start : bar.stop, bar.start : bar.stop]
+            start.append(scale * structure.working_start(len(own)))
+            here = slice(at, at + len(start[-1]))
             transform = structure.working_transform(own)
             bars.append(Bar(structure, i, bar.start, bar.stop, transform, own, here, scale, fine))
-            for direction in basis:
-                full = [np.zeros((q, q)) for q in sizes]
-                full[i][block, block] = direction
-                columns.append(np.concatenate([part.ravel() for part in full]) / scale)
-            start.append(scale * structure.working_start(bar.stop - bar.start))
-            at += len(basis)
+            at = here.stop
     free = FreeCoordinates.of(equations)
     start.append(free.start)
-    to_M = np.column_stack(columns) if bars else np.zeros((sum(q * q for q in sizes), 0))
-    to_flat = block_diag(to_M, np.eye(len(start[-1]))) if len(start[-1]) else to_M
+    from_M = np.zeros((at, sum(len(f.effects) ** 2 for f in equations.factors)))
+    blocks = equations.split_M(from_M)
+    for bar in bars:
+        units = bar.structure.working_units(len(bar.transform)) / bar.scale
+        blocks[bar.factor][bar.coordinates, bar.block, bar.block] = bar.transform @ units
+    to_flat = block_diag(from_M.T, np.eye(len(free.start))) if len(free.start) else from_M.T
     search = Search(equations, method, tuple(bars), free, to_flat, time.perf_counter(), [])
     return search, np.concatenate(start)
 
@@ -267,7 +261,7 @@ def best_place(search: Search, start: np.ndarray) -> Place:
     best, trace = descend(search, working), search.trace
     if search.size * len(start) <= _CHEAP:
         for other in _other_starts(search, start, best.value):
-            promising = _lbfgs(search, other, _ROUGHLY)
+            promising = descent(search.criterion, other, _ROUGHLY)
             if search.criterion(promising)[0] < best.value - _ELSEWHERE:
                 search.trace = []
                 place = descend(search, promising)
@@ -318,21 +312,6 @@ def _one_ample_bar(search: Search) -> bool:
     return many and free and set(factor.effects) <= set(search.equations.coef)
 
 
-def _lbfgs(
-    search: Search,
-    start: np.ndarray,
-    tolerance: float,
-    callback: Callable[[np.ndarray], None] | None = None,
-) -> np.ndarray:
-    """Where L-BFGS gets to; whether that is an optimum is for `optimise` to judge."""
-    options = {"gtol": tolerance, "ftol": 0.0, "maxiter": _MAX_ITERATIONS, "maxcor": _MEMORY}
-    with np.errstate(all="ignore"):
-        found = minimize(
-            search.criterion, start, jac=True, method="L-BFGS-B", callback=callback, options=options
-        )
-    return found.x
-
-
 def _em_step(search: Search, working: np.ndarray) -> np.ndarray:
     """One step of EM, which from far away covers most of the distance.
 
@@ -343,15 +322,13 @@ def _em_step(search: Search, working: np.ndarray) -> np.ndarray:
     value, dM, _ = search.profiled_at(working)
     if not np.isfinite(value):
         return working
-    M, moved = search.to_flat @ working, working.copy()
+    moved, slopes = working.copy(), equations.split_M(dM)
     for bar in search.bars:
-        levels = len(equations.factors[bar.factor].levels)
-        relative = equations.split_M(M)[bar.factor][bar.block, bar.block]
-        slope = -0.5 * equations.split_M(dM)[bar.factor][bar.block, bar.block]
-        product = relative.T @ slope
-        moment = np.eye(len(relative)) + (product + product.T) / (2 * levels)
+        levels, own = len(equations.factors[bar.factor].levels), bar.matrix(working)
+        product = (bar.transform @ own).T @ slopes[bar.factor][bar.block, bar.block]
+        moment = np.eye(len(own)) - (product + product.T) / (4 * levels)
         try:
-            coordinates = bar.structure.working_of(relative @ moment @ relative.T, bar.cross)
+            coordinates = bar.structure.working_of(own @ moment @ own.T)
         except np.linalg.LinAlgError:  # rounding at the boundary: leave it to the descent
             continue
         moved[bar.coordinates] = bar.scale * coordinates
@@ -363,7 +340,7 @@ def descend(search: Search, working: np.ndarray, tolerance: float = 1e-3) -> Pla
     for _ in range(_RESTARTS):
         search.record(working)
         if np.isfinite(search.criterion(working)[0]):
-            working = _lbfgs(search, working, tolerance, search.record)
+            working = descent(search.criterion, working, tolerance, search.record)
         working = _grown(search, working)
         place = snap(search, working)
         better = off_boundary(search, place)

@@ -59,33 +59,15 @@ class Structure:
             return ()
         return tuple((effects[j], effects[i]) for i in range(len(effects)) for j in range(i))
 
-    def working_basis(self, cross: np.ndarray) -> np.ndarray:
-        """Directions in which the optimiser moves the relative factor M = L/σ, which is linear in
-        them.
+    def working_units(self, q: int) -> np.ndarray:
+        """Λ of each working coordinate alone at one (m, q, q): it is linear in them.
 
-        For `UN` the coordinates are the lower factor of G in the basis that makes the bar's
-        columns orthonormal, so that neither the units nor the zero of a covariate matter to the
-        optimiser. Signs are free: M and -M give one G, so a variance of zero is an interior point
-        and needs no bound.
-
-        Parameters
-        ----------
-        cross : (q, q) array
-            Mean cross-product of the bar's columns, Z'WZ / n.
-
-        Returns
-        -------
-        (m, q, q) array
+        The optimiser moves the relative factor M = L/σ = T Λ in them. For `UN` Λ is the lower
+        factor of G in the basis that makes the bar's columns orthonormal, so that neither the
+        units nor the zero of a covariate matter to the optimiser. Signs are free: M and -M give one
+        G, so a variance of zero is an interior point and needs no bound.
         """
-        transform = self.working_transform(cross)
-        q = len(cross)
-        if self.code == _UN:
-            units = [np.outer(np.eye(q)[i], np.eye(q)[j]) for i in range(q) for j in range(i + 1)]
-        elif self.code == _DIAG:
-            units = [np.diag(row) for row in np.eye(q)]
-        else:
-            units = [np.eye(q)]
-        return np.stack([transform @ unit for unit in units])
+        return _working_units(self.code, q)
 
     def working_transform(self, cross: np.ndarray) -> np.ndarray:
         """The matrix T (q, q) in M = T Λ, with Λ the structure's factor in the coordinates of
@@ -123,15 +105,13 @@ class Structure:
             return (rows == columns).astype(float)
         return np.ones(1 if self.code == _ID else q)
 
-    def working_of(self, G: np.ndarray, cross: np.ndarray) -> np.ndarray:
-        """Working coordinates of the covariance matrix of this structure nearest to ``G``
-        (relative to σ²).
+    def working_of(self, product: np.ndarray) -> np.ndarray:
+        """Working coordinates of the matrix ΛΛ' of this structure nearest to a covariance
+        matrix.
         """
-        inverse = np.linalg.inv(self.working_transform(cross))
-        standard = inverse @ G @ inverse.T
         if self.code == _UN:
-            return np.linalg.cholesky(standard)[lower_triangle(len(G))]
-        variances = np.diag(standard)
+            return np.linalg.cholesky(product)[lower_triangle(len(product))]
+        variances = np.diag(product)
         return np.sqrt(variances.mean(keepdims=True) if self.code == _ID else variances)
 
     def natural(self, G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,6 +128,18 @@ class Structure:
         product = sd[rows] * sd[columns]
         corr = np.divide(G[rows, columns], product, out=np.zeros(len(rows)), where=product > 0)
         return sd, np.clip(corr, -1.0, 1.0)
+
+
+@cache
+def _working_units(code: int, q: int) -> np.ndarray:
+    if code == _ID:
+        units = np.eye(q)[None]
+    else:
+        rows, columns = lower_triangle(q) if code == _UN else (np.arange(q), np.arange(q))
+        units = np.zeros((len(rows), q, q))
+        units[np.arange(len(rows)), rows, columns] = 1.0
+    units.flags.writeable = False
+    return units
 
 
 ID = Structure("id", _ID)
