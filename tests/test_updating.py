@@ -145,7 +145,7 @@ def test_draws_are_made_again_as_they_were():
 def test_a_structure_given_by_G_stays():
     data = bl.load_dataset("Orthodont").assign(age=lambda d: d["age"].astype(int).astype(str))
     data["age"] = pd.Categorical(data["age"], ["8", "10", "12", "14"])
-    formula = "distance ~ Sex + (0 + age | Subject)"
+    formula = "distance ~ Sex * age + (0 + age | Subject)"
     model = bl.Model(formula, data, G={"Subject": bl.AR1()})
     again = model.fit("reml").update(formula="distance ~ age + Sex + (0 + age | Subject)")
     expected = bl.Model(again.model.formula, data, G={"Subject": bl.AR1()}).fit("reml")

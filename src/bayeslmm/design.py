@@ -1,6 +1,6 @@
 """Formula and data → y, X, grouping factors, weights and offset, with the state for new data."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,7 +30,7 @@ from bayeslmm.relationship import (
 from bayeslmm.residual_structure import Residuals, resolve_residuals
 from bayeslmm.shapes import Shape
 from bayeslmm.strata import strata_of
-from bayeslmm.terms import Expression, Terms
+from bayeslmm.terms import Columns, Expression, Terms
 from bayeslmm.tokens import tokenize
 from bayeslmm.weights import read_weights
 
@@ -375,7 +375,7 @@ def compile_design(
             f"every one of the {len(keep)} rows has a missing value ({counts}), so no row is left; "
             "fill them in or leave the variable out of the model"
         )
-    used = table.take(keep)
+    used = whole.take(keep)
     frame = expression_frame(used, (*parsed.response_columns, *parsed.predictor_columns))
 
     y = _response(parsed, frame, used.index)
@@ -393,13 +393,12 @@ def compile_design(
         if side not in evaluated:
             evaluated[side] = Terms(side, frame, used.index)
     bars = tuple(evaluated[side] for side in sides)
-    complete = whole.take(keep)
-    factors = _factors(parsed.bars, bars, structures, complete, relationships)
+    factors = _factors(parsed.bars, bars, structures, used, relationships)
     for terms in evaluated.values():
         terms.release()
     values = None if weight is None else weight.values[keep].astype(np.float64)
-    check_factors(factors, values)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
+    check_factors(factors, values, X)
     for factor in factors:
         check_told_from_residuals(factor, X)
     predictors = (*parsed.predictor_columns, *parsed.grouping_columns)
@@ -413,7 +412,7 @@ def compile_design(
         factors=factors,
         weights=values,
         offset=offset if offsets else None,
-        residuals=None if R is None else resolve_residuals(R, complete),
+        residuals=None if R is None else resolve_residuals(R, used),
         index=used.index,
         n_dropped=int((~keep).sum()),
         missing=missing,
@@ -422,7 +421,7 @@ def compile_design(
             kept=kept,
             bars=bars,
             strata=tuple(
-                None if s.by is None else (s.by, group([complete.columns[s.by]]).levels)
+                None if s.by is None else (s.by, group([used.columns[s.by]]).levels)
                 for s in structures
             ),
             offsets=offsets,
@@ -443,7 +442,7 @@ def _check_response_present(formula: Formula, table: Table) -> None:
             )
 
 
-def _response(formula: Formula, frame: pd.DataFrame, index: pd.Index) -> Array:
+def _response(formula: Formula, frame: Columns, index: pd.Index) -> Array:
     if not formula.response_columns:
         raise DataError(f"the response {formula.response!r} uses no column of the data")
     try:
@@ -451,7 +450,7 @@ def _response(formula: Formula, frame: pd.DataFrame, index: pd.Index) -> Array:
     except DataError as error:
         raise DataError(
             f"the response has to be a finite number in every row: {error}. "
-            f"{_as_numbers(frame[list(formula.response_columns)])}"
+            f"{_as_numbers(frame, formula.response_columns)}"
         ) from None
     if len(y) > 1 and np.ptp(y) == 0:
         raise DataError(
@@ -461,9 +460,9 @@ def _response(formula: Formula, frame: pd.DataFrame, index: pd.Index) -> Array:
     return y
 
 
-def _as_numbers(frame: pd.DataFrame) -> str:
+def _as_numbers(frame: Columns, names: Iterable[str]) -> str:
     """How to make numbers of a response that is none."""
-    for name in frame.columns:
+    for name in names:
         levels = frame[name].cat.categories if frame[name].dtype == "category" else pd.Index([])
         if not len(levels) or not all(isinstance(level, str) for level in levels):
             continue

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .parameters import Parameters
     from .residuals import ResidualRows
 
-__all__ = ["Packed", "System", "pack", "unpack"]
+__all__ = ["Packed", "System", "pack", "part", "unpack"]
 
 N_HEADER = 34
 """Length of the header of offsets at the front of the integer vector."""
@@ -135,6 +135,17 @@ def unpack(ints: np.ndarray, floats: np.ndarray) -> System:
     )
 
 
+def part(packed: Packed, name: str) -> np.ndarray:
+    """One of the parts that :func:`unpack` names, which makes views of all."""
+    at = System._fields.index(name)
+    if at < N_INTEGERS:
+        return packed.ints[packed.ints[at] : packed.ints[at + 1]]
+    first = packed.ints[at + 1]
+    return packed.floats[
+        first : first + 3 if at == len(System._fields) - 1 else packed.ints[at + 2]
+    ]
+
+
 def _pack(system: System) -> Packed:
     integers, floats = system[:N_INTEGERS], system[N_INTEGERS:]
     int_ends = N_HEADER + np.cumsum([0, *map(len, integers)])
@@ -219,25 +230,22 @@ def pack(
     n_levels = np.array([len(f.levels) for f in factors], dtype=np.int64)
 
     w = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
-    basis, rotation, beta_ols, residual = _orthonormalise(X, y, w)
-    border = np.column_stack([basis, residual])
+    border, rotation, rotation_inverse, beta_ols = _orthonormalise(X, y, w)
 
-    stage_start = np.concatenate([[0], np.cumsum(n_levels[list(order.chain)])]).astype(np.int64)
+    stage_start = _starts(n_levels[list(order.chain)])
     nodes = int(stage_start[-1])
-    root_start = np.zeros(F + 1, dtype=np.int64)
-    for f in range(F):
-        root_start[f + 1] = root_start[f] + (n_levels[f] if f in order.root else 0)
+    root_start = _starts([n_levels[f] if f in order.root else 0 for f in range(F)])
     n_root = int(root_start[-1])
     root_factor = np.repeat(np.arange(F), np.diff(root_start))
     root_q = q[root_factor]
-    root_var = np.concatenate([[0], np.cumsum(root_q)])
+    root_var = _starts(root_q)
 
     chain_node = [stage_start[s] + factors[f].codes for s, f in enumerate(order.chain)]
     root_node = {f: root_start[f] + factors[f].codes.astype(np.int64) for f in order.root}
 
     # which root nodes does each chain node meet, and at which entry of its list does each row of
     # data fall
-    root_ptr = np.zeros(nodes + 1, dtype=np.int64)
+    met_nodes = np.zeros(nodes, dtype=np.int64)
     lists: list[np.ndarray] = []
     entry = np.zeros((S, len(order.root), n), dtype=np.int64)
     if order.root:
@@ -247,11 +255,11 @@ def pack(
             keys, inverse = np.unique(
                 (chain_node[s][None, :] * n_root + met).ravel(), return_inverse=True
             )
-            root_ptr[1:] += np.bincount(keys // n_root, minlength=nodes)
+            met_nodes += np.bincount(keys // n_root, minlength=nodes)
             lists.append(keys % n_root)
             entry[s] = filled + inverse.reshape(met.shape)
             filled += len(keys)
-        root_ptr = np.concatenate([[0], np.cumsum(root_ptr[1:])])
+    root_ptr = _starts(met_nodes)
     root_list = np.concatenate(lists) if lists else np.empty(0, dtype=np.int64)
 
     # rows of the panels
@@ -259,10 +267,10 @@ def pack(
     chain_q = q[list(order.chain)]
     base_rows = np.array([chain_q[s:].sum() for s in range(S)], dtype=np.int64)
     list_q = root_q[root_list]
-    within = np.concatenate([[0], np.cumsum(list_q)])  # running row counts of the entries
+    within = _starts(list_q)  # running row counts of the entries
     node_rows = base_rows[stage_of] + (within[root_ptr[1:]] - within[root_ptr[:-1]]) + p + 1
-    panel_start = np.concatenate([[0], np.cumsum(node_rows * chain_q[stage_of])]).astype(np.int64)
-    owner = np.repeat(np.arange(nodes), np.diff(root_ptr))
+    panel_start = _starts(node_rows * chain_q[stage_of])
+    owner = np.repeat(np.arange(nodes), met_nodes)
     entry_row = base_rows[stage_of[owner]] + within[:-1] - within[root_ptr[owner]]
 
     ancestor = np.full((nodes, S), -1, dtype=np.int64)
@@ -272,8 +280,8 @@ def pack(
     rel_ptr, rel = _relative_rows(stage_of, ancestor, root_ptr, root_list, entry_row, n_root, S)
 
     # pairs of root nodes
-    root_border = np.concatenate([[0], np.cumsum((p + 1) * root_q)])
-    root_diag = np.concatenate([[0], np.cumsum(root_q**2)])
+    root_border = _starts((p + 1) * root_q)
+    root_diag = _starts(root_q**2)
     pair_a_parts, pair_b_parts, pair_entry, pair_of = [], [], [], []
     found = 0
     precision, related, coupled = _relationships(factors, root_start, n_root)
@@ -295,7 +303,7 @@ def pack(
     empty = np.empty(0, dtype=np.int64)
     pair_a = np.concatenate(pair_a_parts) if pair_a_parts else empty
     pair_b = np.concatenate(pair_b_parts) if pair_b_parts else empty
-    pair_at = np.concatenate([[0], np.cumsum(root_q[pair_a] * root_q[pair_b])]).astype(np.int64)
+    pair_at = _starts(root_q[pair_a] * root_q[pair_b])
     coupling = np.zeros(len(pair_a))
     if len(related):
         keys = pair_a * n_root + pair_b
@@ -327,13 +335,12 @@ def pack(
     for (f, g), where in zip(pair_of, pair_entry, strict=True):
         _accumulate(pair_sum, pair_at[where], factors[f].Z, factors[g].Z, w)
 
-    rotation_inverse = np.linalg.inv(rotation) if p else rotation
     system = System(
         meta=np.array([F, S, p, n_root, root_var[-1], sum(len(f.bars) for f in factors), n]),
         q=q,
         n_levels=n_levels,
-        m_offset=np.concatenate([[0], np.cumsum(q**2)]),
-        u_offset=np.concatenate([[0], np.cumsum(q * n_levels)]),
+        m_offset=_starts(q**2),
+        u_offset=_starts(q * n_levels),
         bars=_bar_table(factors, parameters),
         stage_factor=np.array(order.chain, dtype=np.int64),
         stage_start=stage_start,
@@ -434,24 +441,39 @@ def _pairs_within(block: np.ndarray, met: np.ndarray, n_root: int) -> np.ndarray
     return np.unique(np.concatenate(pairs))
 
 
+def _starts(counts: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Where runs of these lengths start when they stand one after another, and where the last
+    ends.
+    """
+    out = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.asarray(counts, dtype=np.int64).cumsum(out=out[1:])
+    return out
+
+
 def _orthonormalise(
     X: np.ndarray, y: np.ndarray, w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A basis of X orthonormal under the weights, its triangular factor, the least-squares beta
-    and residuals.
+    """A basis of X orthonormal under the weights with the least-squares residuals beside it, the
+    triangular factor, its inverse, and the least-squares beta.
 
     With them y'y and X'y cannot swamp the residual sum of squares, however far y and X are from
     zero.
     """
-    root = np.sqrt(w)
-    _, rotation = np.linalg.qr(X * root[:, None])
-    basis = np.linalg.solve(rotation.T, X.T).T if X.shape[1] else X
-    beta = np.linalg.solve(rotation, (basis * w[:, None]).T @ y) if X.shape[1] else np.empty(0)
+    n, p = X.shape
+    border = np.empty((n, p + 1))
+    if not p:
+        border[:, 0] = y
+        return border, np.empty((0, 0)), np.empty((0, 0)), np.empty(0)
+    rotation = np.linalg.qr(X * np.sqrt(w)[:, None], mode="r")
+    inverse = np.linalg.inv(rotation)
+    basis = np.linalg.solve(rotation.T, X.T).T
+    weighted = (basis * w[:, None]).T
+    beta = inverse @ (weighted @ y)
     residual = y - X @ beta
     # once more: the first pass loses digits where y is large against its variation
-    again = (basis * w[:, None]).T @ residual
-    beta = beta + np.linalg.solve(rotation, again) if X.shape[1] else beta
-    return basis, rotation, beta, residual - basis @ again
+    again = weighted @ residual
+    border[:, :p], border[:, p] = basis, residual - basis @ again
+    return border, rotation, inverse, beta + inverse @ again
 
 
 def _relative_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import sqrt
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.linalg import solve_triangular
 from . import kernels
 from .core import compile_core
 from .correlations import NONE, correlation
-from .elimination import Packed, pack, unpack
+from .elimination import Packed, pack, part, unpack
 from .noise import Noise
 from .parameters import Parameters
 from .residuals import assemble, coloured, has_structure
@@ -142,13 +143,21 @@ class Equations:
     @cached_property
     def root_order(self) -> int:
         """The order of the dense root: what is left when the nested factors are eliminated."""
-        return int(unpack(*self.packed).meta[4]) + self.p + 1
+        return int(part(self.packed, "meta")[4]) + self.p + 1
+
+    @property
+    def largest(self) -> float:
+        """The largest absolute value of the response."""
+        return float(part(self.packed, "constants")[2])
+
+    @property
+    def least_squares(self) -> float:
+        """The residual standard deviation of least squares, without degrees of freedom."""
+        return sqrt(part(self.packed, "xy")[-1] / self.n)
 
     def is_exact(self, sigma: float) -> bool:
         """Whether a residual standard deviation is zero but for rounding."""
-        system = unpack(*self.packed)
-        least_squares = np.sqrt(system.xy[-1] / self.n)
-        return not sigma > max(1e-8 * least_squares, 1e-13 * system.constants[2])
+        return not sigma > max(1e-8 * self.least_squares, 1e-13 * self.largest)
 
     def split_u(self, u: np.ndarray) -> dict[str, np.ndarray]:
         """Views of u, by factor, with its last axis opened to (levels, effects)."""

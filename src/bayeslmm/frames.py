@@ -21,6 +21,8 @@ from bayeslmm.errors import ArgumentTypeError, DataError, did_you_mean
 
 type Array = np.ndarray[Any, Any]
 
+_COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
+"""Whether writing to a frame leaves the columns alone that were taken from it."""
 _SHOWN_ROWS = 5
 _SHOWN_NAMES = 30
 _NO_REMEDIES: Mapping[str, Sequence[str]] = MappingProxyType({})
@@ -127,9 +129,8 @@ def read(
         If `data` is not a data frame.
     """
     names = list(dict.fromkeys(names))
-    if isinstance(data, pd.DataFrame):  # one series after another, which is quicker than a frame
-        places = _places(data, names, what, remedies)
-        series = {name: data.iloc[:, places[name]] for name in names}
+    if isinstance(data, pd.DataFrame):
+        series = chosen(data, names, what, remedies)
         return Table({name: _column(name, series[name], False) for name in names}, data.index)
     frame, sort = to_pandas(data, names, what, remedies)
     return Table({name: _column(name, frame[name], name in sort) for name in names}, frame.index)
@@ -165,17 +166,33 @@ def where(rows: Array, index: pd.Index) -> str:
     return f"{len(at)} row{'s' * (len(at) != 1)} ({shown}{more})"
 
 
+def chosen(
+    data: pd.DataFrame,
+    names: Iterable[str],
+    what: str,
+    remedies: Mapping[str, Sequence[str]] = _NO_REMEDIES,
+) -> dict[str, "pd.Series[Any]"]:
+    """Columns of a pandas frame, one by one, which is quicker than a frame of them; a label that is
+    no text is known by its text.
+    """
+    labels = data.columns.tolist()
+    present = [str(label) for label in labels]
+    _check_names(list(names), present, what, remedies)
+    places = {name: i for i, name in enumerate(present)}
+    series = {
+        name: data[name] if type(labels[places[name]]) is str else data.iloc[:, places[name]]
+        for name in names
+    }
+    return series if _COPY_ON_WRITE else {name: own.copy() for name, own in series.items()}
+
+
 def to_pandas(
     data: object, names: list[str], what: str, remedies: Mapping[str, Sequence[str]] = _NO_REMEDIES
 ) -> tuple[pd.DataFrame, set[str]]:
     """Choose columns as a pandas frame, and say which categoricals have no order of their own."""
     if isinstance(data, pd.DataFrame):
-        places = _places(data, names, what, remedies)
-        chosen = data.iloc[:, [places[name] for name in names]]
-        labels = chosen.columns
-        if type(labels) is not pd.Index or labels.name is not None or labels.tolist() != names:
-            chosen = chosen.set_axis(names, axis=1)
-        return chosen, set()
+        series = chosen(data, names, what, remedies)
+        return framed(series, data.index), set()
     if isinstance(data, Mapping):
         _check_names(names, [str(name) for name in data], what, remedies)
         return _from_mapping({name: data[name] for name in names}), set()
@@ -197,13 +214,9 @@ def to_pandas(
     return frame.to_pandas(), sort
 
 
-def _places(
-    data: pd.DataFrame, names: list[str], what: str, remedies: Mapping[str, Sequence[str]]
-) -> dict[str, int]:
-    """Where the columns of a pandas frame stand, by their labels as text."""
-    present = [str(name) for name in data.columns]
-    _check_names(names, present, what, remedies)
-    return {name: i for i, name in enumerate(present)}
+def framed(series: Mapping[str, "pd.Series[Any]"], index: pd.Index) -> pd.DataFrame:
+    """Columns side by side, copied."""
+    return pd.DataFrame({name: column.array for name, column in series.items()}, index=index)
 
 
 def _from_mapping(columns: dict[str, Any]) -> pd.DataFrame:
@@ -259,13 +272,18 @@ def _column(name: str, series: "pd.Series[Any]", sort: bool) -> Column:
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _categorical(name, series, sort)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
+        return _numbers(name, series.to_numpy(), series.index)
     missing = series.isna().to_numpy(dtype=bool)
     if is_bool_dtype(dtype):
         return _booleans(name, series, missing)
     if is_complex_dtype(dtype):
         raise DataError(f"column {name!r} holds complex numbers; choose its real part or modulus")
     if is_numeric_dtype(dtype):
-        return _numbers(name, series, missing)
+        if dtype.kind in "iu" and not missing.any():
+            return _numbers(name, series.to_numpy(dtype=np.int64), series.index)
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return _numbers(name, values, series.index)
     if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind in "Mm":
         return _factorized(name, series, missing, "date")
     if isinstance(dtype, pd.StringDtype) or dtype == "string":
@@ -273,19 +291,12 @@ def _column(name: str, series: "pd.Series[Any]", sort: bool) -> Column:
     return _objects(name, series, missing)
 
 
-def _numbers(name: str, series: "pd.Series[Any]", missing: Array) -> Column:
-    if isinstance(series.dtype, np.dtype):
-        values = series.to_numpy()
-    elif series.dtype.kind in "iu" and not missing.any():
-        values = series.to_numpy(dtype=np.int64)
-    else:
-        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-    if values.dtype.kind == "f":
-        missing = np.isnan(values)
-    infinite = np.isinf(values) if values.dtype.kind == "f" else np.zeros(0, dtype=bool)
+def _numbers(name: str, values: Array, index: pd.Index) -> Column:
+    missing = np.isnan(values)
+    infinite = np.isinf(values)
     if infinite.any():
         raise DataError(
-            f"column {name!r} is infinite in {where(infinite, series.index)}; correct these values "
+            f"column {name!r} is infinite in {where(infinite, index)}; correct these values "
             "or make them missing"
         )
     return Column(name, "number", values, (), missing)
@@ -298,8 +309,8 @@ def _booleans(name: str, series: "pd.Series[Any]", missing: Array) -> Column:
 
 
 def _categorical(name: str, series: "pd.Series[Any]", sort: bool) -> Column:
-    codes = series.cat.codes.to_numpy().astype(np.int32)
-    levels = tuple(series.cat.categories.tolist())
+    codes = series.array.codes.astype(np.int32)
+    levels = tuple(series.dtype.categories.tolist())
     column = Column(name, "category", codes, levels, codes < 0)
     if not sort:
         return column
@@ -336,7 +347,7 @@ def _objects(name: str, series: "pd.Series[Any]", missing: Array) -> Column:
     if all(issubclass(t, (int, float, np.number, decimal.Decimal)) for t in types) and not any(
         issubclass(t, (bool, np.complexfloating)) for t in types
     ):
-        return _numbers(name, pd.to_numeric(series.astype(np.float64)), missing)
+        return _numbers(name, series.astype(np.float64).to_numpy(), series.index)
     found = ", ".join(sorted(t.__name__ for t in types))
     raise DataError(
         f"column {name!r} holds values of type {found}; a column holds numbers, text, booleans, "

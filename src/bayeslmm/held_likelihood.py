@@ -73,7 +73,7 @@ def optimise_held(
         sigma=float(theta[-1]),
         criterion=-2.0 * value,
         boundary=boundary,
-        hessian=hessian,
+        find_hessian=hessian.copy,
         trace=tuple(likelihood.trace),
         evaluations=likelihood.evaluations,
         seconds=time.perf_counter() - began,

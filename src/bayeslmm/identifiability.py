@@ -52,10 +52,10 @@ def full_rank_columns(X: Array, coef: Sequence[str]) -> Array:
             stacklevel=4,
         )
     dropped = [dependence.column for dependence in dependences]
-    return np.setdiff1d(np.arange(p), dropped)
+    return np.delete(np.arange(p), dropped)
 
 
-def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None) -> None:
+def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None, X: Array) -> None:
     """Refuse factors whose covariance the data cannot tell from another part of the model.
 
     Raises
@@ -79,7 +79,8 @@ def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None) ->
             )
         for bar in factor.bars:
             part = _stratum(factor, bar)
-            _check_effects(part, bar)
+            if part.Z is not X:  # which has full rank
+                _check_effects(part, bar)
             _check_constant(part, bar)
             if equal_weights and bar.shape is None and not _related(factor):
                 _check_residual(part, bar, np.bincount(part.codes))

@@ -94,7 +94,10 @@ def _coded(column: Column) -> tuple[Array, list[str]]:
     if column.kind == "number":
         codes, values = _compact(column.values)
         return codes, [level_label(value) for value in values.tolist()]
-    codes, used = _compact(column.values.astype(np.int64))
+    codes = column.values.astype(np.int64)
+    if np.bincount(codes, minlength=len(column.levels)).all():
+        return codes, [level_label(level) for level in column.levels]
+    codes, used = _compact(codes)
     return codes, [level_label(column.levels[i]) for i in used]
 
 

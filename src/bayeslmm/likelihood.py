@@ -9,18 +9,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from .curvature import Curvature, curvature_at, natural_hessian, theta_slices, varying
-from .elimination import unpack
 from .errors import DataError
 from .lapack import blas_threads
 from .search import BETTER, Place, Search, Step, best_place, descend, near_boundary, prepare, snap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .equations import Equations
 
 __all__ = ["Optimum", "Status", "Step", "check_unit", "conclude", "optimise"]
@@ -102,10 +103,8 @@ class Optimum:
         -2 log-likelihood; for "map" that and -2 log prior density (`penalised`).
     boundary : (k,) array of bool
         Parameters that are on, or undefined at, the boundary.
-    hessian : (k, k) array
-        Of -criterion/2 in log(sd), Fisher's z(corr), the parameters of R on the scale of
-        `scales` and log(sigma); NaN for parameters at the boundary, which are held there for the
-        others.
+    find_hessian : callable
+        What `hessian` is when it is first asked for.
     trace : tuple of Step
     evaluations : int
     seconds : float
@@ -121,7 +120,7 @@ class Optimum:
     sigma: float
     criterion: float
     boundary: np.ndarray
-    hessian: np.ndarray
+    find_hessian: Callable[[], np.ndarray]
     trace: tuple[Step, ...]
     evaluations: int
     seconds: float
@@ -132,6 +131,14 @@ class Optimum:
     def singular(self) -> bool:
         """Whether G is singular."""
         return self.status is Status.SINGULAR
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """Second derivatives (k, k) of -criterion/2 in log(sd), Fisher's z(corr), the parameters of
+        R on the scale of `scales` and log(sigma); NaN for parameters at the boundary, which are
+        held there for the others.
+        """
+        return self.find_hessian()
 
     @cached_property
     def vcov(self) -> np.ndarray:
@@ -182,7 +189,7 @@ def conclude(
     search: Search,
     place: Place,
     status: Status,
-    curvature: Curvature,
+    curvature: Curvature | None,
     algorithm: str = "quasi-newton",
 ) -> Optimum:
     """The optimum that a search has ended at, in natural parameters.
@@ -192,8 +199,8 @@ def conclude(
     search : Search
     place : Place
     status : Status
-    curvature : Curvature
-        At the place.
+    curvature : Curvature or None
+        At the place, where it is known already.
     algorithm : str
         What has searched.
     """
@@ -205,14 +212,17 @@ def conclude(
         status = Status.ZERO_RESIDUAL
         theta = equations.theta(M, sigma if equations.structured else 0.0, relative)
         boundary = np.ones(len(theta), dtype=bool)
-        hessian = np.full((len(theta), len(theta)), np.nan)
+        find_hessian = np.full((len(theta), len(theta)), np.nan).copy
     else:
         theta = equations.theta(M, sigma, relative)
         boundary = _boundary(search, place)
         theta[boundary & (np.array(equations.parameters.kinds) == "sd")] = 0.0
-        hessian = natural_hessian(search, place, boundary, curvature)
-        for k in _as_good_as_zero(equations, theta, hessian):
-            boundary[k], hessian[k], hessian[:, k] = True, np.nan, np.nan
+        find_hessian = partial(_hessian, search, place, boundary, curvature)
+        if equations.residuals is not None and equations.residuals.n_sigmas > 1:
+            hessian = find_hessian()
+            for k in _as_good_as_zero(equations, theta, hessian):
+                boundary[k], hessian[k], hessian[:, k] = True, np.nan, np.nan
+            find_hessian = hessian.copy
         if status is Status.CONVERGED and search.is_singular(place):
             status = Status.SINGULAR
     return Optimum(
@@ -223,7 +233,7 @@ def conclude(
         sigma=sigma,
         criterion=place.value,
         boundary=boundary,
-        hessian=hessian,
+        find_hessian=find_hessian,
         trace=tuple(search.trace),
         evaluations=search.evaluations,
         seconds=time.perf_counter() - search.began,
@@ -231,9 +241,18 @@ def conclude(
     )
 
 
+def _hessian(
+    search: Search, place: Place, boundary: np.ndarray, curvature: Curvature | None
+) -> np.ndarray:
+    """What `Optimum.hessian` is where no residual standard deviation is as good as zero."""
+    if curvature is None:
+        curvature = curvature_at(search, place)
+    return natural_hessian(search, place, boundary, curvature)
+
+
 def check_unit(equations: Equations) -> None:
     """Refuse a response whose squares are no numbers."""
-    largest = float(unpack(*equations.packed).constants[2])
+    largest = equations.largest
     if largest != 0 and not 1 / _LARGEST < largest < _LARGEST:
         raise DataError(
             f"the largest value of the response is {largest:.3g}, and squares of such numbers "
@@ -251,7 +270,7 @@ def _vanishes(search: Search, place: Place, sigma: float, status: Status) -> boo
     equations = search.equations
     if equations.is_exact(sigma):
         return True
-    least_squares = np.sqrt(unpack(*equations.packed).xy[-1] / equations.n)
+    least_squares = equations.least_squares
     if status.ok or equations.residuals is None:
         return not status.ok and bool(sigma < _TINY * least_squares)
     kinds = np.array(equations.parameters.kinds)
@@ -265,8 +284,9 @@ def _vanishes(search: Search, place: Place, sigma: float, status: Status) -> boo
     return bool(sigma < _TINY * least_squares)
 
 
-def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature]:
-    """Newton steps from near the optimum, with the Hessian there; what is at the boundary is held.
+def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature | None]:
+    """Newton steps from near the optimum, with the curvature there where it has been computed; what
+    is at the boundary is held.
 
     The judgement is the increase of the log-likelihood that one more step promises: it has no
     units.
@@ -301,10 +321,9 @@ def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature]:
         moved = _moved(search, place, curvature, vectors @ steps / size)
         if promise < _CONVERGED:
             # convergence is quadratic: what is left after this step is of the order of the square
+            at_moved = curvature if promise <= _SAME else None
             if moved.value > place.value + BETTER:
-                moved = place
-            elif promise > _SAME:
-                curvature = curvature_at(search, moved)
+                moved, at_moved = place, curvature
             x = moved.working[search.n_M :]
             near = search.free.near_edges(x)
             if near or near_boundary(moved.matrices)[1] != place.singular:
@@ -317,9 +336,9 @@ def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature]:
                     # near a ridge the Hessian tells only at its very top whether it is level
                     place, at_top = moved, True
                     continue
-                return Status.CONVERGED, moved, curvature
+                return Status.CONVERGED, moved, at_moved
             level = values[0] > -_BENT and np.abs(slope[flat]).max() < _LEVEL
-            return (Status.NOT_IDENTIFIED if level else Status.NO_PROGRESS), moved, curvature
+            return (Status.NOT_IDENTIFIED if level else Status.NO_PROGRESS), moved, at_moved
         for _ in range(_HALVINGS):
             if moved.value < place.value:
                 break

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import numpy as np
+import pandas as pd
 
 from bayeslmm import printing
 from bayeslmm.algorithms import maximise
@@ -23,7 +24,7 @@ from bayeslmm.errors import (
     DataError,
     unknown_name,
 )
-from bayeslmm.frames import to_pandas
+from bayeslmm.frames import chosen, framed, to_pandas
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
 from bayeslmm.point_fit import PointFit
@@ -34,7 +35,6 @@ from bayeslmm.responses import of_response
 if TYPE_CHECKING:
     from typing import Self
 
-    import pandas as pd
     import pymc as pm
     from xarray import DataTree
 
@@ -128,7 +128,7 @@ class Model:
         names += [name for f in design.factors for own in f.structures for name in own.columns]
         state = self.__dict__
         state["design"] = design
-        state["_data"] = _used_columns(data, list(dict.fromkeys(names)))
+        state["_columns"], state["_index"] = _taken(data, list(dict.fromkeys(names)))
         state["weights"] = weights if weights is None or column else np.array(weights)
         if isinstance(state["weights"], np.ndarray):
             state["weights"].flags.writeable = False
@@ -162,9 +162,7 @@ class Model:
 
         `design` has the rows without missing values.
         """
-        # values are copied when somebody writes to them
-        frame: pd.DataFrame = self.__dict__["_data"].copy(deep=False)
-        return frame
+        return framed(self.__dict__["_columns"], self.__dict__["_index"])
 
     @property
     def formula(self) -> str:
@@ -630,10 +628,12 @@ class Model:
         return printing.as_html(printing.of_model(self))
 
 
-def _used_columns(data: object, names: list[str]) -> pd.DataFrame:
-    """The columns that a model uses as a pandas frame, categories in the order of their levels."""
+def _taken(data: object, names: list[str]) -> tuple[dict[str, pd.Series[Any]], pd.Index]:
+    """The columns that a model uses as they are now, and the labels of their rows."""
+    if isinstance(data, pd.DataFrame):
+        return chosen(data, names, "the model uses"), data.index
     frame, unordered = to_pandas(data, names, "the model uses")
     for name in unordered:
         column = frame[name].cat
         frame[name] = column.reorder_categories(sorted(column.categories))
-    return frame.copy(deep=False)
+    return {name: frame[name] for name in names}, frame.index

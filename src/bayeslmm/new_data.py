@@ -12,7 +12,7 @@ from bayeslmm.formula import columns_of
 from bayeslmm.frames import Array, Column, Table, level_label, read, where
 from bayeslmm.grammar import check_expression
 from bayeslmm.levels import match
-from bayeslmm.terms import Expression, Terms
+from bayeslmm.terms import Columns, Expression, Terms
 from bayeslmm.tokens import tokenize
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _check_strata(factor: "GroupingFactor", new: NewFactor, index: pd.Index) -> 
         )
 
 
-def expression_frame(table: Table, names: Collection[str]) -> pd.DataFrame:
+def expression_frame(table: Table, names: Collection[str]) -> Columns:
     """Columns as formulae evaluates them: numbers as float64, categories in their order."""
     frame: dict[str, Any] = {}
     for name in dict.fromkeys(names):
@@ -187,10 +187,13 @@ def expression_frame(table: Table, names: Collection[str]) -> pd.DataFrame:
             # Whole numbers would overflow silently in powers and products.
             frame[name] = column.values.astype(np.float64, copy=False)
         else:
-            frame[name] = pd.Categorical.from_codes(
-                column.values, categories=pd.Index(column.levels), ordered=True
+            frame[name] = pd.Series(
+                pd.Categorical.from_codes(
+                    column.values, categories=pd.Index(column.levels), ordered=True
+                ),
+                copy=False,
             )
-    return pd.DataFrame(frame, index=pd.RangeIndex(len(table.index)), copy=False)
+    return Columns(frame, len(table.index))
 
 
 def _expression_columns(text: str) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ def dependent_columns(X: Array) -> tuple[Dependence, ...]:
     p = X.shape[1]
     scale = np.sqrt(np.einsum("ij,ij->j", X, X))
     R = _triangular(X, np.where(scale > 0, scale, 1.0))
+    if len(R) == p and (np.abs(np.diag(R)) >= TOLERANCE).all():
+        return ()
     kept: list[int] = []
     basis = np.empty((R.shape[0], 0))
     found = []

@@ -361,7 +361,7 @@ def _restored_optimum(group: xr.Dataset) -> Optimum:
         sigma=float(attributes["sigma"]),
         criterion=float(attributes["criterion"]),
         boundary=group["boundary"].to_numpy().astype(bool),
-        hessian=group["hessian"].to_numpy(),
+        find_hessian=group["hessian"].to_numpy().copy,
         trace=tuple(
             Step(int(iteration), float(value), float(gradient), x, float(sigma), float(seconds))
             for iteration, value, gradient, x, sigma, seconds in steps

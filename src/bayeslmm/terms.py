@@ -6,8 +6,8 @@ elementwise functions of `callables`, and columns that are numbers or ordered ca
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy, deepcopy
 from functools import cached_property, lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
@@ -85,6 +85,16 @@ _WITH_TRANSFORMS = Environment([{**TRANSFORMS, **ENCODINGS}, *_ENVIRONMENT._name
 _FOR_NEW_DATA = Environment([dict.fromkeys("CST", _categories), *_WITH_TRANSFORMS._namespaces])
 
 
+class Columns(dict[str, Any]):
+    """Columns by name, in the place of a data frame, which takes longer to make and to ask: arrays
+    of float64, and series of ordered categories without unused levels.
+    """
+
+    def __init__(self, columns: Mapping[str, Any], rows: int) -> None:
+        super().__init__(columns)
+        self.shape = (rows, len(columns))
+
+
 class Terms:
     """One side of additive terms, such as "1 + Days" or "0 + Machine", fitted to data.
 
@@ -92,9 +102,8 @@ class Terms:
     ----------
     side : str
         The terms in the spelling of `Formula.fixed` and `Bar.effects`.
-    frame : pandas.DataFrame
-        Complete rows; numbers as float64, categories as ordered categoricals without unused
-        levels.
+    frame : Columns
+        Complete rows.
     index : pandas.Index
         Row labels, for messages.
 
@@ -108,7 +117,7 @@ class Terms:
         The matrix of the data it was fitted to. Taken away by `release`.
     """
 
-    def __init__(self, side: str, frame: pd.DataFrame, index: pd.Index) -> None:
+    def __init__(self, side: str, frame: Columns, index: pd.Index) -> None:
         self._model = _resolve(side)
         _check_levels(self._model.common_terms, frame)
         with np.errstate(all="ignore"):
@@ -118,7 +127,7 @@ class Terms:
         self.labels = tuple(label for term in terms for label in term.labels)
         _check_unique(self.labels, side)
         self.terms = term_columns(terms)
-        self.matrix = _stack(terms, [term.data for term in terms], len(frame), index)
+        self.matrix = _stack(terms, [term.data for term in terms], frame.shape[0], index)
         for term in terms:
             term.data = None
             for component in getattr(term, "components", ()):
@@ -131,16 +140,16 @@ class Terms:
         """Let go of the matrix, keeping only what new data need."""
         self.matrix = np.empty((0, self.matrix.shape[1]))
 
-    def new(self, frame: pd.DataFrame, index: pd.Index) -> Array:
+    def new(self, frame: Columns, index: pd.Index) -> Array:
         """Evaluate on new data with what was learned; (m, len(labels)) float64."""
-        if not len(frame):
+        if not frame.shape[0]:
             return np.empty((0, len(self.labels)))
         terms = self._model.common_terms
         blocks = []
         for term in terms:
             with np.errstate(all="ignore"):
                 blocks.append(_guarded(_named(term), partial(term.eval_new_data, frame)))
-        return _stack(terms, blocks, len(frame), index)
+        return _stack(terms, blocks, frame.shape[0], index)
 
 
 class Expression:
@@ -157,7 +166,7 @@ class Expression:
         call: LazyCall = deepcopy(_parse(tokenize(f"I({self.text})"), self.text).components[0].call)
         return call
 
-    def values(self, frame: pd.DataFrame, index: pd.Index) -> Array:
+    def values(self, frame: Columns, index: pd.Index) -> Array:
         """Evaluate; (n,) float64.
 
         The first evaluation is the one that stateful transforms learn from.
@@ -168,7 +177,7 @@ class Expression:
             If the values are not finite numbers, one per row.
         """
         if self._column is not None and frame[self._column].dtype == np.float64:
-            values = frame[self._column].to_numpy()  # formulae would take longer to say the same
+            values = frame[self._column]  # formulae would take longer to say the same
         else:
             with np.errstate(all="ignore"):
                 values = _guarded(repr(self.text), lambda: self._call.eval(frame, _WITH_TRANSFORMS))
@@ -176,8 +185,8 @@ class Expression:
             raise DataError(f"{self.text!r} is not numeric; it holds {_describe(values)}")
         array = np.asarray(values, dtype=np.float64)
         if array.ndim == 0:
-            array = np.full(len(frame), float(array))
-        if array.shape != (len(frame),):
+            array = np.full(frame.shape[0], float(array))
+        if array.shape != (frame.shape[0],):
             raise DataError(
                 f"{self.text!r} has the shape {array.shape}; one number per row is needed"
             )
@@ -201,7 +210,8 @@ def _resolve(side: str) -> Model:
         for term in resolved.common_terms if isinstance(resolved, Model) else [resolved]:
             # In a/b formulae's terms share the component a, so that the coding of one would
             # overwrite that of the other.
-            own = deepcopy(term)
+            own = copy(term)
+            own.components = [_own(component) for component in term.components]
             for component in own.components:
                 if isinstance(component, Call):
                     component.name = _spell(component.call)
@@ -214,6 +224,11 @@ def _resolve(side: str) -> Model:
     ordered = sorted(terms.items(), key=lambda item: len(item[0]))
     _check_unique(tuple(term.name for _, term in ordered), side)
     return Model(*(term for _, term in ordered))
+
+
+def _own(component: Any) -> Any:
+    """A component to be evaluated, apart from what is shared; calls learn from the data."""
+    return deepcopy(component) if isinstance(component, Call) else copy(component)
 
 
 @lru_cache(maxsize=256)
@@ -317,7 +332,7 @@ def _named(term: Any) -> str:
     return f"{term.name!r}{' (' + '; '.join(known) + ')' if known else ''}"
 
 
-def _check_levels(terms: list[Any], frame: pd.DataFrame) -> None:
+def _check_levels(terms: list[Any], frame: Columns) -> None:
     """Refuse categories with one level, which formulae turns into no column at all."""
     for term in terms:
         for component in getattr(term, "components", ()):
