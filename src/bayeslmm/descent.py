@@ -74,7 +74,7 @@ def descent(
 
 
 @njit(cache=True)
-def _direction(slope, steps, changes):
+def _direction(slope: np.ndarray, steps: np.ndarray, changes: np.ndarray) -> np.ndarray:
     """Minus the slope times the inverse of the second derivatives, as steps and the changes of the
     slope over them tell of it.
     """

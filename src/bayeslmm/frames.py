@@ -310,7 +310,7 @@ def _booleans(name: str, series: "pd.Series[Any]", missing: Array) -> Column:
 
 def _categorical(name: str, series: "pd.Series[Any]", sort: bool) -> Column:
     codes = series.array.codes.astype(np.int32)
-    levels = tuple(series.dtype.categories.tolist())
+    levels = tuple(series.array.categories.tolist())
     column = Column(name, "category", codes, levels, codes < 0)
     if not sort:
         return column

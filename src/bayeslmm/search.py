@@ -230,19 +230,19 @@ def prepare(equations: Equations, method: Literal["reml", "ml"]) -> tuple[Search
             if bar.shape is not None:
                 continue
             structure = STRUCTURES[bar.structure]
-            own = cross[bar.start : bar.stop, bar.start : bar.stop]
-            start.append(scale * structure.working_start(len(own)))
+            inner = cross[bar.start : bar.stop, bar.start : bar.stop]
+            start.append(scale * structure.working_start(len(inner)))
             here = slice(at, at + len(start[-1]))
-            transform = structure.working_transform(own)
-            bars.append(Bar(structure, i, bar.start, bar.stop, transform, own, here, scale, fine))
+            transform = structure.working_transform(inner)
+            bars.append(Bar(structure, i, bar.start, bar.stop, transform, inner, here, scale, fine))
             at = here.stop
     free = FreeCoordinates.of(equations)
     start.append(free.start)
     from_M = np.zeros((at, sum(len(f.effects) ** 2 for f in equations.factors)))
     blocks = equations.split_M(from_M)
-    for bar in bars:
-        units = bar.structure.working_units(len(bar.transform)) / bar.scale
-        blocks[bar.factor][bar.coordinates, bar.block, bar.block] = bar.transform @ units
+    for own in bars:
+        units = own.structure.working_units(len(own.transform)) / own.scale
+        blocks[own.factor][own.coordinates, own.block, own.block] = own.transform @ units
     to_flat = block_diag(from_M.T, np.eye(len(free.start))) if len(free.start) else from_M.T
     search = Search(equations, method, tuple(bars), free, to_flat, time.perf_counter(), [])
     return search, np.concatenate(start)
