@@ -414,7 +414,7 @@ def compile_design(
         offset=offset if offsets else None,
         residuals=None if R is None else resolve_residuals(R, used),
         index=used.index,
-        n_dropped=int((~keep).sum()),
+        n_dropped=len(keep) - int(np.count_nonzero(keep)),
         missing=missing,
         learned=Learned(
             fixed=fixed,

@@ -72,14 +72,14 @@ class Table:
     @property
     def missing(self) -> dict[str, int]:
         """Number of missing values of every column that has some."""
-        counts = {name: int(column.missing.sum()) for name, column in self.columns.items()}
+        counts = {name: int(np.count_nonzero(c.missing)) for name, c in self.columns.items()}
         return {name: count for name, count in counts.items() if count}
 
     def complete(self) -> Array:
         """Rows without a missing value in any column, as a mask."""
         keep = np.ones(len(self.index), dtype=bool)
-        for column in self.columns.values():
-            keep &= ~column.missing
+        for name in self.missing:
+            keep &= ~self.columns[name].missing
         return keep
 
     def take(self, keep: Array) -> "Table":
@@ -94,6 +94,49 @@ class Table:
             for name, column in self.columns.items()
         }
         return Table(columns, self.index[keep])
+
+
+class Taken:
+    """Columns of a pandas frame, each taken when it is first asked for, as it is then.
+
+    One by one they are there sooner than a frame of them.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A label that is no text is known by its text.
+
+    Attributes
+    ----------
+    index : pandas.Index
+        Row labels.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.index = frame.index
+        self._frame = frame
+        self._labels = frame.columns.tolist()
+        self._present = list(map(str, self._labels))
+        self._taken: dict[str, pd.Series[Any]] = {}
+
+    def columns(
+        self,
+        names: Iterable[str],
+        what: str,
+        remedies: Mapping[str, Sequence[str]] = _NO_REMEDIES,
+    ) -> dict[str, "pd.Series[Any]"]:
+        """Columns by their names; `what` and `remedies` as for `read`."""
+        wanted = list(names)
+        _check_names(wanted, self._present, what, remedies)
+        return {name: self._column(name) for name in wanted}
+
+    def _column(self, name: str) -> "pd.Series[Any]":
+        if name not in self._taken:
+            place = self._present.index(name)
+            text = type(self._labels[place]) is str
+            column = self._frame[name] if text else self._frame.iloc[:, place]
+            self._taken[name] = column if _COPY_ON_WRITE else column.copy()
+        return self._taken[name]
 
 
 def read(
@@ -130,7 +173,9 @@ def read(
     """
     names = list(dict.fromkeys(names))
     if isinstance(data, pd.DataFrame):
-        series = chosen(data, names, what, remedies)
+        data = Taken(data)
+    if isinstance(data, Taken):
+        series = data.columns(names, what, remedies)
         return Table({name: _column(name, series[name], False) for name in names}, data.index)
     frame, sort = to_pandas(data, names, what, remedies)
     return Table({name: _column(name, frame[name], name in sort) for name in names}, frame.index)
@@ -146,6 +191,8 @@ def number_label(value: float) -> str:
 
 def level_label(level: object) -> str:
     """Write a level as text."""
+    if type(level) is str:
+        return level
     if isinstance(level, (bool, np.bool_)):
         return str(bool(level))
     if isinstance(level, (int, np.integer)):
@@ -166,33 +213,12 @@ def where(rows: Array, index: pd.Index) -> str:
     return f"{len(at)} row{'s' * (len(at) != 1)} ({shown}{more})"
 
 
-def chosen(
-    data: pd.DataFrame,
-    names: Iterable[str],
-    what: str,
-    remedies: Mapping[str, Sequence[str]] = _NO_REMEDIES,
-) -> dict[str, "pd.Series[Any]"]:
-    """Columns of a pandas frame, one by one, which is quicker than a frame of them; a label that is
-    no text is known by its text.
-    """
-    labels = data.columns.tolist()
-    present = [str(label) for label in labels]
-    _check_names(list(names), present, what, remedies)
-    places = {name: i for i, name in enumerate(present)}
-    series = {
-        name: data[name] if type(labels[places[name]]) is str else data.iloc[:, places[name]]
-        for name in names
-    }
-    return series if _COPY_ON_WRITE else {name: own.copy() for name, own in series.items()}
-
-
 def to_pandas(
     data: object, names: list[str], what: str, remedies: Mapping[str, Sequence[str]] = _NO_REMEDIES
 ) -> tuple[pd.DataFrame, set[str]]:
     """Choose columns as a pandas frame, and say which categoricals have no order of their own."""
     if isinstance(data, pd.DataFrame):
-        series = chosen(data, names, what, remedies)
-        return framed(series, data.index), set()
+        return framed(Taken(data).columns(names, what, remedies), data.index), set()
     if isinstance(data, Mapping):
         _check_names(names, [str(name) for name in data], what, remedies)
         return _from_mapping({name: data[name] for name in names}), set()

@@ -51,8 +51,8 @@ def full_rank_columns(X: Array, coef: Sequence[str]) -> Array:
             DesignWarning,
             stacklevel=4,
         )
-    dropped = [dependence.column for dependence in dependences]
-    return np.delete(np.arange(p), dropped)
+    dropped = {dependence.column for dependence in dependences}
+    return np.array([j for j in range(p) if j not in dropped], dtype=np.int64)
 
 
 def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None, X: Array) -> None:

@@ -24,7 +24,7 @@ from bayeslmm.errors import (
     DataError,
     unknown_name,
 )
-from bayeslmm.frames import chosen, framed, to_pandas
+from bayeslmm.frames import Taken, framed, to_pandas
 from bayeslmm.likelihood_fit import LikelihoodFit
 from bayeslmm.parameters import Parameters
 from bayeslmm.point_fit import PointFit
@@ -121,6 +121,8 @@ class Model:
         if isinstance(data, Mapping):
             # frames are copied when somebody writes to them, arrays of a dictionary are not
             data = {name: copy(column) for name, column in data.items()}
+        elif isinstance(data, pd.DataFrame):
+            data = Taken(data)
         design = compile_design(formula, data, weights, R, G)
         column = isinstance(weights, str)
         names = [*design.formula.columns, *([str(weights)] if column else [])]
@@ -630,8 +632,8 @@ class Model:
 
 def _taken(data: object, names: list[str]) -> tuple[dict[str, pd.Series[Any]], pd.Index]:
     """The columns that a model uses as they are now, and the labels of their rows."""
-    if isinstance(data, pd.DataFrame):
-        return chosen(data, names, "the model uses"), data.index
+    if isinstance(data, Taken):
+        return data.columns(names, "the model uses"), data.index
     frame, unordered = to_pandas(data, names, "the model uses")
     for name in unordered:
         column = frame[name].cat

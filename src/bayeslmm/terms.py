@@ -382,11 +382,13 @@ def _stack(terms: list[Any], blocks: list[Any], n: int, index: pd.Index) -> Arra
         arrays.append(array)
     matrix = np.empty((n, sum(array.shape[1] for array in arrays)))
     start = 0
-    for term, array in zip(terms, arrays, strict=True):
+    for array in arrays:
         stop = start + array.shape[1]
         matrix[:, start:stop] = array
-        _check_finite(matrix[:, start:stop], term.name, index)
         start = stop
+    if not np.isfinite(matrix).all():
+        for term, array in zip(terms, arrays, strict=True):
+            _check_finite(array, term.name, index)
     return matrix
 
 
