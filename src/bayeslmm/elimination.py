@@ -460,20 +460,20 @@ def _orthonormalise(
     zero.
     """
     n, p = X.shape
-    border = np.empty((n, p + 1))
+    border = np.empty((n, p + 1), order="F")
     if not p:
         border[:, 0] = y
         return border, np.empty((0, 0)), np.empty((0, 0)), np.empty(0)
     rotation = np.linalg.qr(X * np.sqrt(w)[:, None], mode="r")
-    inverse = np.linalg.inv(rotation)
     basis = np.linalg.solve(rotation.T, X.T).T
     weighted = (basis * w[:, None]).T
-    beta = inverse @ (weighted @ y)
+    beta = np.linalg.solve(rotation, weighted @ y)
     residual = y - X @ beta
     # once more: the first pass loses digits where y is large against its variation
     again = weighted @ residual
     border[:, :p], border[:, p] = basis, residual - basis @ again
-    return border, rotation, inverse, beta + inverse @ again
+    beta = beta + np.linalg.solve(rotation, again)
+    return border, rotation, np.linalg.inv(rotation), beta
 
 
 def _relative_rows(
