@@ -171,6 +171,8 @@ def test_how_many_factors_there_can_be():
     for k in (0, 1.5, True, 10):
         with pytest.raises(ArgumentError, match="number of factors"):
             bl.FA(k)
+    with pytest.raises(ArgumentError, match="FA needs `k`, the number of factors"):
+        bl.FA(time="week", group="id")
     assert bl.FA(2).correlation == factor_analytic(2)
 
 

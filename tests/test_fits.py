@@ -492,6 +492,7 @@ ELSEWHERE = [
     (fits_cache.likelihood, "draws", "a fit by REML has no 'draws': .*`model.fit.'nuts'.`"),
     (fits_cache.likelihood, "convergence", "without draws to converge"),
     (fits_cache.likelihood, "posterior", "has no draws"),
+    (fits_cache.likelihood, "loo", "a fit by REML has no 'loo': .*`model.fit.'nuts'..loo..`"),
 ]
 
 

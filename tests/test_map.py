@@ -306,7 +306,7 @@ def test_it_prints_saves_and_says_what_it_lacks(tmp_path):
     np.testing.assert_allclose(fit.trace[list(fit.theta.index)].iloc[-1], fit.theta, rtol=1e-4)
     with pytest.raises(errors.ArgumentError, match="MAP has one way to maximise"):
         fit.model.fit("map", algorithm="em")
-    for name in ("aic", "bic", "draws"):
+    for name in ("aic", "bic", "draws", "loo"):
         with pytest.raises(errors.MissingAttributeError, match="MAP"):
             getattr(fit, name)
     with pytest.raises(errors.ArgumentError, match="MAP draws no samples"):

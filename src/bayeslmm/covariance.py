@@ -423,15 +423,20 @@ class FA(Covariance):
     Parameters
     ----------
     k : int
-        The number of factors.
+        The number of factors; it has no default.
     """
 
-    k: int
+    k: int = 0
 
     _variance = "occasion"
 
     def __post_init__(self) -> None:
         """Check the number of factors."""
+        if self.k == 0:
+            raise ArgumentError(
+                "FA needs `k`, the number of factors, which should be 1 or more: "
+                "bl.FA(1, time='week', group='id')."
+            )
         correlations.factor_analytic(self.k)
         super().__post_init__()
 

@@ -60,6 +60,9 @@ class PointFit(Fit):
         "draws": "it is a point estimate. `model.fit('nuts')` draws from the posterior",
         "convergence": "it is a point estimate, without draws to converge. `status` says how the "
         "optimiser ended, and `diagnose()` what to do about it",
+        "loo": "it is cross-validation of a posterior: `model.fit('nuts').loo()`. `influence()` "
+        "says what leaving out rows or groups does to the coefficients, and `compare` sets fits "
+        "side by side",
     }
 
     @property
