@@ -119,6 +119,15 @@ PRIORS = {
             "sigma": None,
         },
     ),
+    "joint prior of R² and the variances": Case(
+        "y ~ x * f + (1 | g) + (x2 | h)",
+        priors={
+            "V": bl.VarianceSplit(total=bl.HalfNormal(3), icc=bl.Beta(2, 3), r2=bl.Beta(2, 4)),
+            "beta": None,
+            "sd": None,
+            "sigma": None,
+        },
+    ),
     "inverse Wishart on G": Case(
         "y ~ x + (x2 | g)", priors={"G_g": bl.InverseWishart(5, np.eye(2)), "sd": None}
     ),

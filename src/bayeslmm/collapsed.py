@@ -19,6 +19,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 
 from bayeslmm import kernels
 from bayeslmm.pymc_parameters import covariance_variables
+from bayeslmm.split_variables import split_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,7 +103,8 @@ def collapsed_model(equations: Equations, priors: PriorTable, response: str = "y
     data = (priors.beta_mean, priors.beta_precision, *equations.arrays)
     names = ("beta_mean", "beta_precision", "equations_ints", "equations_floats")
     with pm.Model() as model:
-        theta = covariance_variables(equations.parameters, priors).theta
+        joint = split_variables(priors)
+        theta = covariance_variables(equations.parameters, priors, joint).theta
         shared = [pytensor.shared(a, name=name) for a, name in zip(data, names, strict=True)]
         value, _ = CollapsedLogLikelihood()(theta, *shared)
         pm.Potential(response, value)

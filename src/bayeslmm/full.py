@@ -10,9 +10,10 @@ import pytensor.tensor as pt
 
 from bayeslmm.coefficient_prior import covered, means_basis
 from bayeslmm.correlation_op import correlation_matrices
-from bayeslmm.priors import MvNormal
+from bayeslmm.priors import MvNormal, VarianceSplit
 from bayeslmm.pymc_parameters import covariance_variables, vector_variable
 from bayeslmm.response import observe
+from bayeslmm.split_variables import split_variables
 
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
     from bayeslmm.shapes import Shape
+    from bayeslmm.split_variables import SplitVariables
 
 __all__ = ["coefficients", "full_model"]
 
@@ -50,8 +52,9 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
         for factor in design.factors:
             model.add_coord(factor.name, factor.levels)
             model.add_coord(f"{factor.name}_effect", factor.effects)
-        beta = coefficients(design, priors)
-        variables = covariance_variables(parameters, priors)
+        joint = split_variables(priors)
+        beta = coefficients(design, priors, joint)
+        variables = covariance_variables(parameters, priors, joint)
         mean = pt.dot(design.X, beta)
         if design.offset is not None:
             mean += design.offset
@@ -95,8 +98,10 @@ def _factor_of_shape(
     return scale * pt.linalg.cholesky(C, on_error="nan")
 
 
-def coefficients(design: Design, priors: PriorTable) -> TensorVariable:
-    """beta, of coefficients that each have a prior.
+def coefficients(
+    design: Design, priors: PriorTable, split: SplitVariables | None
+) -> TensorVariable:
+    """beta, of coefficients that each have a prior, or a joint one.
 
     Where the intercept's prior is about the predictors' means, the variable is ``beta_at_means``,
     of which the reported coefficients are made.
@@ -105,6 +110,8 @@ def coefficients(design: Design, priors: PriorTable) -> TensorVariable:
     ----------
     design : Design
     priors : PriorTable
+    split : SplitVariables, optional
+        What a joint prior with standard deviations has made of the slopes.
 
     Returns
     -------
@@ -116,19 +123,28 @@ def coefficients(design: Design, priors: PriorTable) -> TensorVariable:
         return pm.Deterministic("beta", pt.zeros(0), dims="coef")
     basis = means_basis(design, own)
     if np.array_equal(basis, np.eye(len(own))):
-        return _vector("beta", design, own)
-    at_means = _vector("beta_at_means", design, own)
+        return _vector("beta", design, own, split)
+    at_means = _vector("beta_at_means", design, own, split)
     return pm.Deterministic("beta", pt.dot(basis, at_means), dims="coef")
 
 
-def _vector(name: str, design: Design, priors: list[Prior]) -> TensorVariable:
+def _vector(
+    name: str, design: Design, priors: list[Prior], split: SplitVariables | None
+) -> TensorVariable:
+    slopes = None if split is None else split.slopes
     joint = next((prior for prior in priors if isinstance(prior, MvNormal)), None)
-    if joint is None:
+    if joint is None and slopes is None:
         return vector_variable(name, design.coef, priors, "coef")
-    own = covered(joint, design.coef)
-    together = joint.to_pymc(f"{name}_joint", shape=len(own))
+    together = {}
+    if joint is not None:
+        own = covered(joint, design.coef)
+        vector = joint.to_pymc(f"{name}_joint", shape=len(own))
+        together = {label: vector[i] for i, label in enumerate(own)}
+    if slopes is not None:
+        under = [isinstance(prior, VarianceSplit) for prior in priors]
+        together |= {design.coef[j]: slopes[j] for j in np.flatnonzero(under)}
     each = [
-        together[own.index(label)] if label in own else prior.to_pymc(f"{name}[{label}]")
+        together[label] if label in together else prior.to_pymc(f"{name}[{label}]")
         for label, prior in zip(design.coef, priors, strict=True)
     ]
     return pm.Deterministic(name, pt.stack(each), dims="coef")

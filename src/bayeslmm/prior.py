@@ -132,12 +132,12 @@ class Prior:
 
 
 def _text(value: object, number: Callable[[Any], str]) -> str:
-    """A hyperparameter as code: a number, text, nested lists of them, or a prior."""
+    """A hyperparameter as code: a number, text, None, nested lists of them, or a prior."""
     if isinstance(value, tuple):
         return f"[{', '.join(_text(element, number) for element in value)}]"
     if isinstance(value, Prior):
         return f"{type(value).__name__}({', '.join(_text(v, number) for v in value._values)})"
-    return repr(value) if isinstance(value, str) else number(value)
+    return repr(value) if value is None or isinstance(value, str) else number(value)
 
 
 def vector(family: str, name: str, value: object) -> Vector:

@@ -126,16 +126,29 @@ def check_fits_variance(parts: VarianceParts, prior: Prior) -> None:
     """
     names = parts.parameters[:-1]
     instead = f"set {', '.join(map(repr, parts.parameters))} one by one"
+    got = f"'V' got the prior {prior!r}"
     if not isinstance(prior, VarianceSplit):
         raise PriorError(
             f"the prior {prior!r} does not fit 'V', the variance of a response. Use VarianceSplit; "
             f"or {instead}."
         )
     if parts.refusal:
-        raise PriorError(f"'V' got the prior {prior!r}, but {parts.refusal}; or {instead}.")
+        raise PriorError(f"{got}, but {parts.refusal}; or {instead}.")
+    if prior.icc is not None and not names:
+        raise PriorError(
+            f"{got}, but there are no random effects; state `r2`, the share of the fixed effects, "
+            f"in place of `icc`, or {instead}."
+        )
+    if prior.icc is None and names:
+        raise PriorError(
+            f"{got}, which has no `icc`: state the share that {', '.join(names)} have in the "
+            "variance around the fixed effects too, such as icc=bl.Beta(1, 1)."
+        )
+    if prior.r2 is not None and parts.no_slopes:
+        raise PriorError(f"{got}, but {parts.no_slopes}; or leave `r2` out.")
     if isinstance(prior.shares, tuple) and len(prior.shares) != len(names):
         raise PriorError(
-            f"'V' got the prior {prior!r}, which has {len(prior.shares)} shares; there are "
+            f"{got}, which has {len(prior.shares)} shares; there are "
             f"{len(names)} standard deviations of random effects: {', '.join(names)}."
         )
 

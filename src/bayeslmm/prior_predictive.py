@@ -97,10 +97,12 @@ def _candidates(model: Model, draws: int, rng: np.random.Generator) -> tuple[Arr
 
     from bayeslmm.full import coefficients
     from bayeslmm.pymc_parameters import covariance_variables
+    from bayeslmm.split_variables import split_variables
 
     with pm.Model(coords={"coef": model.design.coef}):
-        beta = coefficients(model.design, model.priors)
-        theta = covariance_variables(model.parameters, model.priors).theta
+        joint = split_variables(model.priors)
+        beta = coefficients(model.design, model.priors, joint)
+        theta = covariance_variables(model.parameters, model.priors, joint).theta
     # a few hundred evaluations are made sooner than anything is compiled
     mode = Mode(linker="py", optimizer=None)
     seed = int(rng.integers(2**32))

@@ -93,6 +93,9 @@ class PriorTable:
     variance_weights : (k,) array
         What the square of each standard deviation contributes to the variance of a response, where
         ``V`` has a prior; else zero.
+    slope_root : (p, m) array
+        With columns for the coefficients but the intercept where ``V`` has a prior of R²: what
+        makes them of vectors w whose squared length is the variance that they explain. Else m = 0.
     """
 
     rows: tuple[PriorRow, ...]
@@ -103,6 +106,7 @@ class PriorTable:
     whole: Mapping[str, str]
     exponents: Mapping[int, np.ndarray]
     variance_weights: np.ndarray
+    slope_root: np.ndarray
 
     def __getitem__(self, parameter: str) -> Prior:
         """The prior of a parameter by its key; the joint one of those that have one."""
@@ -121,9 +125,9 @@ class PriorTable:
     def not_gaussian(self) -> tuple[str, ...]:
         """Coefficients whose prior is neither Gaussian nor flat, so that they are sampled."""
         return tuple(
-            row.parameter
-            for row in self.rows
-            if row.parameter.startswith("beta") and not isinstance(row.prior, GAUSSIAN)
+            name
+            for name in (*(row.parameter for row in self.rows), *self.whole)
+            if name.startswith("beta") and not isinstance(self[name], GAUSSIAN)
         )
 
     @cached_property
@@ -179,8 +183,9 @@ def resolve(
         ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
         ``"sigma"``. The most specific key wins. ``"G_Subject"`` is for the whole covariance matrix
         of a bar and ``"R"`` for that of the residuals, in place of their standard deviations and
-        correlations; ``"V"`` for all standard deviations together; and ``"beta"`` takes a joint
-        prior of several coefficients too.
+        correlations; ``"V"`` for all standard deviations together, and the coefficients but the
+        intercept with them where it states R²; and ``"beta"`` takes a joint prior of several
+        coefficients too.
     parameters : Parameters
     design : Design
 
@@ -218,15 +223,19 @@ def resolve(
             check_fits_matrix(matrix, given[key])
             whole |= dict.fromkeys(matrix.parameters, key)
     parts = variance_parts(parameters, design)
+    slope_root = np.empty((len(design.coef), 0))
     if _VARIANCE in given:
         check_fits_variance(parts, given[_VARIANCE])
-        for name in parts.parameters:
+        split = parts.parameters
+        if given[_VARIANCE].parameters["r2"] is not None:
+            split, slope_root = (*parts.slopes, *split), parts.slope_root
+        for name in split:
             if name in whole:
                 raise PriorError(
                     f"{_VARIANCE!r} and {whole[name]!r} both have a prior, and both are for "
                     f"{name!r}; leave one out."
                 )
-        whole |= dict.fromkeys(parts.parameters, _VARIANCE)
+        whole |= dict.fromkeys(split, _VARIANCE)
     for slot in slots:
         if slot.parameter in whole:
             key = whole[slot.parameter]
@@ -265,9 +274,11 @@ def resolve(
     bases = _bases(theta, parameters, design)
     exponents = _exponents(theta, parameters, design)
     weights = parts.weights if _VARIANCE in given else np.zeros(len(parameters))
-    for array in (weights, *exponents.values()):
+    for array in (weights, slope_root, *exponents.values()):
         array.flags.writeable = False
-    return PriorTable(tuple(rows), theta, bases, mean, precision, whole, exponents, weights)
+    return PriorTable(
+        tuple(rows), theta, bases, mean, precision, whole, exponents, weights, slope_root
+    )
 
 
 def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:

@@ -10,7 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.linalg import solve_triangular
 
-from bayeslmm.priors import Beta, Fixed, HuangWand, InverseWishart, VarianceSplit, Wishart
+from bayeslmm.priors import Beta, Fixed, HuangWand, InverseWishart, Wishart
 from bayeslmm.variables import Variable, variables_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bayeslmm.parameters import Parameters
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
+    from bayeslmm.split_variables import SplitVariables
 
 __all__ = ["CovarianceVariables", "covariance_variables", "theta_draws", "vector_variable"]
 
@@ -41,20 +42,28 @@ class CovarianceVariables:
     factors: dict[tuple[str, int], TensorVariable]
 
 
-def covariance_variables(parameters: Parameters, priors: PriorTable) -> CovarianceVariables:
+def covariance_variables(
+    parameters: Parameters, priors: PriorTable, joint: SplitVariables | None
+) -> CovarianceVariables:
     """Add sd_<factor>, corr_<factor> and sigma to the model on the context.
 
     Elements of sd_<factor> whose priors are of one family are one variable; otherwise each is a
     variable of its own and sd_<factor> is what they make up. The variable of a correlation matrix
     is its Cholesky factor, as PyMC's ``LKJCorr`` has it. Where priors are about a random intercept
     at the means, the variable is sd_<factor>_at_means, of which the reported ones are made, and
-    sigma_at_means where that of sigma is about the means of covariates. `VarianceSplit` has the
-    variables V_total, V_icc and V_shares.
+    sigma_at_means where that of sigma is about the means of covariates.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    priors : PriorTable
+    joint : SplitVariables, optional
+        What a joint prior of all standard deviations has made of them.
     """
     model = pm.modelcontext(None)
     pieces: list[TensorVariable] = []
     factors: dict[tuple[str, int], TensorVariable] = {}
-    split = _variance_split(priors)
+    split = None if joint is None else joint.sds
     R: TensorVariable | None = None
     for variable in variables_of(parameters):
         own = priors.theta[variable.start : variable.stop]
@@ -127,24 +136,6 @@ def covariance_variables(parameters: Parameters, priors: PriorTable) -> Covarian
             sds = pm.Deterministic(variable.name, values, dims=variable.dim)
         pieces.append(sds)
     return CovarianceVariables(pt.concatenate(pieces), factors)
-
-
-def _variance_split(priors: PriorTable) -> TensorVariable | None:
-    """The standard deviations that a total and shares of its square make; like theta, with zeros
-    for what is none. None without `VarianceSplit`.
-    """
-    prior = next((own for own in priors.theta if isinstance(own, VarianceSplit)), None)
-    if prior is None:
-        return None
-    places = np.flatnonzero(priors.variance_weights)
-    concentrations = np.array(prior.concentrations(len(places) - 1))
-    total, icc = prior.total.to_pymc("V_total"), prior.icc.to_pymc("V_icc")
-    shares = pt.ones(1)
-    if len(concentrations) > 1:
-        shares = pm.Dirichlet("V_shares", concentrations)
-    split = pt.concatenate([icc * shares, (1.0 - icc)[None]])
-    sds = total * pt.sqrt(split / priors.variance_weights[places])
-    return pt.set_subtensor(pt.zeros(len(priors.theta))[places], sds)
 
 
 def _sigmas(

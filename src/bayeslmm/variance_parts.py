@@ -1,4 +1,4 @@
-"""What each standard deviation of a model contributes to the variance of a response."""
+"""What standard deviations and coefficients of a model contribute to the variance of a response."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["VarianceParts", "at_means", "variance_parts"]
 
 _INTERCEPT = "Intercept"
-_ORTHOGONAL = 1e-8
+_ORTHOGONAL, _CONSTANT = 1e-8, 1e-10
 
 
 @dataclass(frozen=True, eq=False)
 class VarianceParts:
-    """The variance of a response around its fixed effects, a mean over the rows: Σ weight θ².
+    """The variance of a response around its fixed effects, a mean over the rows: Σ weight θ²; and
+    that of its fixed effects over the rows, |w|² of coefficients beta = slope_root w.
 
     Attributes
     ----------
@@ -31,15 +32,24 @@ class VarianceParts:
         In the order of theta; zero for what is no standard deviation.
     refusal : str
         Why the variance is no such sum; empty if it is.
+    slopes : tuple of str
+        The coefficients but the intercept.
+    slope_root : (p, m) array
+        With a column for each slope; the row of an intercept is zero.
+    no_slopes : str
+        Why the slopes are not determined by their shares of the variance; empty if they are.
     """
 
     parameters: tuple[str, ...]
     weights: np.ndarray
     refusal: str
+    slopes: tuple[str, ...]
+    slope_root: np.ndarray
+    no_slopes: str
 
 
 def variance_parts(parameters: Parameters, design: Design) -> VarianceParts:
-    """Find the weights of the standard deviations.
+    """Find the weights of the standard deviations, and a root for the slopes.
 
     That of an effect is the mean square of its column of Z, each times K_ll of the row's level l
     where levels have a known relationship K. In a bar with correlations it is so where the columns
@@ -74,8 +84,6 @@ def variance_parts(parameters: Parameters, design: Design) -> VarianceParts:
             squares = size**2
             single = sds.stop - sds.start == 1
             weights[sds.start : sds.stop] = squares.sum() if single else squares
-    if not design.factors:
-        refusals.append("there are no random effects")
     sigma = parameters.blocks[-1]
     residuals = design.residuals
     if sigma.stop - sigma.start > 1:
@@ -86,7 +94,30 @@ def variance_parts(parameters: Parameters, design: Design) -> VarianceParts:
         refusals.append("the variance of the residuals changes with a covariate")
     weights[-1] = 1.0 if design.weights is None else np.mean(1.0 / design.weights)
     names = tuple(n for n, weight in zip(parameters.names, weights, strict=True) if weight > 0)
-    return VarianceParts(names, weights, "; ".join(refusals[:1]))
+    root, no_slopes = _slope_root(design)
+    slopes = tuple(f"beta[{name}]" for name in design.coef if name != _INTERCEPT)
+    return VarianceParts(names, weights, "; ".join(refusals[:1]), slopes, root, no_slopes)
+
+
+def _slope_root(design: Design) -> tuple[np.ndarray, str]:
+    """R⁻¹ of the QR decomposition of the slopes' columns, centred and over √n, so that S = R'R is
+    their covariance matrix; and why there is none.
+    """
+    own = [j for j, name in enumerate(design.coef) if name != _INTERCEPT]
+    X, root = design.X[:, own], np.zeros((len(design.coef), len(own)))
+    if not own:
+        return root, "there are no coefficients but that of an intercept"
+    R = np.linalg.qr((X - X.mean(axis=0)) / np.sqrt(len(X)), mode="r")
+    R *= np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]
+    constant = np.diag(R) <= _CONSTANT * np.sqrt((X**2).mean(axis=0))
+    if constant.any():
+        column = design.coef[own[int(np.argmax(constant))]]
+        return root, (
+            f"the column {column} is constant or, but for a constant, a combination of those "
+            "before it; write the formula with an intercept"
+        )
+    root[own] = np.linalg.inv(R)
+    return root, ""
 
 
 def at_means(parameters: Parameters, factor: GroupingFactor, number: int) -> np.ndarray:
