@@ -163,6 +163,8 @@ def test_picture_of_priors():
         "beta[Days]",
         "sd_Subject[Intercept]",
         "sigma",
+        "r2[marginal]",
+        "r2[conditional]",
         "icc[Subject]",
         "sd of a mean of Subject",
     ]

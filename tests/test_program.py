@@ -200,6 +200,29 @@ def test_a_split_of_the_variance(name):
     same_density(bl.Model(formula, data, weights="w", priors={"V": SPLIT}), data)
 
 
+R2 = {
+    "one slope": ("Reaction ~ Days + (Days | Subject)", "sleepstudy", bl.Beta(2, 5), {}),
+    "several": ("distance ~ age * Sex + (1 | Subject)", "Orthodont", bl.Beta(1, 1), {}),
+    "from zero": ("Reaction ~ 0 + Days + (1 | Subject)", "sleepstudy", bl.Beta(0.5, 1), {}),
+    "intercept": (
+        "Reaction ~ Days + (1 | Subject)",
+        "sleepstudy",
+        bl.Beta(2, 5),
+        {"beta[Intercept]": bl.StudentT(3, 250, 50)},
+    ),
+    "no random effects": ("Reaction ~ Days + x", "sleepstudy", bl.Beta(1, 1), {}),
+}
+
+
+@pytest.mark.parametrize("name", list(R2))
+def test_a_share_of_the_fixed_effects(name):
+    formula, dataset, r2, priors = R2[name]
+    data = frame(dataset)
+    icc = bl.Beta(2, 3) if "(" in formula else None
+    priors = priors | {"V": bl.VarianceSplit(bl.HalfNormal(50), icc=icc, r2=r2)}
+    same_density(bl.Model(formula, data, weights="w", priors=priors), data)
+
+
 GROWING = {
     "one": bl.ID(variance=bl.VarPower("age")),
     "two": bl.ID(variance=[bl.VarPower("age"), bl.VarExp("x")]),

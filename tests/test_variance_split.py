@@ -43,7 +43,7 @@ def kernel(prior, weights, theta):
     """The compiled density and its gradient."""
     gradient = np.zeros(len(theta))
     row = np.array(_split_row(prior, np.array(weights)))
-    return log_variance_split(row, np.array(theta, dtype=float), gradient), gradient
+    return log_variance_split(row, np.array(theta, dtype=float), gradient, 1.0)[0], gradient
 
 
 def split(weights, sds):
@@ -266,7 +266,6 @@ def test_a_fit_is_saved_with_it(tmp_path):
 ORTHODONT = {"time": "age", "group": "Subject"}
 REFUSED = [
     # formula, R, priors, message
-    ("distance ~ age", None, {"V": HALF}, "but there are no random effects"),
     ("distance ~ age + (1 | Subject)", bl.ID(by="Sex"), {"V": HALF}, "have 2 standard deviations"),
     (
         "distance ~ age + (1 | Subject)",
@@ -318,7 +317,7 @@ def test_refused(formula, R, priors, message):
 
 INVALID = [
     (lambda: bl.VarianceSplit(3, bl.Beta(1, 1)), bl.ArgumentTypeError, "`total` should be a prior"),
-    (lambda: bl.VarianceSplit(bl.HalfNormal(3), (1, 1)), bl.ArgumentTypeError, "`icc` one such as"),
+    (lambda: bl.VarianceSplit(bl.HalfNormal(3), (1, 1)), bl.ArgumentTypeError, "`r2` ones such as"),
     (lambda: bl.VarianceSplit(bl.Normal(0, 3), bl.Beta(1, 1)), bl.PriorError, "HalfNormal, Half"),
     (lambda: bl.VarianceSplit(bl.Uniform(0, 3), bl.Beta(1, 1)), bl.PriorError, "should be Half"),
     (

@@ -110,7 +110,7 @@ def log_predictive(fit: PosteriorFit, sets: Sequence[Array]) -> Array:
     theta, beta = fit.draws.theta[:, ::step], fit.draws.beta[:, ::step]
     priors = model.priors
     equations: Equations = model.equations
-    given_beta = bool(priors.not_gaussian)
+    given_beta = bool(priors.not_gaussian or priors.slopes)
     if not given_beta:
         equations = EquationsWithPrior.of_prior(equations, priors.beta_mean, priors.beta_precision)
     out = np.empty((*theta.shape[:2], len(sets)))

@@ -21,6 +21,7 @@ from bayeslmm import kernels
 from bayeslmm.announce import announced
 from bayeslmm.coordinates import Coordinates, constrain, pullback
 from bayeslmm.core import compile_core
+from bayeslmm.explained import Slopes, pull_slopes, ratio_of, vector_of
 from bayeslmm.frames import Array
 from bayeslmm.prior_kernels import add_log_priors, prior_arrays, typical_values
 
@@ -46,15 +47,37 @@ def log_density(
     beta_precision: Array,
     ints: Array,
     floats: Array,
+    numbers: Array,
+    lift: Array,
     gradient: Array,
 ) -> float:
-    """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one."""
-    theta, about = np.empty(len(x)), np.empty(len(x))
-    constrain(x, kinds, ab, bars, T, lags, shear, theta, about)
-    value, dtheta = kernels.collapsed(theta, beta_mean, beta_precision, ints, floats)
-    dabout = np.zeros(len(x))
-    value += add_log_priors(table, hyper, about, dabout)
-    return value + pullback(x, kinds, ab, bars, T, lags, shear, dtheta, dabout, gradient)
+    """Log posterior density at ``x``, up to the priors' constants; its gradient in the last one.
+
+    The last coordinates, one for each column of ``lift``, are those of slopes that are sampled.
+    """
+    k, p = len(kinds), len(beta_mean)
+    own, z = x[:k], x[k:]
+    theta, about = np.empty(k), np.empty(k)
+    constrain(own, kinds, ab, bars, T, lags, shear, theta, about)
+    mean, dmean = beta_mean.copy(), np.empty(p)
+    if len(z) > 0:
+        vector = vector_of(z, numbers, about)
+        for i in range(p):
+            for j in range(len(z)):
+                mean[i] += lift[i, j] * vector[j]
+    value, dtheta = kernels.loglik_by_mean(
+        theta, kernels.REML, mean, beta_precision, ints, floats, dmean
+    )
+    dabout = np.zeros(k)
+    log_prior, dratio = add_log_priors(table, hyper, about, dabout, ratio_of(z, numbers))
+    value += log_prior
+    if len(z) > 0:
+        slope = np.zeros(len(z))
+        for j in range(len(z)):
+            for i in range(p):
+                slope[j] += lift[i, j] * dmean[i]
+        value += pull_slopes(z, numbers, about, slope, dratio, dabout, gradient[k:])
+    return value + pullback(own, kinds, ab, bars, T, lags, shear, dtheta, dabout, gradient[:k])
 
 
 @intrinsic
@@ -67,7 +90,7 @@ def _pointer(typingctx: Any, address: Any) -> Any:
     return types.voidptr(address), codegen
 
 
-_ARRAYS, _LOCATION = 14, 12
+_ARRAYS, _LOCATION = 16, 14
 """How many arrays the compiled functions read, and which of them is the location."""
 
 
@@ -110,12 +133,12 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
     """nutpie's callback for the log density; 0, or 1 where it does not exist."""
     m = np.int64(dim)
     header = carray(data_, (2 * _ARRAYS,), np.int64)
-    k = header[2 * _LOCATION + 1]
+    k = header[5]  # the length of the kinds
     table, hyper = _integers(header, 0), _floats(header, 1)
     kinds, ab, bars, T, lags, shear = _coordinates(header, k)
-    beta_mean = _floats(header, 8)
-    p = len(beta_mean)
-    x, dx = np.empty(k), np.zeros(k)
+    beta_mean, lift = _floats(header, 8), _floats(header, 13)
+    p, length = len(beta_mean), header[2 * _LOCATION + 1]
+    x, dx = np.empty(length), np.zeros(length)
     scale = _place(carray(z_, (m,)), header, x)
     value = log_density(
         x,
@@ -131,6 +154,8 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
         _floats(header, 9).reshape(p, p),
         _integers(header, 10),
         _floats(header, 11),
+        _floats(header, 12),
+        lift.reshape(p, length - k),
         dx,
     )
     carray(value_, (1,))[0] = value
@@ -138,7 +163,7 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
     finite = np.isfinite(value)
     for j in range(m):
         total = 0.0
-        for i in range(k):
+        for i in range(length):
             total += scale[i, j] * dx[i]
         gradient[j] = total
         finite = finite and np.isfinite(total)
@@ -146,13 +171,17 @@ def _evaluate(dim: int, z_: Any, gradient_: Any, value_: Any, data_: Any) -> int
 
 
 def _expand(dim: int, expanded: int, z_: Any, theta_: Any, data_: Any) -> int:
-    """nutpie's callback that makes theta of a position."""
-    m, k = np.int64(dim), np.int64(expanded)
+    """nutpie's callback that makes theta of a position, and what `vector_of` makes of slopes."""
+    m, length = np.int64(dim), np.int64(expanded)
     header = carray(data_, (2 * _ARRAYS,), np.int64)
+    k = header[5]  # the length of the kinds
     kinds, ab, bars, T, lags, shear = _coordinates(header, k)
-    x = np.empty(k)
+    x, about = np.empty(length), np.empty(k)
     _place(carray(z_, (m,)), header, x)
-    constrain(x, kinds, ab, bars, T, lags, shear, carray(theta_, (k,)), np.empty(k))
+    out = carray(theta_, (length,))
+    constrain(x[:k], kinds, ab, bars, T, lags, shear, out[:k], about)
+    if length > k:
+        out[k:] = vector_of(x[k:], _floats(header, 12), about)
     return 0
 
 
@@ -188,7 +217,8 @@ def callbacks() -> tuple[Any, Any]:
 class Density:
     """The posterior density of theta, at positions z with x = location + scale z.
 
-    Where parameters are held, z has a number less for each.
+    Where parameters are held, z has a number less for each. Coordinates of slopes that are sampled
+    beside theta, m of them, come last in x.
 
     Attributes
     ----------
@@ -202,8 +232,9 @@ class Density:
         What turns x into theta.
     equations : tuple of arrays
         Beta's prior mean and precision, and the equations' integers and floats.
-    location : (k,) array
-    scale : (k, m) array
+    slopes : Slopes
+    location : (k + m,) array
+    scale : (k + m, dim) array
     """
 
     typical: Array
@@ -211,6 +242,7 @@ class Density:
     priors: tuple[Array, Array]
     coordinates: Coordinates
     equations: tuple[Array, ...]
+    slopes: Slopes
     location: Array
     scale: Array
 
@@ -222,6 +254,7 @@ class Density:
         scales: Array | None = None,
         *,
         of_data: bool = True,
+        near: Array | None = None,
     ) -> Density:
         """The density of a model under its priors, at positions z that are x without what is held.
 
@@ -231,14 +264,17 @@ class Density:
         priors : PriorTable
         scales, of_data
             As in `Coordinates.of`.
+        near : (k,) array, optional
+            As in `Slopes.of`.
         """
         values = typical_values(equations.parameters, priors)
         coordinates = Coordinates.of(equations, priors, scales, of_data=of_data)
-        location = np.zeros(len(values))
+        slopes = Slopes.of(equations, priors, near)
+        m = len(slopes.start)
+        held = np.append(priors.held, np.zeros(m, dtype=bool))
+        location = np.zeros(len(held))
         if priors.held.any():
-            location[priors.held] = coordinates.unconstrained(values, 0 * values, priors.held)[
-                priors.held
-            ]
+            location[held] = coordinates.unconstrained(values, 0 * values, priors.held)[priors.held]
         return cls(
             values,
             priors.held,
@@ -246,11 +282,12 @@ class Density:
             coordinates,
             (
                 priors.beta_mean,
-                np.ascontiguousarray(priors.beta_precision),
+                np.ascontiguousarray(slopes.precision),
                 *equations.arrays,
             ),
+            slopes,
             location,
-            np.ascontiguousarray(np.eye(len(values))[:, ~priors.held]),
+            np.ascontiguousarray(np.eye(len(held))[:, ~held]),
         )
 
     @property
@@ -273,6 +310,8 @@ class Density:
             *self.priors,
             *self.coordinates.arrays,
             *self.equations,
+            self.slopes.numbers,
+            self.slopes.lift,
             self.location,
             self.scale,
         )
@@ -290,19 +329,20 @@ class Density:
     def theta(self, z: Array) -> Array:
         """Theta at one position."""
         z = np.ascontiguousarray(z, dtype=np.float64)
-        theta = np.empty(len(self.location))
+        expanded = np.empty(len(self.location))
         callbacks()[1].ctypes(
-            len(z), len(theta), _address(z), _address(theta), self.header.ctypes.data
+            len(z), len(expanded), _address(z), _address(expanded), self.header.ctypes.data
         )
-        return theta
+        return expanded[: len(self.typical)]
 
     def unconstrained(self, theta: Array) -> Array:
         """The coordinates x of theta without those held, where nothing is moved or scaled; those of
-        a point near it, if it is on or near the boundary of its support.
+        a point near it, if it is on or near the boundary of its support. Slopes are those of least
+        squares.
         """
         theta = np.where(self.held, self.typical, theta)
-        x = self.coordinates.unconstrained(theta, 0.01 * self.typical, self.held)
-        return x[~self.held]
+        x = self.coordinates.unconstrained(theta, 0.01 * self.typical, self.held)[~self.held]
+        return np.append(x, self.slopes.unconstrained(theta)) if len(self.slopes.start) else x
 
 
 def _address(array: Array) -> Any:

@@ -334,9 +334,24 @@ def _variance_split(
         squares.append(square if np.isclose(weights[place], 1) else f"{size}{square}")
     distributed, minus = w.word("distributed"), w.word("minus")
     *effects, noise = squares
+    total = "V"
+    if prior.r2 is not None:
+        total = "f + V" if w.latex else "(f + V)"
+        slopes = [name for name in model.design.coef if name != "Intercept"]
+        terms = [
+            f"{w.parameter(f'beta[{name}]')}{w.word('dot')}{w.of_row(name)}" for name in slopes
+        ]
+        about = w.words("the variance over the rows")
+        if len(slopes) > _WRITTEN_OUT:
+            terms = [f"{w.of_row('x')}{w.word('transposed')}{w.greek('beta')}"]
+        yield Line("f", "=", (w.function("var", " + ".join(terms)),), about)
     yield Line("V", "=", tuple(squares))
-    yield Line(w.root("V"), distributed, (_prior(prior.total, w),))
-    yield Line(f"1 {minus} {noise}/V", distributed, (_prior(prior.icc, w),))
+    yield Line(w.root(total), distributed, (_prior(prior.total, w),))
+    if prior.r2 is not None:
+        remark = w.words("all directions of the slopes alike, given f")
+        yield Line("f/(f + V)", distributed, (_prior(prior.r2, w),), remark)
+    if prior.icc is not None:
+        yield Line(f"1 {minus} {noise}/V", distributed, (_prior(prior.icc, w),))
     if len(effects) > 1:
         shares = w.function("Dirichlet", *(f"{a:.6g}" for a in prior.concentrations(len(effects))))
         remark = w.words("of the other terms of V, in their order")

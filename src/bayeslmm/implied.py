@@ -1,4 +1,4 @@
-"""What draws of theta imply for other quantities: shares of variance, sds of groups' means."""
+"""What draws of parameters imply for other quantities: shares of variance, R², sds of means."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bayeslmm.design import GroupingFactor
     from bayeslmm.model import Model
 
-__all__ = ["implied_quantities"]
+__all__ = ["implied_quantities", "implied_r2"]
 
 
 def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
@@ -42,9 +42,7 @@ def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
     sigma = theta[:, -1]
     if not design.factors:
         return {}
-    weights = np.ones(equations.n) if design.weights is None else design.weights
-    relative = Noise.of_rows(1 / weights, equations.residuals).relative(theta)
-    residual = sigma**2 * relative.mean(axis=-1)
+    residual = _residual_variance(model, theta)
     M = equations.split_M(np.stack([equations.relative_factors(row) for row in theta]))
     between = {}
     for factor, own in zip(design.factors, M, strict=True):
@@ -58,6 +56,51 @@ def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
             sd = np.sqrt(between[factor.name] + residual / size)
             found[f"sd of a mean of {factor.name}"] = sd
     return found
+
+
+def implied_r2(model: Model, theta: Array, beta: Array) -> dict[str, Array]:
+    """R², of a model that has slopes.
+
+    With f the variance over the rows of Xb, of coefficients but the intercept, and v and s² the
+    variances of random effects and residuals, means over the rows, ``r2[marginal]`` is f over their
+    sum and ``r2[conditional]`` is f + v over it (Nakagawa and Schielzeth 2013, Methods in Ecology
+    and Evolution 4, 133-142; Johnson 2014, ibid. 5, 944-946). Both are ``r2`` without random
+    effects.
+
+    Parameters
+    ----------
+    model : Model
+    theta : (draws, k) array
+    beta : (draws, p) array
+
+    Returns
+    -------
+    dict of (draws,) arrays
+    """
+    design, equations = model.design, model.equations
+    slopes = [j for j, name in enumerate(design.coef) if name != "Intercept"]
+    if not slopes:
+        return {}
+    X = design.X[:, slopes] - design.X[:, slopes].mean(axis=0)
+    fixed = np.einsum("si,ij,sj->s", beta[:, slopes], X.T @ X / len(X), beta[:, slopes])
+    residual, random = _residual_variance(model, theta), np.zeros(len(theta))
+    M = equations.split_M(np.stack([equations.relative_factors(row) for row in theta]))
+    for factor, own in zip(design.factors, M, strict=True):
+        Z = factor.Z
+        if factor.related is not None:
+            Z = Z * np.sqrt(np.diag(factor.related.matrix))[factor.codes, None]
+        random += theta[:, -1] ** 2 * np.einsum("ski,kl,sli->s", own, Z.T @ Z / len(Z), own)
+    total = fixed + random + residual
+    if not design.factors:
+        return {"r2": fixed / total}
+    return {"r2[marginal]": fixed / total, "r2[conditional]": (fixed + random) / total}
+
+
+def _residual_variance(model: Model, theta: Array) -> Array:
+    """The variance of residuals, a mean over the rows."""
+    weights = np.ones(model.equations.n) if model.design.weights is None else model.design.weights
+    relative = Noise.of_rows(1 / weights, model.equations.residuals).relative(theta)
+    return np.asarray(theta[:, -1] ** 2 * relative.mean(axis=-1))
 
 
 def _relative_variance(factor: GroupingFactor, M: Array) -> Array:

@@ -26,6 +26,7 @@ __all__ = [
     "given_factors",
     "half_solve_chain",
     "loglik",
+    "loglik_by_mean",
     "profiled",
     "pull_shaped",
     "relative_factors",
@@ -249,6 +250,13 @@ def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
     """:func:`collapsed` for REML; for ML beta is at its maximum instead, and its prior must be
     flat.
     """
+    dmean = np.empty(len(beta_mean))
+    return loglik_by_mean(theta, kind, beta_mean, beta_precision, ints, floats, dmean)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def loglik_by_mean(theta, kind, beta_mean, beta_precision, ints, floats, dmean):
+    """:func:`loglik`, which also writes its gradient in ``beta_mean`` into ``dmean``."""
     structured = has_structure(ints)
     dtheta = np.zeros(len(theta))
     base = floats
@@ -314,6 +322,12 @@ def loglik(theta, kind, beta_mean, beta_precision, ints, floats):
             element = root[nr + max(i, j), nr + min(i, j)]
             element += (gamma[i] - center[i]) * (gamma[j] - center[j]) / sigma2
             prior_part += rotated[i, j] * element
+    for j in range(p):
+        dmean[j] = 0.0
+        for i in range(j + 1):
+            for k in range(p):
+                slope = rotated[i, k] * (gamma[k] - center[k])
+                dmean[j] += system.rotation[i * p + j] * slope
     dtheta[-1] = -df / sigma + rss / (sigma2 * sigma) - sigma * prior_part
     _pull_theta(theta, system, M, dM, dtheta)
     if structured:

@@ -54,7 +54,7 @@ def _standardised(
     rough = Density.of(equations, priors, of_data=of_data)
     theta = rough.theta(_mode(rough, rough.typical if start is None else start, 1e-1))
     scales = hard_to_tell_from_zero(equations, rough.coordinates, theta)
-    density = Density.of(equations, priors, scales, of_data=of_data)
+    density = Density.of(equations, priors, scales, of_data=of_data, near=theta)
     mode = _mode(density, theta, 1e-3)
     k = density.dim
     if k == 0:

@@ -216,7 +216,7 @@ class Model:
         """The ``pm.Model`` over theta, with beta and u integrated out; that of `full_pymc` where a
         coefficient has a prior that is not Gaussian.
         """
-        if self.priors.not_gaussian:
+        if self.priors.not_gaussian or self.priors.slopes:
             return self.full_pymc()
         from bayeslmm.collapsed import collapsed_model
 
@@ -497,7 +497,8 @@ class Model:
         collapse : bool, optional
             Whether to sample theta alone and to draw beta and u exactly given it, the default;
             False samples the textbook model, which is slower and has the same posterior; so it
-            is by itself where a coefficient has a prior that is not Gaussian.
+            is by itself where a coefficient has a prior that is not Gaussian. Slopes under a
+            prior of R² (`VarianceSplit`) are sampled with theta.
         progress : bool, optional
             Whether to show progress; by default on a terminal and in a notebook.
 
@@ -616,6 +617,14 @@ class Model:
                 raise ArgumentError(
                     f"collapse=True integrates beta out, which needs Gaussian priors; that of "
                     f"{', '.join(self.priors.not_gaussian)} is not. Leave `collapse` out."
+                )
+            collapse = False
+        elif self.priors.slopes and sampler == "pymc":
+            if collapse:
+                raise ArgumentError(
+                    "collapse=True integrates all of beta out with sampler='pymc', which needs "
+                    f"Gaussian priors; {', '.join(self.priors.slopes)} have one of R². Leave "
+                    "`collapse` out, or `sampler`."
                 )
             collapse = False
         elif collapse is None:

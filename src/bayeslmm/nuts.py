@@ -24,6 +24,7 @@ from bayeslmm import kernels
 from bayeslmm.arguments import GREATEST_SEED, real_number, truth_value, whole_number
 from bayeslmm.density import callbacks
 from bayeslmm.errors import InterruptedWarning
+from bayeslmm.explained import Slopes
 from bayeslmm.mode import standardise
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def sample_collapsed(
     began = time.perf_counter()
     density = standardise(equations, priors, start)
     nutpie = _nutpie()
-    k, dim = len(equations.parameters), density.dim
+    k, dim, length = len(equations.parameters), density.dim, len(density.location)
     if dim == 0:
         return _all_held(equations, priors, density.theta(np.empty(0)), settings, began)
     evaluate, expand = callbacks()
@@ -183,23 +184,24 @@ def sample_collapsed(
         shared_data={},
         shared_var_keys={},
         user_data=density.header,
-        n_expanded=k,
-        shape_info=(["theta"], [slice(0, k)], [(k,)]),
+        n_expanded=length,
+        shape_info=(["expanded"], [slice(0, length)], [(length,)]),
         logp_func=None,
         expand_func=None,
         _n_dim=dim,
-        _shapes={"theta": (k,)},
+        _shapes={"expanded": (length,)},
         _coords={},
     )
     with threadpool_limits(1, "blas"):
         for target in (settings.target_accept,) if settings.target_accept else TARGETS:
             used = replace(settings, target_accept=target)
             variables, stats = _run_nutpie(nutpie, compiled, used)
-            theta = priors.with_held(variables["theta"])
+            theta = priors.with_held(variables["expanded"][..., :k])
+            vectors = variables["expanded"][..., k:]
             interrupted = theta.shape[:2] != (settings.chains, settings.draws)
             if interrupted or not stats["diverging"].any():
                 break
-        beta, u = draw_coefficients(equations, priors, theta, settings)
+        beta, u = draw_coefficients(equations, priors, theta, settings, vectors)
     sampler = f"nutpie {nutpie.__version__}"
     return Draws(theta, beta, u, stats, used, sampler, time.perf_counter() - began)
 
@@ -217,7 +219,11 @@ def _all_held(
 
 
 def draw_coefficients(
-    equations: Equations, priors: PriorTable, theta: np.ndarray, settings: Settings
+    equations: Equations,
+    priors: PriorTable,
+    theta: np.ndarray,
+    settings: Settings,
+    vectors: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw beta and u exactly from their distribution given theta and the data.
 
@@ -228,6 +234,8 @@ def draw_coefficients(
     theta : (chain, draw, k) array
     settings : Settings
         Its seed and cores are used.
+    vectors : (chain, draw, m) array, optional
+        What `Slopes.means` takes, of slopes that are sampled beside theta.
 
     Returns
     -------
@@ -237,6 +245,11 @@ def draw_coefficients(
     thetas = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
     beta = np.empty((len(thetas), equations.p))
     u = np.empty((len(thetas), equations.n_random))
+    slopes = Slopes.of(equations, priors)
+    means = np.broadcast_to(priors.beta_mean, beta.shape)
+    if vectors is not None and vectors.size:
+        means = slopes.means(priors.beta_mean, vectors.reshape(len(thetas), -1))
+    one = not slopes.start.size
     starts = range(0, len(thetas), _CHUNK)
     # a stream of its own beside the sampler's
     seeds = np.random.SeedSequence([settings.seed, 1]).spawn(len(starts))
@@ -246,9 +259,12 @@ def draw_coefficients(
         z = np.random.default_rng(seed).standard_normal(
             (len(thetas[rows]), equations.p + equations.n_random)
         )
-        beta[rows], u[rows] = kernels.draw_coefficients(
-            thetas[rows], priors.beta_mean, priors.beta_precision, z, *equations.arrays
-        )
+        at_once = [rows] if one else [slice(i, i + 1) for i in range(at, at + len(z))]
+        for own in at_once:
+            part = slice(own.start - at, own.stop - at)
+            beta[own], u[own] = kernels.draw_coefficients(
+                thetas[own], means[own.start], slopes.precision, z[part], *equations.arrays
+            )
 
     with ThreadPoolExecutor(settings.cores or cpu_count()) as pool:
         list(pool.map(fill, starts, seeds))

@@ -166,6 +166,12 @@ def _of_shapes(equations: Equations) -> tuple[tuple[list[int], list[int]], ...]:
 
 
 def _check_bounded(equations: Equations, priors: PriorTable) -> None:
+    if priors.slopes:
+        raise PriorError(
+            f"a fit by MAP integrates coefficients out, which needs normal or flat priors, and "
+            f"{', '.join(priors.slopes)} have one of R². Leave `r2` out of VarianceSplit, or fit "
+            "by 'nuts'."
+        )
     if priors.not_gaussian:
         raise PriorError(
             "a fit by MAP integrates coefficients out, which needs normal or flat priors, and "

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayeslmm.arguments import whole_number
 from bayeslmm.errors import ArgumentError, unknown_name
-from bayeslmm.implied import implied_quantities
+from bayeslmm.implied import implied_quantities, implied_r2
 from bayeslmm.plots_priors import draw_priors, draw_simulated
 from bayeslmm.prior_predictive import draw_priors as draws_of_priors
 from bayeslmm.prior_predictive import prior_predictive
@@ -75,7 +75,7 @@ class ModelPlots:
         -----
         Coefficients, standard deviations and correlations are those that are reported, where the
         predictors are zero, also when their priors are about the predictors' means. Implied
-        are the intraclass correlations and the standard deviation of a group's mean, see
+        are R², the intraclass correlations and the standard deviation of a group's mean, see
         `bayeslmm.implied`.
         """
         theta, beta, _ = draws_of_priors(self._model, PRIOR_DRAWS, random_seed)
@@ -119,7 +119,7 @@ def draws_by_row(model: Model, theta: Array, beta: Array) -> dict[str, Array]:
     """
     rows = {f"beta[{name}]": beta[:, i] for i, name in enumerate(model.design.coef)}
     rows |= {name: theta[:, i] for i, name in enumerate(model.parameters.names)}
-    return rows | implied_quantities(model, theta)
+    return rows | implied_r2(model, theta, beta) | implied_quantities(model, theta)
 
 
 def bounds_by_row(model: Model) -> dict[str, tuple[float, float]]:
@@ -128,6 +128,7 @@ def bounds_by_row(model: Model) -> dict[str, tuple[float, float]]:
         name: (float(low), float(high))
         for name, (low, high) in zip(model.parameters.names, model.parameters.bounds, strict=True)
     }
+    bounds |= dict.fromkeys(("r2", "r2[marginal]", "r2[conditional]"), (0.0, 1.0))
     for factor in model.design.factors:
         bounds[f"icc[{factor.name}]"] = (0.0, 1.0)
         bounds[f"sd of a mean of {factor.name}"] = (0.0, np.inf)

@@ -210,12 +210,16 @@ def log_matrix_prior(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def log_variance_split(hyper: Array, theta: Array, dtheta: Array) -> float:
-    """Log density of `VarianceSplit` without its constant, as one of the standard deviations; adds
-    its gradient.
+def log_variance_split(
+    hyper: Array, theta: Array, dtheta: Array, ratio: float
+) -> tuple[float, float]:
+    """Log density of `VarianceSplit` without its constant, as one of the standard deviations at a
+    given ratio of the whole variance to that around the fixed effects, and its derivative in the
+    ratio; adds its gradient.
 
     With v_k = w_k sd_k², U = Σ v_k, V = U + w σ² and m random effects, the Jacobian of the v in
     (V, U/V, v_k/U) is V^m (U/V)^(m-1), that of V in √V is 2 √V, and that of v_k in sd_k 2 w_k sd_k.
+    The total has √ratio √V.
 
     Parameters
     ----------
@@ -234,10 +238,15 @@ def log_variance_split(hyper: Array, theta: Array, dtheta: Array) -> float:
         U += weights[i] * theta[i] ** 2
         together += concentrations[i]
     V = U + weights[k - 1] * theta[k - 1] ** 2
-    value, slope = log_prior(int(hyper[0]), np.sqrt(V), hyper[1 : 1 + _NUMBERS])
-    value += (0.5 - a - b) * np.log(V) + (a - together) * np.log(U)
-    dV = 0.5 * slope / np.sqrt(V) + (0.5 - a - b) / V
-    dU = dV + (a - together) / U
+    total = np.sqrt(ratio * V)
+    value, slope = log_prior(int(hyper[0]), total, hyper[1 : 1 + _NUMBERS])
+    value += 0.5 * np.log(ratio) + (0.5 - a - b) * np.log(V)
+    dratio = 0.5 * (slope * total + 1.0) / ratio
+    dV = 0.5 * slope * total / V + (0.5 - a - b) / V
+    dU = dV
+    if U > 0.0:
+        value += (a - together) * np.log(U)
+        dU += (a - together) / U
     for i in range(k - 1):
         if weights[i] > 0.0:
             power = 2.0 * concentrations[i] - 1.0
@@ -245,7 +254,7 @@ def log_variance_split(hyper: Array, theta: Array, dtheta: Array) -> float:
             dtheta[i] += 2.0 * weights[i] * theta[i] * dU + power / theta[i]
     sigma = theta[k - 1]
     dtheta[k - 1] += 2.0 * weights[k - 1] * sigma * dV + (2.0 * b - 1.0) / sigma
-    return value + (2.0 * b - 1.0) * np.log(sigma)
+    return value + (2.0 * b - 1.0) * np.log(sigma), dratio
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -274,8 +283,11 @@ def log_shifted_prior(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def add_log_priors(table: Array, hyper: Array, about: Array, dabout: Array) -> float:
-    """Log density of all priors without their constants; adds its gradient to ``dabout``.
+def add_log_priors(
+    table: Array, hyper: Array, about: Array, dabout: Array, ratio: float
+) -> tuple[float, float]:
+    """Log density of all priors without their constants, and its derivative in the ratio of
+    `log_variance_split`; adds its gradient to ``dabout``.
 
     Parameters
     ----------
@@ -283,8 +295,9 @@ def add_log_priors(table: Array, hyper: Array, about: Array, dabout: Array) -> f
     about : (k,) array
         The parameters that the priors are about.
     dabout : (k,) array
+    ratio : float
     """
-    total = 0.0
+    total, dratio = 0.0, 0.0
     for block in range(len(table)):
         code, start, stop, q, at, corrs = table[block]
         if code >= _WISHART:
@@ -300,7 +313,8 @@ def add_log_priors(table: Array, hyper: Array, about: Array, dabout: Array) -> f
         elif code == _LKJ:
             total += _lkj(hyper[at], about[start:stop], q, dabout[start:stop])
         elif code == _SPLIT:
-            total += log_variance_split(hyper[at:], about, dabout)
+            value, dratio = log_variance_split(hyper[at:], about, dabout, ratio)
+            total += value
         else:
             last = corrs + q
             value, slope = log_shifted_prior(
@@ -308,7 +322,7 @@ def add_log_priors(table: Array, hyper: Array, about: Array, dabout: Array) -> f
             )
             total += value
             dabout[start] += slope
-    return total
+    return total, dratio
 
 
 def prior_arrays(parameters: Parameters, priors: PriorTable) -> tuple[Array, Array]:
@@ -362,7 +376,9 @@ def _split_row(prior: VarianceSplit, weights: Array) -> list[float]:
     concentrations = np.zeros(len(weights))
     concentrations[effects] = prior.concentrations(len(effects))
     code, *numbers = row_of(prior.total, 0.0, np.inf)
-    return [code, *numbers, prior.icc.alpha, prior.icc.beta, *weights, *concentrations]
+    # without random effects there is no share, and these leave the density of the total alone
+    ab = (0.0, 0.5) if prior.icc is None else (prior.icc.alpha, prior.icc.beta)
+    return [code, *numbers, *ab, *weights, *concentrations]
 
 
 def _matrix_row(prior: Prior) -> tuple[int, list[float]]:
@@ -426,12 +442,19 @@ def typical_values(parameters: Parameters, priors: PriorTable) -> Array:
     split = next((prior for prior in priors.theta if isinstance(prior, VarianceSplit)), None)
     if split is not None:
         *effects, sigma = np.flatnonzero(priors.variance_weights)
-        part = np.array(split.concentrations(len(effects)))
-        share = split.icc.alpha / (split.icc.alpha + split.icc.beta)
-        shares = np.array([*(share * part / part.sum()), 1.0 - share])
+        shares = np.ones(1)
+        if split.icc is not None:
+            part = np.array(split.concentrations(len(effects)))
+            share = _mean(split.icc)
+            shares = np.array([*(share * part / part.sum()), 1.0 - share])
+        shares *= 1.0 if split.r2 is None else 1.0 - _mean(split.r2)
         variance = shares / priors.variance_weights[[*effects, sigma]]
         values[[*effects, sigma]] = _typical(split.total, 0.0, np.inf) * np.sqrt(variance)
     return values
+
+
+def _mean(prior: Beta) -> float:
+    return prior.alpha / (prior.alpha + prior.beta)
 
 
 def _typical_sd(prior: Prior, effect: int) -> float:

@@ -123,11 +123,20 @@ class PriorTable:
 
     @cached_property
     def not_gaussian(self) -> tuple[str, ...]:
-        """Coefficients whose prior is neither Gaussian nor flat, so that they are sampled."""
+        """Coefficients with priors of their own that are neither Gaussian nor flat, so that all
+        coefficients and random effects are sampled.
+        """
         return tuple(
-            name
-            for name in (*(row.parameter for row in self.rows), *self.whole)
-            if name.startswith("beta") and not isinstance(self[name], GAUSSIAN)
+            row.parameter
+            for row in self.rows
+            if row.parameter.startswith("beta") and not isinstance(row.prior, GAUSSIAN)
+        )
+
+    @cached_property
+    def slopes(self) -> tuple[str, ...]:
+        """Coefficients under a prior of R², which are sampled with theta."""
+        return tuple(
+            name for name, key in self.whole.items() if key == _VARIANCE and name.startswith("beta")
         )
 
     @cached_property

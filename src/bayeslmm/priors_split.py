@@ -13,6 +13,8 @@ from bayeslmm.priors_positive import Beta
 
 __all__ = ["VarianceSplit"]
 
+_LEAST_POWER = 0.25
+
 
 @dataclass(frozen=True, repr=False)
 class VarianceSplit(Prior):
@@ -117,6 +119,23 @@ sigma)
         """The hyperparameters in order, without an `r2` that is not given."""
         values = tuple(self.parameters.values())
         return values if self.r2 is not None else values[:-1]
+
+    def radial_power(self, p: int) -> float:
+        """The power c of |z| that |w| is, where slopes √V A w are sampled as z with
+        w = |z|^(c-1) z.
+
+        With R²/(1 - R²) = |w|² and a the first parameter of `r2`, the density of w is infinite at
+        zero for a < p/2, and zero for a > p/2, a gap that a single slope cannot cross. With
+        c = p/2a that of z is neither. A power near zero would turn w far from zero into long tails
+        of z, so there is a least one.
+
+        Parameters
+        ----------
+        p : int
+            The number of slopes.
+        """
+        assert self.r2 is not None
+        return max(p / (2.0 * self.r2.alpha), _LEAST_POWER)
 
     def infinite_at_zero(self, count: int) -> bool:
         """Whether the density of the standard deviations has no bound where some or all of those

@@ -56,6 +56,30 @@ def correlations(L):
 '''
 
 
+_SLOPES = '''
+def slopes(p, a, b, c):
+    """A vector of any direction, whose length to the power 2c is x/(1 - x) with x ~ Beta(a, b)."""
+
+    def draw(size):
+        direction, x = pm.Normal.dist(shape=p), pm.Beta.dist(np.float64(a), np.float64(b))
+        return (x / (1 - x)) ** (0.5 / c) * direction / pt.sqrt((direction**2).sum())
+
+    def logp(value):
+        square = (value**2).sum()
+        const = np.log(c) - p / 2 * np.log(np.pi) + gammaln(p / 2) - betaln(a, b)
+        power = a * c - p / 2
+        near_zero = power * pt.log(square) if power else 0.0
+        return const + near_zero - (a + b) * pt.log1p(square**c)
+
+    def start(value, *_):
+        return pt.full_like(value, 0.5)
+
+    functions = {"dist": draw, "logp": logp, "support_point": start}
+    return pm.CustomDist("V_slopes", **functions, signature="->(p)")
+
+'''
+
+
 _NOT_WRITTEN = (Beta, Fixed, MvNormal, Wishart, InverseWishart, HuangWand)
 """Priors for which a program would need more than a variable."""
 
@@ -79,7 +103,9 @@ def program(model: Model) -> str:
     """
     frame = model.data.dropna()
     data = [*_data(model, frame), *response_data(model, frame)]
-    body = [*_coefficients(model), *_theta(model), *mean(model), *response(model)]
+    joint = model.priors.theta[-1]
+    split = list(_variance_split(model, joint)) if isinstance(joint, VarianceSplit) else []
+    body = [*split, *_coefficients(model), *_theta(model), *mean(model), *response(model)]
     text = "\n".join([*data, *body])
     related = [identifier(f.name) for f in model.design.factors if f.related is not None]
     beside = "".join(f" and `K_{name}`" for name in related)
@@ -87,8 +113,10 @@ def program(model: Model) -> str:
     header = [f"# {' '.join(model.formula.split())}: {what}", ""]
     header += ["import numpy as np", "import pymc as pm"]
     header += ["import pytensor.tensor as pt"] if "pt." in text or "correlations(" in text else []
+    header += ["from scipy.special import betaln, gammaln"] if "= slopes(" in text else []
     header += ["", "import bayeslmm as bl"] if "design." in text else []
     header += ["", *_CORRELATIONS.splitlines()] if "correlations(L" in text else []
+    header += ["", *_SLOPES.splitlines()] if "= slopes(" in text else []
     start = []
     if model.design.n_dropped:
         start.append(f"data = data.dropna(subset={quoted(list(frame.columns))})")
@@ -282,25 +310,36 @@ def _coefficients(model: Model) -> Iterator[str]:
     off = basis - np.eye(len(own))
     moved, others = (np.flatnonzero(off.any(axis=axis)).tolist() for axis in (1, 0))
     if not moved:
-        yield from _vector("beta", "beta", design.coef, own, "coef")
+        yield from _beta("beta", "beta", model, own)
         return
     yield "# the prior of the level is about the predictors' means"
-    yield from _vector("at_means", "beta_at_means", design.coef, own, "coef")
+    yield from _beta("at_means", "beta_at_means", model, own)
     yield f"to_zero = np.eye({len(own)})"
     yield f"to_zero[np.ix_({moved}, {others})] = -X[:, {others}].mean(axis=0)"
     yield 'beta = pm.Deterministic("beta", pt.dot(to_zero, at_means), dims="coef")'
 
 
+def _beta(target: str, name: str, model: Model, own: Sequence[Prior]) -> Iterator[str]:
+    """The coefficients that priors are about, of which the slopes may be made already."""
+    if not isinstance(own[-1], VarianceSplit):
+        yield from _vector(target, name, model.design.coef, own, "coef")
+        return
+    vector = "b"
+    if not isinstance(own[0], VarianceSplit):
+        yield f"level = {distribution(f'{name}[{model.design.coef[0]}]', own[0])}"
+        vector = "pt.concatenate([level[None], b])"
+    yield f'{target} = pm.Deterministic({quoted(name)}, {vector}, dims="coef")'
+
+
 def _theta(model: Model) -> Iterator[str]:
     """The variables of `covariance_variables`, in their order."""
-    if isinstance(model.priors.theta[-1], VarianceSplit):
-        yield from _variance_split(model.priors.theta[-1], model.priors.variance_weights)
     for variable in variables_of(model.parameters):
         own = model.priors.theta[variable.start : variable.stop]
         target = identifier(variable.name)
         if isinstance(own[-1], VarianceSplit) and variable.kind == "sigma":
             weight = model.priors.variance_weights[-1]
-            share = "1 - icc" if weight == 1 else f"(1 - icc) / {number(weight)}"
+            share = "1.0" if own[-1].icc is None else "1 - icc"
+            share = share if weight == 1 else f"({share}) / {number(weight)}"
             value = f"total * pt.sqrt({share})"
             yield f"{target} = pm.Deterministic({quoted(variable.name)}, {value})"
         elif variable.kind == "sigma" and model.priors.exponents:
@@ -331,10 +370,30 @@ def _theta(model: Model) -> Iterator[str]:
             yield from _vector(target, variable.name, variable.labels, own, variable.dim)
 
 
-def _variance_split(prior: VarianceSplit, weights: np.ndarray) -> Iterator[str]:
-    """The total, the share of the random effects, and their parts of it."""
-    concentrations = prior.concentrations(int(np.count_nonzero(weights)) - 1)
+def _variance_split(model: Model, prior: VarianceSplit) -> Iterator[str]:
+    """The total, the share of the fixed effects, that of the random effects in what is left, and
+    their parts of it.
+    """
+    weights, root = model.priors.variance_weights, model.priors.slope_root
     yield f"total = {distribution('V_total', prior.total)}"
+    if prior.r2 is not None:
+        p = root.shape[1]
+        c = prior.radial_power(p)
+        own = [j for j, name in enumerate(model.design.coef) if name != "Intercept"]
+        yield "# the variance over the rows of what the slopes b add is a share of the total, V_r2"
+        alpha, beta = number(prior.r2.alpha), number(prior.r2.beta)
+        yield f"z = slopes({p}, {alpha}, {beta}, {number(c)})"
+        yield f"ratio = (z**2).sum() ** {number(c)}"
+        yield 'pm.Deterministic("V_r2", ratio / (1 + ratio))'
+        yield "total = total / pt.sqrt(1 + ratio)  # around the fixed effects"
+        yield f"centred = X[:, {own}] - X[:, {own}].mean(axis=0)"
+        yield 'R = np.linalg.qr(centred / np.sqrt(len(X)), mode="r")'
+        yield "R = R * np.sign(np.diag(R))[:, None]"
+        scaled = "z" if c == 1 else f"(z**2).sum() ** {number((c - 1) / 2)} * z"
+        yield f"b = pt.dot(np.linalg.inv(R), total * {scaled})"
+    if prior.icc is None:
+        return
+    concentrations = prior.concentrations(int(np.count_nonzero(weights)) - 1)
     yield f'icc = pm.Beta("V_icc", {number(prior.icc.alpha)}, {number(prior.icc.beta)})'
     if len(concentrations) == 1:
         yield "shares = np.ones(1)"

@@ -30,6 +30,7 @@ __all__ = ["codes_of", "column_of", "identifier", "number", "numbers", "quoted",
 _OWN = (
     *("data", "design", "model", "coords", "range", "abs", "len", "list", "X", "y", "mu", "sd"),
     *("total", "icc", "shares", "offset", "weights", "levels", "at_means", "to_zero"),
+    *("slopes", "ratio", "z", "R", "b", "centred", "level", "betaln", "gammaln"),
     *("stratum", "subject", "occasion", "order", "blocks", "rows", "cov", "C", "L", "lag"),
     *("place", "apart", "distance", "first", "proper", "i", "j", "s", "t", "correlations"),
     *("np", "pm", "pt", "bl", "map", "str", "min", "max", "sorted"),

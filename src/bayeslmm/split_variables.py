@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Beta
 
-__all__ = ["SplitVariables", "log_constant", "radial_power", "split_variables"]
-
-_LEAST_POWER = 0.25
+__all__ = ["SplitVariables", "split_variables"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +43,14 @@ def split_variables(priors: PriorTable) -> SplitVariables | None:
 
     With f the variance that fixed effects explain and V that around them, the slopes are √V A w,
     where A is `PriorTable.slope_root`, so that |w|² = f/V = R²/(1 - R²). What is sampled is z with
-    w = |z|^(c-1) z; see `radial_power`.
+    w = |z|^(c-1) z; see `VarianceSplit.radial_power`.
     """
     prior = next((own for own in priors.theta if isinstance(own, VarianceSplit)), None)
     if prior is None:
         return None
     total, slopes = prior.total.to_pymc("V_total"), None
     if prior.r2 is not None:
-        z, c = _slopes(prior.r2, priors.slope_root.shape[1])
+        z, c = _slopes(prior, prior.r2, priors.slope_root.shape[1])
         length = (z**2).sum()
         ratio = length**c
         pm.Deterministic("V_r2", ratio / (1.0 + ratio))
@@ -71,33 +69,13 @@ def split_variables(priors: PriorTable) -> SplitVariables | None:
     return SplitVariables(pt.set_subtensor(pt.zeros(len(priors.theta))[places], sds), slopes)
 
 
-def radial_power(r2: Beta, p: int) -> float:
-    """The power c of |z| that |w| is.
-
-    The density of w is infinite at zero where the first parameter a of the prior of R² is below
-    p/2, and zero above it, a gap that a single slope cannot cross. With c = p/2a that of z is
-    neither. A power near zero would squeeze w far from zero into long tails of z, so there is a
-    least one.
-
-    Parameters
-    ----------
-    r2 : Beta
-    p : int
-        The number of slopes.
+def _slopes(prior: VarianceSplit, r2: Beta, p: int) -> tuple[TensorVariable, float]:
+    """The vector z, whose direction is uniform, and c, with |z|^2c / (1 + |z|^2c) as `r2` says: its
+    density is proportional to |z|^(2ac - p) (1 + |z|^2c)^-(a + b).
     """
-    return max(p / (2.0 * r2.alpha), _LEAST_POWER)
-
-
-def log_constant(r2: Beta, p: int) -> float:
-    """The logarithm of what normalises the density of z, |z|^(2ac - p) (1 + |z|^2c)^-(a + b)."""
-    area = p / 2.0 * np.log(np.pi) - gammaln(p / 2.0)
-    return float(np.log(radial_power(r2, p)) - area - betaln(r2.alpha, r2.beta))
-
-
-def _slopes(r2: Beta, p: int) -> tuple[TensorVariable, float]:
-    """The vector z, whose direction is uniform, and c, with |z|^2c / (1 + |z|^2c) as `r2` says."""
-    a, b, c = np.float64(r2.alpha), np.float64(r2.beta), radial_power(r2, p)
-    power = a * c - p / 2.0
+    a, b, c = np.float64(r2.alpha), np.float64(r2.beta), prior.radial_power(p)
+    constant = np.log(c) - p / 2 * np.log(np.pi) + gammaln(p / 2) - betaln(a, b)
+    power = a * c - p / 2
 
     def draw(size: TensorVariable) -> TensorVariable:
         direction, share = pm.Normal.dist(shape=p), pm.Beta.dist(a, b)
@@ -107,7 +85,7 @@ def _slopes(r2: Beta, p: int) -> tuple[TensorVariable, float]:
     def log_density(z: TensorVariable) -> TensorVariable:
         square = (z**2).sum()
         near_zero = power * pt.log(square) if power else 0.0
-        return log_constant(r2, p) + near_zero - (a + b) * pt.log1p(square**c)
+        return constant + near_zero - (a + b) * pt.log1p(square**c)
 
     def start(z: TensorVariable, *_: TensorVariable) -> TensorVariable:
         return pt.full_like(z, 0.5)
