@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Slopes", "pull_slopes", "ratio_of", "vector_of"]
 
-_NEAR_ZERO, _WIDE = 0.1, 100.0
+_NEAR_ZERO, _WIDE, _EXACT = 0.1, 100.0, 1e-8
 _PRECISION = 1e6
 """How many times as precise as least squares coefficients are around those that are sampled. The
 density has rounding errors of about 1e-16 of it, times the squared distance from least squares."""
@@ -165,8 +165,8 @@ class Slopes:
         system = unpack(*equations.packed)
         own = root.any(axis=1)
         inverse = np.linalg.inv(root[own])
-        s2 = float(system.xy[-1]) / equations.n
         start = inverse @ np.array(system.beta_ols)[own]
+        s2 = max(float(system.xy[-1]) / equations.n, _EXACT * float(start @ start))
         lift = root.copy()
         for i in np.flatnonzero(~own & (np.diag(precision) > 0)):
             lift[i] = -precision[i] @ root / precision[i, i]
