@@ -177,13 +177,13 @@ def _with_strata(bar: Bar, structure: Covariance) -> Covariance:
     """A structure whose variance differs between strata of levels as one of strata, which without
     correlations is the same.
     """
-    others = [part for part in structure.variances if isinstance(part, VarPower | VarExp)]
-    if others:
-        raise ArgumentError(
-            f"`variance` of {structure.name} in `G` has {others[0]!r}, a function of each row, "
-            f"which is for residuals; the effects of {bar.text} take 'one', 'occasion' (one for "
-            "each effect), or by='Sex' for a covariance in each stratum of levels."
-        )
+    for part in structure.variances:
+        if isinstance(part, VarPower | VarExp) and bar.effects != f"0 + {quote(part.column)}":
+            raise ArgumentError(
+                f"`variance` of {structure.name} in `G` has {part!r}, and the effects of "
+                f"{bar.text} are not those of {part.column!r}; give the column of occasions before "
+                f"the bar, (0 + {part.column} | {bar.factor_name}), or 'one' or 'occasion'"
+            )
     idents = [part.column for part in structure.variances if isinstance(part, VarIdent)]
     if not idents:
         return structure
@@ -206,6 +206,8 @@ def _with_strata(bar: Bar, structure: Covariance) -> Covariance:
 def plain_name(structure: Covariance) -> str | None:
     """The name of a structure that the equations have without a `Shape`, or None."""
     several = "occasion" in structure.variances
+    if any(isinstance(part, VarPower | VarExp) for part in structure.variances):
+        return None
     if structure.correlation.code == correlations.NONE.code:
         return "diag" if several else "id"
     return "un" if structure.correlation.code == correlations.UN.code and several else None
@@ -267,7 +269,8 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
             "tell; use AR1, Toep or Ante1"
         )
     distances = np.zeros((q, q))
-    if correlation.code not in unordered and not correlation.factors:
+    growing = [part for part in structure.variances if isinstance(part, VarPower | VarExp)]
+    if (correlation.code not in unordered and not correlation.factors) or growing:
         values = _occasions(bar, structure, effects, Z)
         if correlation_of_distance(correlation):
             if np.isnan(values).any():
@@ -276,7 +279,27 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
                     f"be numbers; they are {', '.join(map(repr, effects[:3]))}"
                 )
             distances = np.abs(values[:, None] - values)
-    return Shape(correlation, "occasion" in structure.variances, _one_each(Z), distances)
+    several, covariates = "occasion" in structure.variances, np.empty((q, 0))
+    if growing:
+        covariates = np.column_stack([_covariate(part, values, bar) for part in growing])
+    exponents = tuple("power" if isinstance(part, VarPower) else "expon" for part in growing)
+    return Shape(correlation, several, _one_each(Z), distances, exponents, covariates)
+
+
+def _covariate(part: VarPower | VarExp, values: Array, bar: Bar) -> Array:
+    """What the logarithm of each occasion's standard deviation is linear in."""
+    if np.isnan(values).any():
+        raise DataError(
+            f"{type(part).__name__} needs numbers, and the occasions of {bar.text} are text"
+        )
+    if isinstance(part, VarExp):
+        return values
+    if (values == 0).any():
+        raise DataError(
+            f"VarPower takes a power of |{part.column}|, which is 0 at an occasion, where the "
+            f"variance would be 0; use bl.VarExp({part.column!r}), or shift the column"
+        )
+    return np.log(np.abs(values))
 
 
 def _occasions(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Array:

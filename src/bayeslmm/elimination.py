@@ -507,25 +507,37 @@ def _relative_rows(
     return rel_ptr, rel
 
 
+_NOT_CORR = ("sd", "nugget", "power")
+"""Kinds of parameters of a bar that are none of its correlation's function."""
+
+
 def _bar_table(factors: Sequence[GroupingFactor], parameters: Parameters) -> np.ndarray:
-    """The rows of `shapes.ROW`, then the distances that they refer to."""
+    """The rows of `shapes.ROW`, then the distances and covariates that they refer to."""
     rows: list[np.ndarray] = []
-    distances: list[np.ndarray] = []
+    floats: list[np.ndarray] = []
     at = ROW * sum(len(factor.bars) for factor in factors)
     for f, factor in enumerate(factors):
         for i, bar in enumerate(factor.bars):
             sd = parameters.find(factor.name, i, "sd")
             assert sd is not None
-            own = [b for b in parameters.of_bar(factor.name, i) if b.kind not in ("sd", "nugget")]
+            own = [b for b in parameters.of_bar(factor.name, i) if b.kind not in _NOT_CORR]
             nugget = parameters.find(factor.name, i, "nugget")
             code = STRUCTURES[bar.structure].code if bar.shape is None else bar.shape.code
             row = [f, bar.start, bar.stop - bar.start, code, sd.start, sd.stop - sd.start]
             row += [own[0].start if own else 0, own[-1].stop - own[0].start if own else 0]
-            rows.append(np.array([*row, -1 if nugget is None else nugget.start, at]))
-            if bar.shape is not None:
-                distances.append(np.ascontiguousarray(bar.shape.distances).view(np.int64).ravel())
-                at += len(distances[-1])
-    return np.concatenate([np.empty(0), *rows, *distances]).astype(np.int64)
+            power = parameters.find(factor.name, i, "power")
+            row += [-1 if nugget is None else nugget.start, at]
+            if bar.shape is None:
+                rows.append(np.array([*row, 0, 0, at]))
+                continue
+            values = [bar.shape.distances, bar.shape.covariates]
+            count = len(bar.shape.exponents)
+            start = 0 if power is None else power.start
+            rows.append(np.array([*row, count, start, at + bar.shape.distances.size]))
+            numbers = [np.ascontiguousarray(v, dtype=float).ravel().view(np.int64) for v in values]
+            floats += numbers
+            at += sum(map(len, numbers))
+    return np.concatenate([np.empty(0), *rows, *floats]).astype(np.int64)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -333,6 +333,8 @@ def _edges(shape: Shape, block: Block, number: int) -> tuple[tuple[float, float]
         return _edges_of_loading(shape.correlation.factors, number)
     if block.kind in ("lag", "corr"):
         return ((-_FISHER, -_STRONG / 2), (_FISHER, _STRONG / 2))
+    if block.kind == "power":
+        return ()
     if block.kind == "nugget":
         return ((-_EDGE, -_STRONG),)
     if block.kind == "range":

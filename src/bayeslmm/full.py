@@ -89,12 +89,15 @@ def _factor_of_shape(
     shape: Shape, blocks: tuple[Block, ...], theta: TensorVariable
 ) -> TensorVariable:
     """The factor (q, q) of G of a bar with a structured correlation."""
-    sds, *others = (theta[block.start : block.stop] for block in blocks)
-    q = blocks[0].size
+    q, (sds, *_) = blocks[0].size, (theta[block.start : block.stop] for block in blocks)
+    others = [theta[b.start : b.stop] for b in blocks[1:] if b.kind != "power"]
+    powers = [theta[b.start : b.stop] for b in blocks if b.kind == "power"]
+    if powers:
+        sds = sds * pt.exp(pt.dot(shape.covariates, pt.concatenate(powers)))
     points, distances = np.arange(q)[None], shape.distances[None]
-    params = pt.concatenate(others)[None]
+    params = pt.concatenate([np.empty(0), *others])[None]
     C = correlation_matrices(shape.correlation, params, points, distances)[0]
-    scale = sds[:, None] if shape.several else sds[0]
+    scale = sds[:, None] if shape.several or powers else sds[0]
     return scale * pt.linalg.cholesky(C, on_error="nan")
 
 

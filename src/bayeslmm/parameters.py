@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Parameters"]
 
 Kind = Literal["sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"]
-_VARIABLES = ("sd", "corr", "rho", "loading", "ma", "range", "nugget")
+_VARIABLES = ("sd", "corr", "rho", "loading", "ma", "range", "nugget", "power", "expon")
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _labels(
     others = {
         b.text
         for b in factor.bars
-        if b.shape is not None and variable in b.shape.correlation.kinds(2)
+        if b.shape is not None and variable in b.shape.variables(("", ""))
     }
     if len(others) > 1:
         return tuple(": ".join(filter(None, (bar.label, label))) for label in labels)

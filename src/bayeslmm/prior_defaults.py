@@ -151,7 +151,15 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
         elif kind == "power":
             for place, name in enumerate(block.names, block.start):
                 keys = tuple(dict.fromkeys((name, block.name)))
-                prior, text = _default_of_exponent(parameters, design, place)
+                prior, text = Normal(0.0, 1.0), ""
+                if block.factor is None:
+                    prior, text = _default_of_exponent(parameters, design, place)
+                else:
+                    shape = factors[block.factor].bars[block.bar].shape
+                    assert shape is not None
+                    if block.name.startswith("expon"):
+                        spread = _spread_z(shape.covariates[:, shape.exponents.index("expon")])
+                        prior, text = Normal(0.0, 1.0 / spread), f"1/sd(occasions) = 1/{spread:.4g}"
                 slots[name] = Slot(name, keys, prior, text, kind, bounds)
         elif kind not in ("sd", "corr"):
             for name in block.names:

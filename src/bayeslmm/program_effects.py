@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from bayeslmm import correlations
 from bayeslmm.program_correlations import by_lag_or_distance, is_by_element, of_all_occasions
 from bayeslmm.program_data import identifier, number, quoted
 from bayeslmm.variables import variables_of
@@ -95,9 +96,18 @@ def _factor_of_shape(
     yield f"# {bar.covariance.words.split(' by ')[0]} over the effects of {bar.text}" + (
         f" in {bar.stratum}" if bar.stratum else ""
     )
-    scale = _elements(model, sds) + ("[:, None]" if shape.several else "")
+    scale = _elements(model, sds)
+    for exponent, covariate in zip(shape.exponents, shape.covariates.T, strict=True):
+        values = ", ".join(map(number, covariate))
+        scale += f" * pt.exp({parameter(exponent)} * np.array([{values}]))"
+        own.pop(f"{exponent}_{factor.name}")
+    if shape.several or shape.exponents:
+        scale = f"({scale})[:, None]" if shape.exponents else f"{scale}[:, None]"
     if f"corr_{factor.name}" in own:
         yield f"{L} = {scale} * {L}"
+        return
+    if correlation.code == correlations.NONE.code:
+        yield f"{L} = {scale} * np.eye({q})"
         return
     if is_by_element(correlation):
         ((_, block),) = own.items()

@@ -21,11 +21,12 @@ from bayeslmm.structures import UN, factor, factor_pullback
 
 __all__ = ["ROW", "Shape", "bar_factor", "bar_pullback", "is_shaped"]
 
-ROW = 10
+ROW = 13
 """Integers of a bar in the table: its factor, first effect, number of effects, code; where its
 standard deviations begin in theta, and how many they are; where its correlation parameters begin,
 and how many they are without a nugget; where the nugget is, or -1; and where the distances of its
-effects (q, q) begin in the table, as the bits of floats."""
+effects (q, q) begin in the table, as the bits of floats; how many exponents its standard deviations
+grow by, where these begin in theta, and where the covariates (q, c) begin in the table."""
 
 _SHAPED = 8
 _UN = UN.code
@@ -44,12 +45,18 @@ class Shape:
         Whether each row of data is of one effect, an occasion.
     distances : (q, q) array
         Of the effects, for correlations that are functions of distance; zeros for others.
+    exponents : tuple of str
+        The variables, ``power`` or ``expon``, of exponents that its standard deviations grow by.
+    covariates : (q, c) array
+        Whose sums with the exponents are added to the logarithms of the standard deviations.
     """
 
     correlation: Correlation
     several: bool
     occasions: bool
     distances: Array
+    exponents: tuple[str, ...]
+    covariates: Array
 
     @property
     def code(self) -> int:
@@ -75,16 +82,20 @@ class Shape:
         kinds = self.correlation.kinds(q)
         for kind, label in zip(kinds, self.correlation.labels(effects), strict=True):
             found[kind] = (*found.get(kind, ()), label)
-        return found
+        return found | dict.fromkeys(self.exponents, ("",))
 
     def bounds(self, variable: str, q: int) -> tuple[float, float]:
         """The interval of the elements of a variable."""
+        if variable in self.exponents:
+            return -np.inf, np.inf
         return dict(zip(self.correlation.kinds(q), self.correlation.bounds(q), strict=True))[
             variable
         ]
 
     def start(self, variable: str, q: int) -> tuple[float, ...]:
         """Values to start from, of the elements of a variable."""
+        if variable in self.exponents:
+            return (0.0,)
         values = self.correlation.start(q, self.spacing)
         kinds = self.correlation.kinds(q)
         return tuple(float(v) for v, kind in zip(values, kinds, strict=True) if kind == variable)
@@ -93,6 +104,8 @@ class Shape:
         """The kind of a variable in the layout of theta: that of Toeplitz correlations, which are
         bound to each other, is "lag".
         """
+        if variable in self.exponents:
+            return "power"
         return "lag" if self.correlation.code == correlations.TOEP.code else variable
 
 
@@ -103,17 +116,34 @@ def is_shaped(bar: Array) -> bool:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _parameters(bar: Array, theta: Array) -> tuple[Array, Array]:
+def _parameters(bar: Array, table: Array, theta: Array) -> tuple[Array, Array]:
     """A standard deviation for each effect, and the correlation's parameters."""
+    growth = _growth(bar, table, theta)
     sd, several, corr, n, nugget = bar[4], bar[5] > 1, bar[6], bar[7], bar[8]
     sds = np.empty(bar[2])
     for i in range(len(sds)):
-        sds[i] = theta[sd + i] if several else theta[sd]
+        sds[i] = growth[i] * (theta[sd + i] if several else theta[sd])
     params = np.empty(n + 1 if nugget >= 0 else n)
     params[:n] = theta[corr : corr + n]
     if nugget >= 0:
         params[n] = theta[nugget]
     return sds, params
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _covariates(bar: Array, table: Array) -> Array:
+    q, c = bar[2], bar[10]
+    return table[bar[12] : bar[12] + q * c].view(np.float64).reshape(q, c)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _growth(bar: Array, table: Array, theta: Array) -> Array:
+    """What the standard deviation of each effect is in units of its parameter."""
+    covariates, growth = _covariates(bar, table), np.ones(bar[2])
+    for i in range(len(growth)):
+        for j in range(bar[10]):
+            growth[i] *= np.exp(theta[bar[11] + j] * covariates[i, j])
+    return growth
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -155,7 +185,7 @@ def bar_factor(bar: Array, table: Array, theta: Array, L: Array) -> bool:
     q = bar[2]
     if not is_shaped(bar):
         return factor(bar[3], q, theta[bar[4] :], theta[bar[6] :], L)
-    sds, params = _parameters(bar, theta)
+    sds, params = _parameters(bar, table, theta)
     corr = np.empty(q * (q - 1) // 2)
     if not _lower(bar, table, params, corr):
         return False
@@ -169,13 +199,16 @@ def bar_pullback(bar: Array, table: Array, theta: Array, dL: Array, dtheta: Arra
     if not is_shaped(bar):
         factor_pullback(bar[3], q, theta[sd:], theta[bar[6] :], dL, dtheta[sd:], dtheta[bar[6] :])
         return
-    sds, params = _parameters(bar, theta)
+    sds, params = _parameters(bar, table, theta)
+    growth, covariates = _growth(bar, table, theta), _covariates(bar, table)
     corr = np.empty(q * (q - 1) // 2)
     _lower(bar, table, params, corr)
     dsds, dcorr = np.zeros(q), np.zeros(len(corr))
     factor_pullback(_UN, q, sds, corr, dL, dsds, dcorr)
     for i in range(q):
-        dtheta[sd + i if bar[5] > 1 else sd] += dsds[i]
+        dtheta[sd + i if bar[5] > 1 else sd] += dsds[i] * growth[i]
+        for j in range(bar[10]):
+            dtheta[bar[11] + j] += dsds[i] * sds[i] * covariates[i, j]
     dC = np.zeros((q, q))
     at = 0
     for i in range(q):

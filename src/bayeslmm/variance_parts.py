@@ -70,6 +70,8 @@ def variance_parts(parameters: Parameters, design: Design) -> VarianceParts:
                     f"the standard deviations of {bar.text} are not one for each effect"
                 )
                 continue
+            if bar.shape is not None and bar.shape.exponents:
+                refusals.append(f"the standard deviations of {bar.text} change with a covariate")
             Z = factor.Z[:, bar.start : bar.stop] @ at_means(parameters, factor, number)
             if factor.related is not None:
                 Z = Z * np.sqrt(np.diag(factor.related.matrix))[factor.codes, None]
