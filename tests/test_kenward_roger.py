@@ -216,14 +216,21 @@ def test_adjusted_covariance_with_structures_for_G_and_R():
     np.testing.assert_allclose(ours(fit), adjusted(fit, "AR1"), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("own", ["related", "stratified"])
+STRATIFIED = {
+    "Diag": ("(Days | Subject)", bl.Diag(by="shift")),
+    "UN": ("(Days | Subject)", bl.UN(variance=["occasion", bl.VarIdent("shift")])),
+    "AR1": ("(0 + Days | Subject)", bl.AR1(variance=[bl.VarIdent("shift"), bl.VarExp("Days")])),
+}
+
+
+@pytest.mark.parametrize("own", ["related", *STRATIFIED])
 def test_adjusted_covariance_with_related_and_stratified_levels(own):
     data = bl.load_dataset("sleepstudy").drop([4, 5, 77])
     names = sorted(data["Subject"].unique())
     K = pd.DataFrame(0.5 ** np.abs(np.subtract.outer(range(18), range(18))), names, names)
     data["shift"] = np.where(data["Subject"].astype(int) % 2, "day", "night")
-    G = bl.Known(K) if own == "related" else bl.Diag(by="shift")
-    fit = bl.Model("Reaction ~ Days + (Days | Subject)", data, G={"Subject": G}).fit("reml")
+    bar, G = STRATIFIED.get(own, ("(Days | Subject)", bl.Known(K)))
+    fit = bl.Model(f"Reaction ~ Days + {bar}", data, G={"Subject": G}).fit("reml")
     assert fit.optimum.status is Status.CONVERGED
     equations, rows = fit.model.equations, np.arange(len(data))
     (factor,) = fit.model.design.factors

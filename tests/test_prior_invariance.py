@@ -107,6 +107,31 @@ def test_posterior_does_not_depend_on_how_the_covariate_of_the_variance_is_coded
     np.testing.assert_allclose(np.diff(log_densities[1]), np.diff(log_densities[3]), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", GROWING)
+def test_posterior_does_not_depend_on_how_occasions_are_coded(name):
+    kind, column, unit, shift = GROWING[name]
+    data = CHILDREN.assign(z=unit * (CHILDREN[column] + shift))
+    models = [
+        bl.Model(f"distance ~ age + (0 + {c} | Subject)", data, G=AR1)
+        for c in (column, "z")
+        for AR1 in [{"Subject": bl.AR1(variance=kind(c))}]
+    ]
+    powers, sds = np.random.default_rng(5).normal(0, 0.04, 5), np.linspace(0.5, 1.5, 5)
+    if kind is bl.VarPower:
+        moved, change = powers, unit**-powers
+    else:
+        moved, change = powers / unit, np.exp(-powers * shift)
+    found = []
+    for model, exponent, sd in zip(models, (powers, moved), (sds, sds * change), strict=True):
+        density = Density.of(model.equations, model.priors)
+        thetas = np.column_stack([exponent, sd, np.full(5, 0.6), np.full(5, 1.3)])
+        x = np.array([density.unconstrained(theta) for theta in thetas])
+        np.testing.assert_allclose([density.theta(row) for row in x], thetas, rtol=1e-9)
+        np.testing.assert_allclose(x, found[0] if found else x, rtol=1e-7)
+        found += [x, [density(row)[0] for row in x]]
+    np.testing.assert_allclose(np.diff(found[1]), np.diff(found[3]), atol=1e-6)
+
+
 def test_gradient_where_the_prior_of_sigma_is_about_the_means():
     model = growing(bl.VarExp, "age", CHILDREN, "Sex")
     model = model.with_priors({"sigma[Male]": bl.Gamma(2, 1)})

@@ -140,8 +140,24 @@ EFFECTS = {
     "ID of strata": ("(1 | Subject)", bl.ID(by="Sex")),
     "AR1 of strata": (OVER, bl.AR1(by="Sex")),
     "one variance each": (OVER, bl.UN(variance="one", by="Sex")),
+    "AR1 with a variance for each stratum": (OVER, bl.AR1(variance=bl.VarIdent("Sex"))),
+    "UN with variances for each stratum": (
+        "(age | Subject)",
+        bl.UN(variance=["occasion", bl.VarIdent("Sex")]),
+    ),
+    "AR1 that grows": (OVER, bl.AR1(variance=bl.VarPower("age"))),
+    "ID that grows": (OVER, bl.ID(variance=[bl.VarExp("age"), bl.VarPower("age")])),
+    "Toep that grows in strata": (OVER, bl.Toep(by="Sex", variance=bl.VarExp("age"))),
+    "CS that grows with a variance for each stratum": (
+        OVER,
+        bl.CS(variance=[bl.VarExp("age"), bl.VarIdent("Sex")]),
+    ),
     "several bars": (f"(1 + age | Subject) + {OVER}", [None, bl.AR1()]),
     "two structures": (f"{OVER} + (0 + C(spot) | Subject)", [bl.UN(variance="one"), bl.FA(1)]),
+    "one of two grows": (
+        f"{OVER} + (0 + spot | Subject)",
+        [bl.AR1(variance=bl.VarExp("age")), bl.CS()],
+    ),
     "same variable": (f"{OVER} + (0 + C(spot) | Subject)", [bl.AR1(), bl.CS()]),
 }
 

@@ -1,19 +1,22 @@
-"""Random effects whose covariance differs between strata of levels, against dense algebra and fits
-of each stratum alone.
+"""Random effects whose covariance differs between strata of levels, or whose standard deviations
+grow with occasions, against dense algebra and fits of each stratum alone.
 """
 
 from functools import cache
 
 import numpy as np
 import pandas as pd
+import pytensor.tensor as pt
 import pytest
 from scipy import stats
 from test_full import python_mode, random_point
 
 import bayeslmm as bl
+from bayeslmm.density import Density
 from bayeslmm.errors import ArgumentError, DataError, DesignError
 from bayeslmm.implied import implied_quantities
 from bayeslmm.pooling import own_effects, pooled_effects
+from bayeslmm.variables import variables_of
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
 pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
@@ -29,7 +32,21 @@ MODELS = {
         "distance ~ age * Sex + (1 | Subject) + (0 + age | Subject)",
         [None, bl.UN(by="Sex")],
     ),
+} | {
+    name: ("distance ~ age * Sex + (0 + age | Subject)", structure)
+    for name, structure in {
+        "AR1 with VarIdent": bl.AR1(variance=bl.VarIdent("Sex")),
+        "AR1 with VarPower": bl.AR1(variance=bl.VarPower("age")),
+        "AR1 by Sex with VarPower": bl.AR1(by="Sex", variance=bl.VarPower("age")),
+        "ID with VarExp": bl.ID(variance=bl.VarExp("age")),
+        "AR1 with VarIdent and VarExp": bl.AR1(variance=[bl.VarExp("age"), bl.VarIdent("Sex")]),
+        "CS with both": bl.CS(variance=[bl.VarExp("age"), bl.VarPower("age")]),
+    }.items()
 }
+MODELS["UN with VarIdent"] = (
+    "distance ~ age * Sex + (age | Subject)",
+    bl.UN(variance=["occasion", bl.VarIdent("Sex")]),
+)
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
@@ -41,12 +58,13 @@ def model(name: str) -> bl.Model:
 
 def some_theta(own: bl.Model, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    sizes = {"corr": 0.3, "rho": 0.5, "sigma": 1.3}
+    slope = 0.1 if own.design.factors[0].bars[0].shape is None else 0.7
+    sizes = {"corr": 0.3, "rho": 0.5, "sigma": 1.3, "power": 0.4, "expon": 0.05}
     return np.array(
         [
-            sizes.get(kind, 0.1 if "age" in name and "I" not in name else 1.5)
+            sizes.get(name.split("_")[0], slope if "age" in name and "I" not in name else 1.5)
             * rng.uniform(0.7, 1.2)
-            for kind, name in zip(own.parameters.kinds, own.parameters.names, strict=True)
+            for name in own.parameters.names
         ]
     )
 
@@ -72,9 +90,20 @@ def dense_V(own: bl.Model, name: str, theta: np.ndarray) -> np.ndarray:
                     V[i, j] += shared**2 * (s * t + s**2 * t**2)
                 elif name == "intercept":
                     V[i, j] += sd["Intercept"] ** 2
-                elif name == "AR1":
+                elif name == "UN with VarIdent":
+                    shared = value["corr_Subject[Intercept, age]"]
+                    G = np.outer(list(sd.values()), list(sd.values())) * [[1, shared], [shared, 1]]
+                    V[i, j] += np.array([1, s]) @ G @ np.array([1, t])
+                elif name.startswith(("AR", "CS", "ID ")):
                     lag = abs(ages.index(s) - ages.index(t))
-                    V[i, j] += sd["age"] ** 2 * value[f"rho_Subject[{sex}]"] ** lag
+                    scale = value.get("sd_Subject[age]", sd["age"])
+                    power, expon, rho = (
+                        value.get(f"{kind}_Subject", value.get(f"{kind}_Subject[{sex}]", 0.0))
+                        for kind in ("power", "expon", "rho")
+                    )
+                    correlation = {"AR1": rho**lag, "CS": rho if lag else 1, "ID": lag == 0}
+                    grown = [scale * age**power * np.exp(expon * age) for age in (s, t)]
+                    V[i, j] += grown[0] * grown[1] * correlation[name.split()[0]]
                 else:
                     V[i, j] += value["sd_Subject[Intercept]"] ** 2 + sd["age"] ** 2 * s * t
     return V
@@ -116,7 +145,7 @@ def test_a_fit_and_what_it_shows(name):
     np.testing.assert_allclose(fit.V("F05"), V[np.ix_(rows, rows)], rtol=1e-8)
     assert np.isfinite(fit.ranef()["estimate"]).all()
     text = repr(own) + repr(fit) + str(own.describe())
-    assert "Female" in text
+    assert ("Female" in text) == any(bar.stratum for bar in own.design.factors[0].bars)
     assert fit.predict().shape == (108, 1)
 
 
@@ -143,6 +172,29 @@ def test_strata_that_share_nothing_are_fits_of_their_own():
         )
         coef = both.coef().query("effect in ['Intercept', 'age']")
         assert set(coef["level"]) == set(DATA["Subject"])
+
+
+def test_structures_of_two_parameters_differ_between_strata():
+    """At given theta, with coefficients by sex, the likelihood is the product of that of each."""
+    twice = pd.concat([DATA, DATA.assign(distance=DATA["distance"] + 1)], ignore_index=True)
+    both = bl.Model(
+        "distance ~ 0 + Sex + (0 + age | Subject)", twice, G={"Subject": bl.ARMA11(by="Sex")}
+    )
+    values = {"sd_Subject": 1.3, "rho_Subject": 0.5, "ma_Subject": 0.2, "sigma": 1.1}
+    theta = {name: values[name.split("[")[0]] for name in both.parameters.names}
+    theta |= {"rho_Subject[Male]": 0.3, "ma_Subject[Male]": -0.1}
+    alone = 0.0
+    for sex in ("Female", "Male"):
+        own = bl.Model(
+            "distance ~ (0 + age | Subject)",
+            twice[twice["Sex"] == sex],
+            G={"Subject": bl.ARMA11()},
+        )
+        named = {name.replace(f"[{sex}]", "").replace(f"{sex}, ", ""): name for name in theta}
+        point = [theta[named[name]] for name in own.parameters.names]
+        alone += own.equations.loglik(np.array(point), "ml")[0]
+    found = both.equations.loglik(np.array(list(theta.values())), "ml")[0]
+    assert found == pytest.approx(alone, rel=1e-12)
 
 
 def test_tables_have_the_effects_of_each_level_only():
@@ -229,6 +281,86 @@ def test_draws_programs_and_files(tmp_path):
     assert reml.update(formula="distance ~ age + (age | Subject)").model.G["Subject"][0].by == "Sex"
 
 
+SHARED = ["AR1 with VarIdent", "UN with VarIdent", "AR1 by Sex with VarPower", "CS with both"]
+
+
+@pytest.mark.parametrize("scale", [None, 0.3])
+@pytest.mark.parametrize("name", SHARED)
+def test_the_density_in_the_coordinates_of_the_sampler(name, scale):
+    own = model(name)
+    told = None if scale is None else np.full(len(own.parameters), scale)
+    density = Density.of(own.equations, own.priors, told)
+    theta = some_theta(own, 6)
+    x = density.unconstrained(theta)
+    np.testing.assert_allclose(density.theta(x), theta, rtol=1e-8)
+    for i, step in enumerate(1e-5 * np.eye(len(x))):
+        difference = (density(x + step)[0] - density(x - step)[0]) / 2e-5
+        assert density(x)[1][i] == pytest.approx(difference, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", SHARED[:3])
+def test_the_collapsed_model_has_the_same_density(name):
+    own = model(name)
+    pymc, density = own.pymc, Density.of(own.equations, own.priors)
+    pieces = [pymc[variable.name].reshape((-1,)) for variable in variables_of(own.parameters)]
+    theta = pymc.replace_rvs_by_values([pt.concatenate(pieces)])[0]
+    evaluate = pymc.compile_fn(
+        [theta, pymc.logp(jacobian=False)], inputs=pymc.value_vars, point_fn=True
+    )
+    differences = []
+    for seed in (1, 2):
+        rng, start = np.random.default_rng(seed), pymc.initial_point().items()
+        at, logp = evaluate({k: v + 0.2 * rng.standard_normal(np.shape(v)) for k, v in start})
+        x = density.unconstrained(at)
+        change = np.array(
+            [(density.theta(x + e) - density.theta(x - e)) / 2e-6 for e in 1e-6 * np.eye(len(x))]
+        )
+        # priors are densities of what they are about: sd where covariates have their means
+        shift = sum((w @ at for w in own.priors.exponents.values()), 0.0)
+        expected = density(x)[0] - np.linalg.slogdet(change)[1] - shift
+        differences.append(logp - expected)
+    assert differences[0] == pytest.approx(differences[1], abs=1e-5)
+
+
+def test_a_fit_with_shared_correlations_in_full(tmp_path):
+    structure = bl.AR1(variance=[bl.VarIdent("Sex"), bl.VarExp("age")])
+    own = bl.Model(
+        "distance ~ age * Sex + (0 + age | Subject)",
+        DATA,
+        G={"Subject": structure},
+        priors={"sigma": bl.Gamma(4, 4)},
+    )
+    posterior = own.fit("nuts", random_seed=1, chains=2, draws=1500, progress=False)
+    assert posterior.summary()["r_hat"].max() < 1.05
+    mode = own.fit("map")
+    assert mode.status.ok
+    z = (mode.theta - posterior.summary().loc[mode.theta.index, "estimate"]) / posterior.summary()[
+        "std_error"
+    ].loc[mode.theta.index]
+    assert z.abs().max() < 1.5
+    fit = own.fit("ml")
+    assert list(fit.theta.index) == [
+        "expon_Subject",
+        "sd_Subject[Female, age]",
+        "sd_Subject[Male, age]",
+        "rho_Subject",
+        "sigma",
+    ]
+    for kind in (fit, posterior, mode):
+        kind.save(tmp_path / "fit.nc")
+        pd.testing.assert_frame_equal(bl.load(tmp_path / "fit.nc").summary(), kind.summary())
+    interval = fit.confint(method="profile", parameters=["expon_Subject", "sd_Subject[Male, age]"])
+    assert (interval["lower"] < fit.theta[interval.index]).all()
+    assert (interval["upper"] > fit.theta[interval.index]).all()
+    text = str(own.describe())
+    assert "= sd_Subject[Male, age]·exp(expon_Subject·ageⱼ)" in text
+    assert "sd_Subject[Male, age]·exp(11·expon_Subject)" in text
+    candidates = [bl.AR1(), structure, bl.AR1(by="Sex")]
+    chosen = bl.select_structure(own, candidates, on="Subject", method="ml")
+    assert sorted(chosen.table["n_parameters"]) == [7, 9, 9]
+    assert "with VarIdent(Sex) with VarExp(age)" in str(list(chosen.table.index))
+
+
 def test_equal_covariances_are_nested():
     plain = bl.Model("distance ~ age * Sex + (age | Subject)", DATA).fit("ml")
     table = bl.compare([plain, model("UN").fit("ml")])
@@ -249,10 +381,32 @@ def test_strata_that_cannot_be(column, error, message):
         bl.Model("distance ~ age + (1 | Subject)", data, G={"Subject": bl.UN(by=column)})
 
 
+def test_a_product_with_each_occasion_cannot_be_told_apart():
+    structure = bl.Diag(variance=["occasion", bl.VarPower("age")])
+    with pytest.raises(ArgumentError, match=r"told apart.*variance=bl.VarPower\('age'\)\."):
+        bl.Model("distance ~ age + (0 + age | Subject)", DATA, G={"Subject": structure})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("abcd", "VarPower needs numbers, and the occasions of .* are text"),
+        ([0, 1, 2, 3], "bl.VarExp\\('week'\\), or shift the column"),
+    ],
+)
+def test_occasions_that_have_no_power(values, message):
+    data = DATA.assign(week=DATA["age"].map(dict(zip([8, 10, 12, 14], values, strict=True))))
+    with pytest.raises(DataError, match=message):
+        bl.Model(
+            "distance ~ age + (0 + week | Subject)",
+            data,
+            G={"Subject": bl.AR1(variance=bl.VarPower("week"))},
+        )
+
+
 REFUSED = {
-    "correlated": (bl.UN(variance=bl.VarIdent("Sex")), "by='Sex' gives each stratum"),
-    "power": (bl.Diag(variance=["occasion", bl.VarPower("age")]), r"VarPower\(column='age'\)"),
-    "exponential": (bl.AR1(variance=bl.VarExp("age")), r"VarExp\(column='age'\)"),
+    "power": (bl.AR1(variance=bl.VarPower("age")), "the effects of .* are not those of 'age'"),
+    "exponential": (bl.ID(variance=bl.VarExp("age")), "are not those of 'age'; give the column"),
     "two columns": (bl.ID(by="Sex", variance=bl.VarIdent("Site")), "'Site' and of 'Sex'; join"),
 }
 
@@ -278,7 +432,7 @@ def test_without_correlations_a_variance_for_each_stratum_is_that_of_strata(name
     assert found.parameters.names == expected.parameters.names
     theta = some_theta(expected, 2)
     assert found.equations.loglik(theta, "ml")[0] == expected.equations.loglik(theta, "ml")[0]
-    assert found.G["Subject"][0].by == "Sex"
+    assert [bar.by for bar in found.design.factors[0].bars] == ["Sex", "Sex"]
     exec(compile(found.code(), "program", "exec"), {"data": DATA})
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignE
 from bayeslmm.formula import columns_of
 from bayeslmm.known import Known
 from bayeslmm.shapes import Shape
+from bayeslmm.strata import strata_column
 from bayeslmm.tokens import quote
 
 if TYPE_CHECKING:
@@ -174,33 +174,33 @@ def _checked(bar: Bar, structure: object) -> Covariance:
 
 
 def _with_strata(bar: Bar, structure: Covariance) -> Covariance:
-    """A structure whose variance differs between strata of levels as one of strata, which without
-    correlations is the same.
+    """A structure whose variances are those that the effects of a bar can have, with strata of one
+    column at the most.
     """
     for part in structure.variances:
-        if isinstance(part, VarPower | VarExp) and bar.effects != f"0 + {quote(part.column)}":
+        if not isinstance(part, VarPower | VarExp):
+            continue
+        if bar.effects != f"0 + {quote(part.column)}":
             raise ArgumentError(
                 f"`variance` of {structure.name} in `G` has {part!r}, and the effects of "
                 f"{bar.text} are not those of {part.column!r}; give the column of occasions before "
-                f"the bar, (0 + {part.column} | {bar.factor_name}), or 'one' or 'occasion'"
+                f"the bar, (0 + {quote(part.column)} | {bar.factor_name}), or 'one' or 'occasion'."
+            )
+        if "occasion" in structure.variances:
+            raise ArgumentError(
+                f"`variance` of {structure.name} in `G` has a standard deviation for each occasion "
+                f"and {type(part).__name__}, and these cannot be told apart, because all rows of "
+                f"an occasion have one value of {part.column!r}; give one of them: "
+                f"variance=bl.{type(part).__name__}({part.column!r})."
             )
     idents = [part.column for part in structure.variances if isinstance(part, VarIdent)]
-    if not idents:
-        return structure
-    if structure.correlation.code != correlations.NONE.code:
-        raise ArgumentError(
-            f"VarIdent({idents[0]!r}) in `G` is for effects without correlations, ID and Diag, got "
-            f"{structure.name} for {bar.text}; by={idents[0]!r} gives each stratum of levels "
-            "variances and correlations of its own."
-        )
     strata = list(dict.fromkeys([*idents, *([] if structure.by is None else [structure.by])]))
     if len(strata) > 1:
         raise ArgumentError(
             f"{structure.name} in `G` has strata of {' and of '.join(map(repr, strata))}; join "
             "these columns to one, whose strata are their combinations, and give that."
         )
-    variance = "occasion" if "occasion" in structure.variances else "one"
-    return replace(structure, by=strata[0], variance=variance)
+    return structure
 
 
 def plain_name(structure: Covariance) -> str | None:
@@ -208,9 +208,11 @@ def plain_name(structure: Covariance) -> str | None:
     several = "occasion" in structure.variances
     if any(isinstance(part, VarPower | VarExp) for part in structure.variances):
         return None
+    shared = structure.by is None and strata_column(structure) is not None
     if structure.correlation.code == correlations.NONE.code:
         return "diag" if several else "id"
-    return "un" if structure.correlation.code == correlations.UN.code and several else None
+    unrestricted = structure.correlation.code == correlations.UN.code
+    return "un" if unrestricted and several and not shared else None
 
 
 def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column]) -> str:

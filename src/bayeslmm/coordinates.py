@@ -7,8 +7,7 @@ Of a standard deviation outside a `UN` bar:
   the sign of w changes nothing. On a logarithmic scale a standard deviation of about zero would
   have no lower end;
 - log(theta) without such a scale (s = 0): of the residuals, and where a prior is infinite at zero.
-  Where the residual variance grows with covariates it is that of their means: unlike sigma, which
-  is where they are zero, it hardly depends on the exponents;
+  Where it grows with covariates it is that at their means (`growth`);
 - the logit of its place in the interval for a uniform prior.
 
 Of the standard deviations and correlations of a `UN` bar: G = T G̃ T', where T makes the bar's
@@ -45,6 +44,7 @@ from bayeslmm.correlations import (
 )
 from bayeslmm.errors import ArgumentError
 from bayeslmm.frames import Array
+from bayeslmm.growth import Growth
 from bayeslmm.priors import Gamma, Uniform, VarianceSplit, Wishart
 from bayeslmm.structures import UN, correlation_factor, factor, lower_triangle
 
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from bayeslmm.equations import Equations
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
-    from bayeslmm.residuals import ResidualRows
 
 __all__ = ["Coordinates", "constrain", "pullback"]
 
@@ -310,19 +309,23 @@ def pullback(
         log_jacobian += coordinates_pullback(
             code, False, points, x[first:last], slopes, dx[first:last]
         )
+    along = np.zeros(len(shear))
     for i in range(len(x)):
         if kinds[i] != _PARTIAL and kinds[i] != _LAGS:
             slope, log_slope, change = _slopes(kinds[i], x[i], ab[i, 0], ab[i, 1])
             if len(shear) > 0:
                 shift = _sheared(shear[i], x)
                 slope, log_slope = slope * np.exp(-shift), log_slope - shift
+                # of theta[i] exp(-shift) in what it is multiplied by, and of the Jacobian
+                value = abs(_signed(kinds[i], x[i], ab[i, 0], ab[i, 1])) * np.exp(-shift)
+                along[i] = value * (dtheta[i] + dabout[i]) + 1.0
             sign = -1.0 if kinds[i] == _SINH and ab[i, 0] > 0.0 and x[i] < 0.0 else 1.0
             dx[i] = sign * slope * (dtheta[i] + dabout[i]) + change
             log_jacobian += log_slope
     for i in range(len(shear)):
         for j in range(len(x)):
-            if shear[i, j] != 0.0:  # theta[i] = exp(x[i] - shear[i] @ x)
-                dx[j] -= shear[i, j] * dx[i]
+            if shear[i, j] != 0.0:
+                dx[j] -= shear[i, j] * along[i]
     return log_jacobian
 
 
@@ -347,8 +350,8 @@ class Coordinates:
         For each set of correlations by lag, and of loadings, the first and the last in theta, the
         number of occasions, and the code of the correlation structure.
     shear : (k, k) array, or (0, k)
-        What is taken from the logarithm of each residual standard deviation at x, linear in the
-        coordinates of the exponents of the variance.
+        What is taken from the logarithm of each standard deviation at x, linear in the coordinates
+        of the exponents that it grows by.
     """
 
     kinds: Array
@@ -404,7 +407,8 @@ class Coordinates:
                 own = slice(bar.start, bar.stop)
                 kinds[corr.start : corr.stop], ab[corr.start : corr.stop] = _PARTIAL, 0.0
                 if bar.shape is not None:  # with standard deviations that are not its own
-                    bars.append((-1, corr.start, corr.size, 0, 0))
+                    if corr.bar == number:
+                        bars.append((-1, corr.start, corr.size, 0, 0))
                     continue
                 about = np.eye(corr.size)
                 if priors is not None:
@@ -427,18 +431,14 @@ class Coordinates:
             elif block.kind == "corr" and block.factor is None:
                 kinds[block.start : block.stop], ab[block.start : block.stop] = _PARTIAL, 0.0
                 bars.append((-1, block.start, block.size, 0, 0))
-        k, rows = len(parameters), equations.residuals
+        k = len(parameters)
         shear = np.empty((0, k))
-        if rows is not None and rows.covariates.shape[1]:
-            first = k - rows.n_sigmas
-            powers = slice(first - rows.covariates.shape[1], first)
-            ab[powers, 0] = _units(rows)
-            if priors is not None:
-                shear = np.zeros((k, k))
-                for i in range(first, k):
-                    if kinds[i] == _SINH and not held[i]:
-                        means = rows.covariates[rows.sigma == i - first].mean(axis=0)
-                        shear[i, powers] = means * ab[powers, 0]
+        growth = Growth.of(parameters, equations.factors, equations.residuals)
+        powers = np.array(parameters.kinds) == "power"
+        ab[powers, 0] = growth.units[powers]
+        if priors is not None and growth.weights.any():
+            movable = (kinds == _SINH) & ~held
+            shear = np.where(movable[:, None], growth.weights * growth.units, 0.0)
         return cls(
             kinds,
             ab,
@@ -550,17 +550,10 @@ class Coordinates:
         if len(self.shear):
             shift = self.shear @ np.where(self.kinds == _REAL, x, 0.0)
             for i in np.flatnonzero(self.shear.any(axis=1)):
-                x[i] = np.log(np.maximum(theta[i] * np.exp(shift[i]), floor[i]))
+                about = np.maximum(theta[i] * np.exp(shift[i]), floor[i])
+                a = self.ab[i, 0]
+                x[i] = np.arcsinh(about / a) if a > 0 else np.log(about)
         return x
-
-
-def _units(rows: ResidualRows) -> Array:
-    """The units of exponents of the variance: one over the standard deviation of the covariate."""
-    strata = int(rows.stratum.max()) + 1
-    spreads = [
-        np.std(column[rows.stratum == j % strata]) for j, column in enumerate(rows.covariates.T)
-    ]
-    return np.array([1.0 / spread if spread > 0 else 1.0 for spread in spreads])
 
 
 def _infinite_at_zero(prior: Prior | None, parts: int) -> bool:

@@ -38,7 +38,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class VarIdent:
-    """A standard deviation of its own for each level of a column (nlme's ``varIdent``).
+    """A standard deviation of its own for each level of a column (nlme's ``varIdent``); of random
+    effects, a column that is constant within their levels.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class VarPower:
     Parameters
     ----------
     column : str
-        Numbers other than zero.
+        Numbers other than zero; of random effects, the occasions.
     """
 
     column: str
@@ -78,7 +79,7 @@ class VarExp:
     Parameters
     ----------
     column : str
-        Numbers.
+        Numbers; of random effects, the occasions.
     """
 
     column: str

@@ -11,6 +11,7 @@ import numpy as np
 from bayeslmm import correlations
 from bayeslmm.coefficient_prior import means_basis
 from bayeslmm.covariance import VarExp, VarIdent, VarPower, correlation_of_distance
+from bayeslmm.growth import exponent_places
 from bayeslmm.notation import LATEX, TEXT, Line, Notation, lay_out
 from bayeslmm.priors import Fixed, HalfStudentTAtMeans, NormalAtMeans, Prior, VarianceSplit
 
@@ -147,11 +148,7 @@ def _residual_sd(model: Model, w: Notation, row: str) -> str:
             indices += [w.name(part.column)] if several else []
             exponent = w.name("power" if isinstance(part, VarPower) else "expon")
             exponent = w.indexed(exponent, *indices) if indices else exponent
-            x = w.of_row(part.column, row)
-            grown = w.power(f"|{x}|", exponent)
-            if isinstance(part, VarExp):
-                grown = w.function("exp", f"{exponent}{dot}{x}")
-            sd = f"{sd}{dot}{grown}"
+            sd = f"{sd}{dot}{_grown(part, exponent, w.of_row(part.column, row), w)}"
     if design.weights is not None:
         name = model.weights if isinstance(model.weights, str) else "weight"
         sd = f"{sd}/{w.root(w.of_row(name, row))}"
@@ -237,7 +234,7 @@ def _bar(
     distributed = w.word("distributed")
     stratum = ""
     if bar.stratum:
-        stratum = w.words("where {} is {}", str(bar.covariance.by), bar.stratum)
+        stratum = w.words("where {} is {}", bar.by, bar.stratum)
     if len(effects) == 1:
         yield Line(u, distributed, (w.function("Normal", "0", sd[0]),), stratum)
         return
@@ -246,9 +243,16 @@ def _bar(
     yield Line(u, distributed, (w.function("MvNormal", "0", G),), stratum)
     variances = [w.power(value, "2") for value in sd]
     if bar.shape is not None:
-        yield Line(G, "=", ("D C D" if len(sd) > 1 else f"{variances[0]}{w.word('dot')}C",))
-        if len(sd) > 1:
+        C = "I" if bar.covariance.correlation.code == correlations.NONE.code else "C"
+        several = len(sd) > 1 or bar.shape.exponents
+        yield Line(G, "=", (f"D {C} D" if several else f"{variances[0]}{w.word('dot')}{C}",))
+        if bar.shape.exponents:
+            grown = _grown_sd(model, factor, number, sd[0], w)
+            yield Line(w.indexed("D", "j", "j"), "=", (grown,))
+        elif several:
             yield Line("D", "=", (w.function("diag", *sd),))
+        if C == "I":
+            return
         formula = _correlation(bar.covariance, w, factor.name)
         remark = w.words(f"j ≠ k, {bar.covariance.words}")
         yield Line(w.indexed("C", "j", "k"), "=", (formula,), remark)
@@ -269,6 +273,25 @@ def _bar(
         return
     for (first, second), name in zip(corr.labels, names, strict=True):
         yield Line(w.indexed("C", w.name(first), w.name(second)), "=", (name,))
+
+
+def _grown_sd(model: Model, factor: GroupingFactor, number: int, sd: str, w: Notation) -> str:
+    """The standard deviation of the j-th occasion, of a bar where they grow."""
+    bar, dot = factor.bars[number], w.word("dot")
+    places = exponent_places(model.parameters, factor, number)
+    growing = [p for p in bar.covariance.variances if isinstance(p, VarPower | VarExp)]
+    parts = [sd]
+    for part, place in zip(growing, places, strict=True):
+        exponent = w.parameter(model.parameters.names[place])
+        parts.append(_grown(part, exponent, w.of_row(part.column, "j"), w))
+    return dot.join(parts)
+
+
+def _grown(part: VarPower | VarExp, exponent: str, x: str, w: Notation) -> str:
+    """What a standard deviation is multiplied by at x."""
+    if isinstance(part, VarPower):
+        return w.power(f"|{x}|", exponent)
+    return w.function("exp", f"{exponent}{w.word('dot')}{x}")
 
 
 def _priors(model: Model, w: Notation) -> Iterator[Line]:
@@ -293,7 +316,7 @@ def _priors(model: Model, w: Notation) -> Iterator[Line]:
         intercept = ", ".join(filter(None, (bar.stratum, "Intercept")))
         left[f"sd_{name}[{intercept}]"] = w.function("sd", combined)
         if bar.stratum:
-            where = w.words("where {} is {}", str(bar.covariance.by), bar.stratum)
+            where = w.words("where {} is {}", bar.by, bar.stratum)
             remarks[f"sd_{name}[{intercept}]"] = where
         remarks[f"corr_{name}"] = w.words("with the intercept at those means")
     for place, weights in table.exponents.items():
@@ -312,7 +335,7 @@ def _priors(model: Model, w: Notation) -> Iterator[Line]:
 
 
 def _growth(model: Model, weights: np.ndarray, w: Notation) -> Iterator[str]:
-    """What a residual standard deviation is multiplied by at the means of covariates."""
+    """What a standard deviation is multiplied by at the means of covariates."""
     for place in np.flatnonzero(weights):
         name = model.parameters.names[place]
         if name.startswith("power"):

@@ -1,7 +1,7 @@
 """Formula and data → y, X, grouping factors, weights and offset, with the state for new data."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from bayeslmm.relationship import (
 )
 from bayeslmm.residual_structure import Residuals, resolve_residuals
 from bayeslmm.shapes import Shape
-from bayeslmm.strata import strata_of
+from bayeslmm.strata import strata_column, strata_of
 from bayeslmm.terms import Columns, Expression, Terms
 from bayeslmm.tokens import tokenize
 from bayeslmm.weights import read_weights
@@ -54,7 +54,12 @@ class BarBlock:
     shape : Shape or None
     stratum : str
         The stratum of levels whose effects they are; empty for all levels. A bar of the formula
-        with ``by`` makes a block for each.
+        with ``by`` or `VarIdent` makes a block for each.
+    by : str
+        The column whose values are the strata; empty for all levels.
+    like : int or None
+        The position, among the bars of the factor, of the first stratum's, where all but the
+        standard deviations are its parameters: with `VarIdent`. None for the first, and otherwise.
     """
 
     start: int
@@ -65,6 +70,8 @@ class BarBlock:
     label: str
     shape: Shape | None
     stratum: str = ""
+    by: str = ""
+    like: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -363,9 +370,9 @@ def compile_design(
         raise DesignError("the data have no rows")
     weight = read_weights(weights, data, table)
     extra = read(data, R.columns, "R asks for").columns if isinstance(R, Covariance) else {}
-    strata = list(dict.fromkeys(s.by for s in structures if s.by is not None))
+    strata = list(dict.fromkeys(filter(None, map(strata_column, structures))))
     if strata:
-        extra |= read(data, strata, "`by` in `G` asks for").columns
+        extra |= read(data, strata, "the strata in `G` ask for").columns
     whole = Table(table.columns | ({weight.name: weight} if weight else {}) | extra, table.index)
     missing, keep = whole.missing, whole.complete()
     _check_response_present(parsed, table)
@@ -421,8 +428,8 @@ def compile_design(
             kept=kept,
             bars=bars,
             strata=tuple(
-                None if s.by is None else (s.by, group([used.columns[s.by]]).levels)
-                for s in structures
+                (by, group([used.columns[by]]).levels) if by else None
+                for by in map(strata_column, structures)
             ),
             offsets=offsets,
             levels={
@@ -506,7 +513,7 @@ def _factor(
     name = ":".join(columns)
     known = relationships.get(name)
     effects: list[str] = []
-    blocks = []
+    blocks: list[BarBlock] = []
     matrices, parts, has = [], [], []
     for bar, term, structure in members:
         own = effect_labels(bar, term.labels)
@@ -517,13 +524,16 @@ def _factor(
         shape = shape_of_bar(bar, structure, own, matrices[-1])
         kind = plain_name(structure) or "shaped"
         label = _label(bar.effects)
-        for stratum in strata_of(structure, table, grouping):
+        by, first = strata_column(structure), len(blocks)
+        for stratum in strata_of(structure, by, table, grouping):
             start = len(effects)
+            like = first if structure.by is None and len(blocks) > first else None
             effects += stratum.named(own)
             text = label if not stratum.name else ", ".join([stratum.name, label])
-            blocks.append(
-                BarBlock(start, len(effects), structure, kind, bar.text, text, shape, stratum.name)
-            )
+            block = BarBlock(start, len(effects), structure, kind, bar.text, text, shape)
+            if stratum.name:
+                block = replace(block, stratum=stratum.name, by=str(by), like=like)
+            blocks.append(block)
             parts.append(matrices[-1] * stratum.rows[:, None] if stratum.name else matrices[-1])
             has.append(np.repeat(stratum.levels[:, None], len(own), axis=1))
     Z = parts[0] if len(parts) == 1 else np.hstack(parts)

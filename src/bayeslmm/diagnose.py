@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm import printing
+from bayeslmm.parameters import bars_together
 
 if TYPE_CHECKING:
     from bayeslmm.design import Design, GroupingFactor
@@ -328,22 +329,18 @@ def _singular(factor: GroupingFactor, G: np.ndarray) -> list[Finding]:
 
 def _at_bounds(fit: LikelihoodFit) -> list[Finding]:
     """The parameters of structures other than unrestricted and diagonal that are at a bound."""
-    findings = []
+    findings, boundary = [], fit.optimum.boundary
     for factor in fit.model.design.factors:
         for number, bar in enumerate(factor.bars):
-            if bar.shape is None:
+            if bar.shape is None or bar.like is not None:
                 continue
-            zero = False
-            for block in fit.model.parameters.of_bar(factor.name, number):
-                own = slice(block.start, block.stop)
-                if zero or not fit.optimum.boundary[own].any():
+            sds, others = bars_together(fit.model.parameters, factor, number)
+            zero = all(boundary[block.start : block.stop].all() for block in sds)
+            for block in sds if zero else [*sds, *others]:
+                own = boundary[block.start : block.stop]
+                if not own.any() or (block.kind == "nugget" and not fit.optimum.singular):
                     continue
-                if block.kind == "nugget" and not fit.optimum.singular:
-                    continue
-                zero = block.kind == "sd" and bool(fit.optimum.boundary[own].all())
-                names = [
-                    n for n, b in zip(block.names, fit.optimum.boundary[own], strict=True) if b
-                ]
+                names = [n for n, b in zip(block.names, own, strict=True) if b]
                 what = "zero" if block.kind == "sd" else "at a bound, where G is singular"
                 if block.kind == "loading":
                     what = _HEYWOOD

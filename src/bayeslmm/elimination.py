@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from .growth import exponent_places
 from .residual_packing import Layout, pack_residuals
 from .shapes import ROW
 from .structures import STRUCTURES
@@ -507,37 +508,28 @@ def _relative_rows(
     return rel_ptr, rel
 
 
-_NOT_CORR = ("sd", "nugget", "power")
-"""Kinds of parameters of a bar that are none of its correlation's function."""
-
-
 def _bar_table(factors: Sequence[GroupingFactor], parameters: Parameters) -> np.ndarray:
-    """The rows of `shapes.ROW`, then the distances and covariates that they refer to."""
-    rows: list[np.ndarray] = []
-    floats: list[np.ndarray] = []
+    """The rows of `shapes.ROW`, then the records that they refer to."""
+    rows: list[list[int]] = []
+    records = [np.empty(0, dtype=np.int64)]
     at = ROW * sum(len(factor.bars) for factor in factors)
     for f, factor in enumerate(factors):
         for i, bar in enumerate(factor.bars):
-            sd = parameters.find(factor.name, i, "sd")
-            assert sd is not None
-            own = [b for b in parameters.of_bar(factor.name, i) if b.kind not in _NOT_CORR]
-            nugget = parameters.find(factor.name, i, "nugget")
+            sd, *others = parameters.of_bar(factor.name, i)
+            own = [block for block in others if block.kind != "power"]
+            first, count = own[0].start if own else 0, sum(b.stop - b.start for b in own)
             code = STRUCTURES[bar.structure].code if bar.shape is None else bar.shape.code
             row = [f, bar.start, bar.stop - bar.start, code, sd.start, sd.stop - sd.start]
-            row += [own[0].start if own else 0, own[-1].stop - own[0].start if own else 0]
-            power = parameters.find(factor.name, i, "power")
-            row += [-1 if nugget is None else nugget.start, at]
-            if bar.shape is None:
-                rows.append(np.array([*row, 0, 0, at]))
-                continue
-            values = [bar.shape.distances, bar.shape.covariates]
-            count = len(bar.shape.exponents)
-            start = 0 if power is None else power.start
-            rows.append(np.array([*row, count, start, at + bar.shape.distances.size]))
-            numbers = [np.ascontiguousarray(v, dtype=float).ravel().view(np.int64) for v in values]
-            floats += numbers
-            at += sum(map(len, numbers))
-    return np.concatenate([np.empty(0), *rows, *floats]).astype(np.int64)
+            grown = 0 if bar.shape is None else len(bar.shape.exponents)
+            rows.append([*row, first, count, at, grown])
+            if bar.shape is not None:
+                exponents = exponent_places(parameters, factor, i)
+                places = [place for b in own for place in range(b.start, b.stop)]
+                floats = np.append(bar.shape.distances, bar.shape.covariates)
+                records.append(np.array([*places, *exponents], dtype=np.int64))
+                records.append(floats.view(np.int64))
+                at += len(records[-2]) + len(records[-1])
+    return np.concatenate([np.array(rows, dtype=np.int64).ravel(), *records])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

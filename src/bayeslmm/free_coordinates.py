@@ -17,6 +17,7 @@ import numpy as np
 from .coordinates import Coordinates
 from .correlations import CAR1, CORRELATIONS
 from .loadings import is_diagonal
+from .parameters import bars_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,15 +115,18 @@ class FreeCoordinates:
             for number, bar in enumerate(factor.bars)
             if bar.shape is not None
         ]
-        own = [b for b in parameters.blocks if b.factor is None]
+        own = {b for b in parameters.blocks if b.factor is None}
         for factor, number, cross in shaped:
             blocks = parameters.of_bar(factor.name, number)
-            own += blocks
+            own.update(blocks)
             theta[blocks[0].start : blocks[0].stop] = 1 / np.sqrt(cross)
         places = np.array(sorted(i for b in own for i in range(b.start, b.stop)))[:-1]
         bars = tuple(
-            _free_bar(factor, number, parameters.of_bar(factor.name, number), places, equations.n)
+            _free_bar(
+                factor, number, *bars_together(parameters, factor, number), places, equations.n
+            )
             for factor, number, _ in shaped
+            if factor.bars[number].like is None
         )
         bars += tuple(
             _loadings_of_residuals(block, places, equations.residuals.code)
@@ -243,41 +247,47 @@ class FreeCoordinates:
 
 
 def _free_bar(
-    factor: GroupingFactor, number: int, blocks: tuple[Block, ...], places: np.ndarray, n: int
+    factor: GroupingFactor,
+    number: int,
+    sds: list[Block],
+    others: list[Block],
+    places: np.ndarray,
+    n: int,
 ) -> FreeBar:
-    shape, q = factor.bars[number].shape, blocks[0].size
+    """Those of a bar, or of the bars of strata that share the others."""
+    shape, q = factor.bars[number].shape, sds[0].size
     assert shape is not None
-    columns = factor.Z[:, factor.bars[number].start : factor.bars[number].stop]
-    size = -0.5 * float(np.log((columns**2).sum() / n))
-    at = [np.searchsorted(places, np.arange(b.start, b.stop)) for b in blocks]
+    first, last = (factor.bars[block.bar] for block in (sds[0], sds[-1]))
+    size = -0.5 * float(np.log((factor.Z[:, first.start : last.stop] ** 2).sum() / n))
+
+    def at(block: Block) -> np.ndarray:
+        return np.searchsorted(places, np.arange(block.start, block.stop))
+
     edges = [
         (int(i), *edge)
-        for block, own in zip(blocks[1:], at[1:], strict=True)
-        for number, i in enumerate(own)
+        for block in others
+        for number, i in enumerate(at(block))
         for edge in _edges(shape, block, number)
     ]
-    runs = [
-        part
-        for block, own in zip(blocks, at, strict=True)
-        for part in (
-            (own,)
-            if block.kind == "lag"
-            else _rows(own, q)
-            if block.kind == "corr"
-            else _loadings(own, shape.correlation.factors)
-            if block.kind == "loading"
-            else ()
-        )
-    ]
-    others = np.concatenate([np.empty(0, dtype=np.int64), *at[1:]]).astype(np.int64)
-    fine = float(np.sqrt(len(factor.levels) / n))
     loadings = tuple(
         row
-        for block, own in zip(blocks, at, strict=True)
+        for block in others
         if block.kind == "loading"
-        for row in _loadings(own, shape.correlation.factors)
+        for row in _loadings(at(block), shape.correlation.factors)
     )
-    return FreeBar(at[0], others, tuple(runs), tuple(edges), size, fine, loadings)
+    lags = [at(block) for block in others if block.kind == "lag"]
+    rows = [row for block in others if block.kind == "corr" for row in _rows(at(block), q)]
+    fine = float(np.sqrt(len(factor.levels) / n))
+    none = np.empty(0, dtype=np.int64)
+    return FreeBar(
+        np.concatenate([at(block) for block in sds]),
+        np.concatenate([none, *map(at, others)]),
+        (*lags, *rows, *loadings),
+        tuple(edges),
+        size,
+        fine,
+        loadings,
+    )
 
 
 def _loadings_of_residuals(block: Block, places: np.ndarray, code: int) -> FreeBar:

@@ -10,6 +10,7 @@ import pytensor.tensor as pt
 
 from bayeslmm.coefficient_prior import covered, means_basis
 from bayeslmm.correlation_op import correlation_matrices
+from bayeslmm.growth import exponent_places
 from bayeslmm.priors import MvNormal, VarianceSplit
 from bayeslmm.pymc_parameters import covariance_variables, vector_variable
 from bayeslmm.response import observe
@@ -18,8 +19,8 @@ from bayeslmm.split_variables import split_variables
 if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
-    from bayeslmm.design import Design
-    from bayeslmm.parameters import Block, Parameters
+    from bayeslmm.design import Design, GroupingFactor
+    from bayeslmm.parameters import Parameters
     from bayeslmm.prior_table import PriorTable
     from bayeslmm.priors import Prior
     from bayeslmm.shapes import Shape
@@ -68,8 +69,8 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
                     raise AssertionError(f"{bar.text} has no standard deviation")
                 own = z[:, bar.start : bar.stop]
                 if bar.shape is not None:
-                    blocks = parameters.of_bar(factor.name, i)
-                    parts.append(own @ _factor_of_shape(bar.shape, blocks, variables.theta).T)
+                    L = _factor_of_shape(parameters, factor, i, bar.shape, variables.theta)
+                    parts.append(own @ L.T)
                 elif (factor.name, i) in variables.factors:
                     parts.append(own @ variables.factors[factor.name, i].T)
                 elif sd.stop - sd.start == 1:  # a scalar, which all effects of the bar share
@@ -86,18 +87,23 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
 
 
 def _factor_of_shape(
-    shape: Shape, blocks: tuple[Block, ...], theta: TensorVariable
+    parameters: Parameters,
+    factor: GroupingFactor,
+    position: int,
+    shape: Shape,
+    theta: TensorVariable,
 ) -> TensorVariable:
-    """The factor (q, q) of G of a bar with a structured correlation."""
-    q, (sds, *_) = blocks[0].size, (theta[block.start : block.stop] for block in blocks)
-    others = [theta[b.start : b.stop] for b in blocks[1:] if b.kind != "power"]
-    powers = [theta[b.start : b.stop] for b in blocks if b.kind == "power"]
-    if powers:
-        sds = sds * pt.exp(pt.dot(shape.covariates, pt.concatenate(powers)))
+    """The factor (q, q) of G of a bar with a shape."""
+    sd, *others = parameters.of_bar(factor.name, position)
+    sds, q = theta[sd.start : sd.stop] if shape.several else theta[sd.start], sd.size
+    if shape.exponents:
+        exponents = theta[exponent_places(parameters, factor, position)]
+        sds = sds * pt.exp(pt.dot(shape.covariates, exponents))
     points, distances = np.arange(q)[None], shape.distances[None]
-    params = pt.concatenate([np.empty(0), *others])[None]
+    own = [theta[b.start : b.stop] for b in others if b.kind != "power"]
+    params = pt.concatenate([np.empty(0), *own])[None]
     C = correlation_matrices(shape.correlation, params, points, distances)[0]
-    scale = sds[:, None] if shape.several or powers else sds[0]
+    scale = sds[:, None] if shape.several or shape.exponents else sds
     return scale * pt.linalg.cholesky(C, on_error="nan")
 
 

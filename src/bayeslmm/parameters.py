@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from .design import BarBlock, GroupingFactor
     from .residual_structure import Residuals
 
-__all__ = ["Block", "Parameters"]
+__all__ = ["Block", "Parameters", "bars_together"]
 
 Kind = Literal["sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"]
-_VARIABLES = ("sd", "corr", "rho", "loading", "ma", "range", "nugget", "power", "expon")
+_VARIABLES = ("power", "expon", "sd", "corr", "rho", "loading", "ma", "range", "nugget")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Block:
         The interval that each of its parameters lies in.
     typical : tuple of float
         Values to start from, of parameters that are no standard deviations; none for zeros.
+    sharing : tuple of int
+        The positions of other bars that they are parameters of too: those of other strata.
     """
 
     name: str
@@ -60,6 +62,12 @@ class Block:
     lower: float = 0.0
     upper: float = np.inf
     typical: tuple[float, ...] | float = 0.0
+    sharing: tuple[int, ...] = ()
+
+    @property
+    def bars(self) -> tuple[int, ...]:
+        """The positions of all bars that they are parameters of."""
+        return (self.bar, *self.sharing)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,10 +80,10 @@ class Block:
 class Parameters:
     """The covariance parameters theta of a model, on their natural scale, in order.
 
-    Per grouping factor, in the order of the formula: the standard deviations of all its bars, then
-    the correlations of each bar (the strict lower triangle, row by row), then what other parameters
-    their correlations have. Then the parameters of R: its correlations, what its variance depends
-    on, and last the residual standard deviations.
+    Per grouping factor, in the order of the formula: what standard deviations grow by, the standard
+    deviations of all its bars, then the correlations of each bar (the strict lower triangle, row by
+    row), then what other parameters their correlations have. Then the parameters of R: its
+    correlations, what its variance depends on, and last the residual standard deviations.
     """
 
     blocks: tuple[Block, ...]
@@ -134,31 +142,46 @@ class Parameters:
         return moved
 
     def of_bar(self, factor: str, bar: int) -> tuple[Block, ...]:
-        """The blocks that belong to a bar of a factor."""
-        return tuple(b for b in self.blocks if (b.factor, b.bar) == (factor, bar))
+        """The blocks that belong to a bar of a factor, its standard deviations first."""
+        own = [b for b in self.blocks if b.factor == factor and bar in b.bars]
+        return tuple(sorted(own, key=lambda block: block.kind != "sd"))
 
     def find(self, factor: str | None, bar: int, kind: str) -> Block | None:
         """The block of a kind that belongs to a bar of a factor (of R: None, -1), if it has one."""
         for block in self.blocks:
-            if (block.factor, block.bar, block.kind) == (factor, bar, kind):
+            if (block.factor, block.kind) == (factor, kind) and bar in block.bars:
                 return block
         return None
+
+
+def bars_together(
+    parameters: Parameters, factor: GroupingFactor, number: int
+) -> tuple[list[Block], list[Block]]:
+    """The standard deviations of a bar and of the strata that share its other parameters, a block
+    for each; and these other parameters.
+    """
+    own, *others = parameters.of_bar(factor.name, number)
+    sharing = [i for i, bar in enumerate(factor.bars) if bar.like == number]
+    return [own, *(parameters.of_bar(factor.name, i)[0] for i in sharing)], others
 
 
 def _block_of_bar(factor: GroupingFactor, bar: int, variable: str, at: int) -> Block | None:
     """The block that a bar has of a variable, from the place ``at`` of theta on."""
     own = factor.bars[bar]
     labels = _labels(factor, own, variable)
-    if not labels:
+    if not labels or (variable != "sd" and own.like is not None):
         return None
     name, q, stop = f"{variable}_{factor.name}", own.stop - own.start, at + len(labels)
     kind: Kind = variable  # type: ignore[assignment]
-    if own.shape is None or variable in ("sd", "corr"):
-        lower, upper = (-1.0, 1.0) if variable == "corr" else (0.0, np.inf)
-        return Block(name, kind, factor.name, labels, at, stop, bar, q, lower, upper)
+    sharing = tuple(i for i, other in enumerate(factor.bars) if other.like == bar)
+    if variable == "sd":
+        return Block(name, kind, factor.name, labels, at, stop, bar, q)
+    if own.shape is None or variable == "corr":
+        bounds = (-1.0, 1.0)
+        return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, 0.0, sharing)
     kind = own.shape.kind(variable)  # type: ignore[assignment]
     bounds, typical = own.shape.bounds(variable, q), own.shape.start(variable, q)
-    return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, typical)
+    return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, typical, sharing)
 
 
 def _labels(
@@ -175,18 +198,20 @@ def _labels(
         return tuple((_within(bar, a), b) for a, b in structure.corr_labels(plain))
     if variable == "sd":
         return bar.shape.sd_labels(effects, bar.label)
+    shared = any(other.like is not None and factor.bars[other.like] is bar for other in factor.bars)
     labels = bar.shape.variables(plain).get(variable, ())
     if variable == "corr":
         pairs = UN.corr_labels(plain) if labels else ()
-        return tuple((_within(bar, a), b) for a, b in pairs)
+        return pairs if shared else tuple((_within(bar, a), b) for a, b in pairs)
     others = {
         b.text
         for b in factor.bars
         if b.shape is not None and variable in b.shape.variables(("", ""))
     }
     if len(others) > 1:
-        return tuple(": ".join(filter(None, (bar.label, label))) for label in labels)
-    return tuple(_within(bar, label) for label in labels)
+        text = bar.label.removeprefix(f"{bar.stratum}, ") if shared else bar.label
+        return tuple(": ".join(filter(None, (text, label))) for label in labels)
+    return labels if shared else tuple(_within(bar, label) for label in labels)
 
 
 def _within(bar: BarBlock, label: str) -> str:

@@ -23,6 +23,7 @@ from bayeslmm.density import Density
 from bayeslmm.errors import PriorError
 from bayeslmm.likelihood import Optimum, Status, optimise
 from bayeslmm.mode import hard_to_tell_from_zero
+from bayeslmm.parameters import bars_together
 from bayeslmm.priors import Gamma, VarianceSplit
 from bayeslmm.search import Step
 
@@ -51,7 +52,7 @@ deviation, and of Fisher's z or the logit of anything within an interval."""
 class _Objective:
     """The penalised log-likelihood in coordinates x, those of held parameters among them, with
     what it has seen. `shift` has the weights (k,) in x of what exponents add to the logarithms of
-    residual standard deviations at the means of covariates; `shaped` the places in theta of the
+    standard deviations at the means of covariates; `shaped` the places in theta of the
     standard deviations and of the other parameters of each bar with a structure.
     """
 
@@ -69,7 +70,7 @@ class _Objective:
         with np.errstate(all="ignore"):
             value, inner = self.density(x[~self.density.held])
             jacobian = pullback(x, *self.density.coordinates.arrays, nothing, nothing.copy(), slope)
-            # a prior about residuals at the means of covariates is a density in their sd there
+            # a prior about the means of covariates is a density in the standard deviation there
             value = value - jacobian - self.shift @ x
             gradient = -slope - self.shift
             gradient[~self.density.held] += inner
@@ -154,14 +155,18 @@ def maximise_posterior(equations: Equations, priors: PriorTable) -> Optimum:
 
 
 def _of_shapes(equations: Equations) -> tuple[tuple[list[int], list[int]], ...]:
-    """Where bars with a structure have their standard deviations in theta, and the others."""
+    """Where bars with a structure have their standard deviations in theta, and the others; strata
+    that share these together.
+    """
     found = []
     for factor in equations.factors:
         for number, bar in enumerate(factor.bars):
-            if bar.shape is not None:
-                sds, *others = equations.parameters.of_bar(factor.name, number)
-                places = [i for block in others for i in range(block.start, block.stop)]
-                found.append((list(range(sds.start, sds.stop)), places))
+            if bar.shape is not None and bar.like is None:
+                own, others = bars_together(equations.parameters, factor, number)
+                sds, rest = (
+                    [i for b in part for i in range(b.start, b.stop)] for part in (own, others)
+                )
+                found.append((sds, rest))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from bayeslmm.errors import MissingAttributeError
 from bayeslmm.fits import Fit
 from bayeslmm.frames import Array
 from bayeslmm.linear import Estimates
+from bayeslmm.parameters import bars_together
 from bayeslmm.wald import t_columns, t_intervals
 
 if TYPE_CHECKING:
@@ -468,11 +469,14 @@ class PointFit(Fit):
         for block in parameters.blocks:
             if block.kind == "sd" or block.factor is None:
                 continue
+            factor = self.model.design.factor(block.factor)
+            if factor.bars[block.bar].shape is not None:
+                own, _ = bars_together(parameters, factor, block.bar)
+                none = all(optimum.boundary[b.start : b.stop].all() for b in own)
+                undefined[block.start : block.stop] = none
+                continue
             sds = parameters.find(block.factor, block.bar, "sd")
             if sds is None:
-                continue
-            if self.model.design.factor(block.factor).bars[block.bar].shape is not None:
-                undefined[block.start : block.stop] = optimum.boundary[sds.start : sds.stop].all()
                 continue
             zero = {
                 label

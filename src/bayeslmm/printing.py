@@ -332,7 +332,10 @@ def _random_effects(fit: PointFit, missing: str) -> Table:
         for i, label in enumerate(block.labels):
             repeated = any(group == block.factor for group, _ in labels)
             labels.append(("" if repeated else block.factor, str(label)))
-            variances.append(float(G[block.factor][first + i, first + i]))
+            variance = G[block.factor][first + i, first + i]
+            if bar.shape is not None and bar.shape.exponents:  # where the covariate is zero, or one
+                variance = estimate[block.start + i] ** 2
+            variances.append(float(variance))
             row = corr[i * (i - 1) // 2 : i * (i + 1) // 2]
             correlations.append(["--" if np.isnan(r) else f"{r:.2f}" for r in row])
     columns = [

@@ -28,6 +28,7 @@ import numpy as np
 
 from bayeslmm import correlations
 from bayeslmm.covariance import VarExp, VarPower
+from bayeslmm.growth import Growth, exponent_places
 from bayeslmm.priors import (
     LKJ,
     Beta,
@@ -50,9 +51,9 @@ __all__ = [
     "MatrixSlot",
     "Slot",
     "coefficient_slots",
+    "growth_of",
     "level_coefficients",
     "matrix_slots",
-    "power_weights",
     "theta_slots",
 ]
 
@@ -60,6 +61,7 @@ _INTERCEPT = "Intercept"
 _COEFFICIENT_SCALE = 2.5
 _SD_DF = 3
 _ROUNDING = 1e-6
+_AT_MEANS = "at the means of the variance's covariates: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,32 +136,22 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
     """
     spread_y = _spread(design.y_less_offset, centred=True)
     factors = {factor.name: factor for factor in design.factors}
+    growing = growth_of(parameters, design).weights.any(axis=1)
     slots: dict[str, Slot] = {}
     prior: Prior
     for block in parameters.blocks:
         kind, bounds = block.kind, (block.lower, block.upper)
         if kind == "sigma":
-            growing = power_weights(parameters, design).any(axis=1)
-            for name, grows in zip(block.names, growing, strict=True):
+            for name, grows in zip(block.names, growing[block.start : block.stop], strict=True):
                 keys = tuple(dict.fromkeys((name, block.name)))
-                text = f"sd(y) = {spread_y:.4g}"
-                prior = HalfStudentT(_SD_DF, spread_y)
+                prior, text = HalfStudentT(_SD_DF, spread_y), f"sd(y) = {spread_y:.4g}"
                 if grows:
-                    prior = HalfStudentTAtMeans(_SD_DF, spread_y)
-                    text = f"at the means of the variance's covariates: {text}"
+                    prior, text = HalfStudentTAtMeans(_SD_DF, spread_y), _AT_MEANS + text
                 slots[name] = Slot(name, keys, prior, text, kind, bounds, at_means=bool(grows))
         elif kind == "power":
             for place, name in enumerate(block.names, block.start):
                 keys = tuple(dict.fromkeys((name, block.name)))
-                prior, text = Normal(0.0, 1.0), ""
-                if block.factor is None:
-                    prior, text = _default_of_exponent(parameters, design, place)
-                else:
-                    shape = factors[block.factor].bars[block.bar].shape
-                    assert shape is not None
-                    if block.name.startswith("expon"):
-                        spread = _spread_z(shape.covariates[:, shape.exponents.index("expon")])
-                        prior, text = Normal(0.0, 1.0 / spread), f"1/sd(occasions) = 1/{spread:.4g}"
+                prior, text = _default_of_exponent(parameters, design, block, place)
                 slots[name] = Slot(name, keys, prior, text, kind, bounds)
         elif kind not in ("sd", "corr"):
             for name in block.names:
@@ -189,12 +181,15 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
                 prior = HalfStudentT(_SD_DF, scale)
                 if label == _INTERCEPT or over_time:
                     text = f"sd(y) = {spread_y:.4g}"
-                movable = label == _INTERCEPT and correlated is not None
+                if growing[block.start]:
+                    prior, text = HalfStudentTAtMeans(_SD_DF, scale), _AT_MEANS + text
+                movable = label == _INTERCEPT and correlated is not None and bar.shape is None
                 if movable and not {f"corr_{factor.name}", "corr"}.intersection(given):
                     text = f"at the means of the bar's other columns: {text}"
                     prior = HalfStudentTAtMeans(_SD_DF, scale)
                 keys = (name, block.name, "sd")
-                slots[name] = Slot(name, keys, prior, text, kind, bounds, at_means=movable)
+                at_means = movable or bool(growing[block.start])
+                slots[name] = Slot(name, keys, prior, text, kind, bounds, at_means=at_means)
     return list(slots.values())
 
 
@@ -254,41 +249,34 @@ def _names_of(parameters: Parameters, factor: str | None) -> tuple[str, ...]:
     return tuple(name for part in names for name in part)
 
 
-def power_weights(parameters: Parameters, design: Design) -> np.ndarray:
-    """What the exponents of R's variance add to the logarithm of each residual standard deviation
-    at the means of the covariates.
-
-    Parameters
-    ----------
-    parameters : Parameters
-    design : Design
-
-    Returns
-    -------
-    (n_sigmas, k) array
-        In the order of theta; zero for what is no exponent.
-    """
-    sigmas = parameters.blocks[-1]
-    weights = np.zeros((sigmas.stop - sigmas.start, len(parameters)))
-    if design.residuals is not None:
-        rows = design.residuals.rows
-        powers = slice(sigmas.start - rows.covariates.shape[1], sigmas.start)
-        for number, own in enumerate(weights):
-            own[powers] = rows.covariates[rows.sigma == number].mean(axis=0)
-    return weights
+def growth_of(parameters: Parameters, design: Design) -> Growth:
+    """How the standard deviations of a design grow with covariates."""
+    rows = None if design.residuals is None else design.residuals.rows
+    return Growth.of(parameters, design.factors, rows)
 
 
-def _default_of_exponent(parameters: Parameters, design: Design, place: int) -> tuple[Prior, str]:
-    """The default of an exponent of R's variance by its place in theta."""
-    residuals = design.residuals
-    assert residuals is not None
-    growing = [p for p in residuals.structure.variances if isinstance(p, VarPower | VarExp)]
-    strata = len(residuals.variance_strata)
-    powers = parameters.blocks[-1].start - len(growing) * strata
-    part = (place - powers) // strata
+def _default_of_exponent(
+    parameters: Parameters, design: Design, block: Block, place: int
+) -> tuple[Prior, str]:
+    """The default of an exponent by its place in theta."""
+    if block.factor is not None:
+        factor = design.factor(block.factor)
+        bar = factor.bars[block.bar]
+        assert bar.shape is not None
+        part = exponent_places(parameters, factor, block.bar).index(place)
+        growing = [p for p in bar.covariance.variances if isinstance(p, VarPower | VarExp)]
+        x = factor.Z[:, bar.start : bar.stop] @ bar.shape.covariates[:, part]
+        x = x[factor.has(bar.start)]
+    else:
+        residuals = design.residuals
+        assert residuals is not None
+        growing = [p for p in residuals.structure.variances if isinstance(p, VarPower | VarExp)]
+        strata = len(residuals.variance_strata)
+        powers = parameters.blocks[-1].start - len(growing) * strata
+        part = (place - powers) // strata
+        x = residuals.rows.covariates[:, part * strata : (part + 1) * strata].sum(axis=1)
     if isinstance(growing[part], VarPower):
         return Normal(0.0, 1.0), ""
-    x = residuals.rows.covariates[:, part * strata : (part + 1) * strata].sum(axis=1)
     spread = _spread_z(x)
     return Normal(0.0, 1.0 / spread), f"1/sd({growing[part].column}) = 1/{spread:.4g}"
 

@@ -16,9 +16,9 @@ from bayeslmm.loadings import inside, n_factors
 from bayeslmm.prior_checks import check_fits, check_fits_matrix, check_fits_variance
 from bayeslmm.prior_defaults import (
     coefficient_slots,
+    growth_of,
     level_coefficients,
     matrix_slots,
-    power_weights,
     theta_slots,
 )
 from bayeslmm.priors import (
@@ -346,12 +346,11 @@ def _exponents(
     theta: tuple[Prior, ...], parameters: Parameters, design: Design
 ) -> dict[int, np.ndarray]:
     """See `PriorTable.exponents`."""
-    weights = power_weights(parameters, design)
-    first = len(theta) - len(weights)
+    weights = growth_of(parameters, design).weights
     return {
         place: own
-        for place, own in enumerate(weights, first)
-        if isinstance(theta[place], HalfStudentTAtMeans)
+        for place, own in enumerate(weights)
+        if own.any() and isinstance(theta[place], HalfStudentTAtMeans)
     }
 
 

@@ -148,7 +148,7 @@ class Chart:
                 sds, corrs = (parameters.find(factor.name, i, kind) for kind in ("sd", "corr"))
                 own = slice(bar.start, bar.stop)
                 if bar.shape is not None:
-                    places += parameters.of_bar(factor.name, i)
+                    places += [b for b in parameters.of_bar(factor.name, i) if b.bar == i]
                     assert sds is not None
                     several = sds.stop - sds.start > 1
                     scales[sds.start : sds.stop] = fine[f][own] if several else fine[f][own].min()

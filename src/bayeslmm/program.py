@@ -32,7 +32,7 @@ from bayeslmm.program_data import (
     quoted,
     value_of,
 )
-from bayeslmm.program_effects import bar_suffix, mean
+from bayeslmm.program_effects import bar_suffix, correlation_factor_name, mean
 from bayeslmm.program_residuals import response, response_data
 from bayeslmm.variables import Variable, variables_of
 
@@ -115,7 +115,8 @@ def program(model: Model) -> str:
     header += ["import pytensor.tensor as pt"] if "pt." in text or "correlations(" in text else []
     header += ["from scipy.special import betaln, gammaln"] if "= slopes(" in text else []
     header += ["", "import bayeslmm as bl"] if "design." in text else []
-    header += ["", *_CORRELATIONS.splitlines()] if "correlations(L" in text else []
+    uses = any(f"correlations({factor}_" in text for factor in "LK")
+    header += ["", *_CORRELATIONS.splitlines()] if uses else []
     header += ["", *_SLOPES.splitlines()] if "= slopes(" in text else []
     start = []
     if model.design.n_dropped:
@@ -209,7 +210,7 @@ def _within_stratum(bar: BarBlock, effects: Sequence[str]) -> list[str]:
     """The names of columns that are effects in the rows of the bar's stratum, zero elsewhere."""
     if not bar.stratum:
         return list(effects)
-    inside = f"{bar.covariance.by}[{bar.stratum}]"
+    inside = f"{bar.by}[{bar.stratum}]"
     return [inside if effect == "Intercept" else f"{effect}:{inside}" for effect in effects]
 
 
@@ -342,7 +343,7 @@ def _theta(model: Model) -> Iterator[str]:
             share = share if weight == 1 else f"({share}) / {number(weight)}"
             value = f"total * pt.sqrt({share})"
             yield f"{target} = pm.Deterministic({quoted(variable.name)}, {value})"
-        elif variable.kind == "sigma" and model.priors.exponents:
+        elif variable.kind == "sigma" and _grows(model, variable):
             yield from _shifted(model, variable, own)
         elif variable.dim is None:
             yield f"{target} = {_scalar(variable, own[0])}"
@@ -351,11 +352,13 @@ def _theta(model: Model) -> Iterator[str]:
         elif variable.kind == "corr" and variable.blocks[0].factor is not None:
             factors = []
             for block in variable.blocks:
-                factors.append(_factor_name(model, block))
-                if model.design.factor(str(block.factor)).bars[block.bar].shape is not None:
-                    name = f"cholesky_{block.name}_{block.bar + 1}"
-                    prior = model.priors.theta[block.start]
-                    yield f"{factors[-1]} = {distribution(name, prior, n=str(block.size))}"
+                if model.design.factor(str(block.factor)).bars[block.bar].shape is None:
+                    factors.append(_factor_name(model, block))
+                    continue
+                factors.append(correlation_factor_name(model, block))
+                name = f"cholesky_{block.name}_{block.bar + 1}"
+                prior = model.priors.theta[block.start]
+                yield f"{factors[-1]} = {distribution(name, prior, n=str(block.size))}"
             yield from _correlations(variable, factors)
         elif variable.kind == "corr":
             factors = []
@@ -402,27 +405,38 @@ def _variance_split(model: Model, prior: VarianceSplit) -> Iterator[str]:
         yield f'shares = pm.Dirichlet("V_shares", np.array([{written}], float))'
 
 
-def _shifted(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
-    """Residual standard deviations that are the prior's where covariates have their means."""
-    target, name = identifier(variable.name), f"{variable.name}_at_means"
-    k, first = len(model.parameters), variable.start
-    exponents, zero = model.priors.exponents, np.zeros(k)
-    weights = np.array([exponents.get(i, zero) for i in range(first, variable.stop)])
-    growing = [other for other in variables_of(model.parameters) if other.kind == "power"]
-    yield "# the prior of the residuals is about rows at the means of the variance's covariates"
-    if variable.dim is None:
-        yield f"{target}_at_means = {distribution(name, own[0])}"
-    else:
-        yield from _vector(f"{target}_at_means", name, variable.labels, own, variable.dim)
+def _grows(model: Model, variable: Variable) -> bool:
+    """Whether priors of standard deviations are about the means of covariates."""
+    return any(place in model.priors.exponents for place in range(variable.start, variable.stop))
+
+
+def _growth(model: Model, variable: Variable) -> str:
+    """What standard deviations are multiplied by at the means of covariates."""
+    exponents, zero = model.priors.exponents, np.zeros(len(model.parameters))
+    places = range(variable.start, variable.stop)
+    weights = np.array([exponents.get(place, zero) for place in places])
     terms = []
-    for power in growing:
+    for power in variables_of(model.parameters):
         part = weights[:, power.start : power.stop]
+        if power.kind != "power" or not part.any():
+            continue
         if variable.dim is None and power.dim is None:
             terms.append(f"{number(part[0, 0])} * {identifier(power.name)}")
             continue
         rows = ", ".join(f"[{', '.join(map(number, row))}]" for row in part)
         terms.append(f"pt.dot(np.array([{rows}]), pt.atleast_1d({identifier(power.name)}))")
-    value = f"{target}_at_means / pt.exp({' + '.join(terms)})"
+    return f"pt.exp({' + '.join(terms)})"
+
+
+def _shifted(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
+    """Residual standard deviations that are the prior's where covariates have their means."""
+    target, name = identifier(variable.name), f"{variable.name}_at_means"
+    yield "# the prior of the residuals is about rows at the means of the variance's covariates"
+    if variable.dim is None:
+        yield f"{target}_at_means = {distribution(name, own[0])}"
+    else:
+        yield from _vector(f"{target}_at_means", name, variable.labels, own, variable.dim)
+    value = f"{target}_at_means / {_growth(model, variable)}"
     dims = "" if variable.dim is None else f", dims={quoted(variable.dim)}"
     yield f"{target} = pm.Deterministic({quoted(variable.name)}, {value}{dims})"
 
@@ -454,7 +468,8 @@ def _correlations(variable: Variable, factors: Sequence[str]) -> Iterator[str]:
 def _sds(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
     """Standard deviations of a factor, and the factors of G of its bars with correlations."""
     name, priors = str(variable.blocks[0].factor), model.priors
-    moved = any((name, block.bar) in priors.bases for block in variable.blocks)
+    grown = _grows(model, variable)
+    moved = grown or any((name, block.bar) in priors.bases for block in variable.blocks)
     target, dim = identifier(variable.name), str(variable.dim)
     source = f"{target}_at_means" if moved else target
     shown = f"{variable.name}_at_means" if moved else variable.name
@@ -468,12 +483,16 @@ def _sds(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str
         yield f"{source} = pm.Deterministic({quoted(shown)}, {source}, dims={quoted(dim)})"
     else:
         yield from _vector(source, shown, variable.labels, own, dim)
+    if grown:
+        yield "# the prior is about occasions at the means of the variance's covariates"
+        yield f"{target} = {source} / {_growth(model, variable)}"
+        source = target
     reported = []
     for block in variable.blocks:
         start, stop = block.start - variable.start, block.stop - variable.start
         part = source if len(variable.blocks) == 1 else f"{source}[{start}:{stop}]"
         corr = model.parameters.find(name, block.bar, "corr")
-        if corr is not None and block.stop - block.start == block.size:
+        if corr is not None and block.stop - block.start == block.size and not corr.sharing:
             suffix = "" if len(variable.blocks) == 1 else f"_{block.bar + 1}"
             L = _factor_name(model, block)
             prior = priors.theta[corr.start]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bayeslmm.parameters import Block
     from bayeslmm.shapes import Shape
 
-__all__ = ["bar_suffix", "mean"]
+__all__ = ["bar_suffix", "correlation_factor_name", "mean"]
 
 
 def bar_suffix(model: Model, factor: str, bar: int) -> str:
@@ -29,6 +29,14 @@ def bar_suffix(model: Model, factor: str, bar: int) -> str:
         if own.shape is not None or model.parameters.find(factor, i, "corr") is not None
     }
     return "" if found == {bar} else f"_{bar + 1}"
+
+
+def correlation_factor_name(model: Model, block: Block) -> str:
+    """The name of the factor of unrestricted correlations of effects whose standard deviations are
+    not theirs alone.
+    """
+    factor = str(block.factor)
+    return f"K_{identifier(factor)}{bar_suffix(model, factor, block.bar)}"
 
 
 def mean(model: Model) -> Iterator[str]:
@@ -97,6 +105,8 @@ def _factor_of_shape(
         f" in {bar.stratum}" if bar.stratum else ""
     )
     scale = _elements(model, sds)
+    if shape.exponents and scale == identifier(sds.name):
+        scale += "[0]"
     for exponent, covariate in zip(shape.exponents, shape.covariates.T, strict=True):
         values = ", ".join(map(number, covariate))
         scale += f" * pt.exp({parameter(exponent)} * np.array([{values}]))"
@@ -104,7 +114,7 @@ def _factor_of_shape(
     if shape.several or shape.exponents:
         scale = f"({scale})[:, None]" if shape.exponents else f"{scale}[:, None]"
     if f"corr_{factor.name}" in own:
-        yield f"{L} = {scale} * {L}"
+        yield f"{L} = {scale} * {correlation_factor_name(model, own[f'corr_{factor.name}'])}"
         return
     if correlation.code == correlations.NONE.code:
         yield f"{L} = {scale} * np.eye({q})"

@@ -50,8 +50,8 @@ def covariance_variables(
     Elements of sd_<factor> whose priors are of one family are one variable; otherwise each is a
     variable of its own and sd_<factor> is what they make up. The variable of a correlation matrix
     is its Cholesky factor, as PyMC's ``LKJCorr`` has it. Where priors are about a random intercept
-    at the means, the variable is sd_<factor>_at_means, of which the reported ones are made, and
-    sigma_at_means where that of sigma is about the means of covariates.
+    at the means, or about the means of covariates that standard deviations grow with, the variable
+    is sd_<factor>_at_means, of which the reported ones are made, and sigma_at_means for sigma.
 
     Parameters
     ----------
@@ -113,18 +113,22 @@ def covariance_variables(
             values = pt.concatenate(lower)
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
             continue
-        moved = any((factor, bar) in priors.bases for factor, bar in _bars(variable))
+        places = range(variable.start, variable.stop)
+        grown = any(place in priors.exponents for place in places)
+        moved = grown or any((factor, bar) in priors.bases for factor, bar in _bars(variable))
         name = f"{variable.name}_at_means" if moved else variable.name
         if split is None:
             sds = vector_variable(name, variable.labels, own, variable.dim)
         else:
             values = split[variable.start : variable.stop]
             sds = pm.Deterministic(name, values, dims=variable.dim)
+        if grown:
+            sds = sds / _growth(places, priors, pieces)
         reported = []
         for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
             part = sds[block.start - variable.start : block.stop - variable.start]
             corr = parameters.find(factor, bar, "corr")
-            if corr and block.stop - block.start == block.size:
+            if corr and block.stop - block.start == block.size and not corr.sharing:
                 suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
                 K = _cholesky(priors.theta[corr.start], f"cholesky_{factor}{suffix}", block.size)
                 basis = priors.basis(factor, bar, block.size)
@@ -157,7 +161,8 @@ def _sigmas(
         The standard deviations, if they are made already.
     """
     own = priors.theta[variable.start : variable.stop]
-    shifted = bool(priors.exponents)
+    places = range(variable.start, variable.stop)
+    shifted = any(place in priors.exponents for place in places)
     values = ready
     if values is None:
         name = f"{variable.name}_at_means" if shifted else variable.name
@@ -167,13 +172,19 @@ def _sigmas(
             values = vector_variable(name, variable.labels, own, variable.dim, _bounds(variable))
         if not shifted:
             return values
-        zero = np.zeros(len(priors.theta))
-        places = range(variable.start, variable.stop)
-        weights = np.array([priors.exponents.get(i, zero)[: variable.start] for i in places])
-        values = values * pt.exp(-pt.dot(weights, pt.concatenate(before)))
+        values = values / _growth(places, priors, before)
     if variable.dim is None:
         return pm.Deterministic(variable.name, values[0])[None]
     return pm.Deterministic(variable.name, values, dims=variable.dim)
+
+
+def _growth(places: range, priors: PriorTable, before: Sequence[TensorVariable]) -> TensorVariable:
+    """What standard deviations are multiplied by at the means of covariates, which exponents say
+    that precede them in theta.
+    """
+    zero = np.zeros(len(priors.theta))
+    weights = np.array([priors.exponents.get(i, zero)[: places.start] for i in places])
+    return pt.exp(pt.dot(weights, pt.concatenate(before)))
 
 
 def _bars(variable: Variable) -> list[tuple[str, int]]:

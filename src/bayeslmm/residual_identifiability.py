@@ -8,6 +8,7 @@ import numpy as np
 
 from bayeslmm.errors import DesignError
 from bayeslmm.frames import Array
+from bayeslmm.growth import Growth
 
 if TYPE_CHECKING:
     from bayeslmm.design import Design, GroupingFactor
@@ -79,10 +80,12 @@ def _alike(design: Design, equations: Equations, codes: Array, inner: list[str])
         [i for b in parameters.blocks if b.factor in (None, *inner) for i in range(b.start, b.stop)]
     )
     blocks = _different_subjects(design, codes)
-    theta = _anywhere(parameters)
+    growth = Growth.of(parameters, equations.factors, equations.residuals)
+    theta = _anywhere(parameters, growth)
     columns = []
     for i in own:
-        step = _STEP * np.eye(len(theta))[i]
+        step = np.zeros(len(theta))
+        step[i] = _STEP * (theta[i] if growth.weights[i].any() else growth.units[i])
         up, down = (
             _covariances(design, equations, theta + s, blocks, inner) for s in (step, -step)
         )
@@ -125,8 +128,10 @@ def _different_subjects(design: Design, codes: Array) -> list[Array]:
     return list(found.values())
 
 
-def _anywhere(parameters: Parameters) -> Array:
-    """A point that is nothing special."""
+def _anywhere(parameters: Parameters, growth: Growth) -> Array:
+    """A point that is nothing special, with standard deviations that are so at the means of the
+    covariates that they grow with.
+    """
     rng = np.random.default_rng(0)
     theta = np.empty(len(parameters))
     for block in parameters.blocks:
@@ -138,8 +143,9 @@ def _anywhere(parameters: Parameters) -> Array:
             theta[own] = 0.1 * wobble
         else:
             typical = np.broadcast_to(block.typical, wobble.shape)
-            theta[own] = np.where(typical == 0, 0.2, typical) * (0.9 + 0.1 * wobble)
-    return theta
+            value = np.where(typical == 0, 0.2, typical) * (0.9 + 0.1 * wobble)
+            theta[own] = value * growth.units[own]
+    return theta * np.exp(-growth.weights @ theta)
 
 
 def _covariances(

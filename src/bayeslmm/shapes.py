@@ -21,12 +21,13 @@ from bayeslmm.structures import UN, factor, factor_pullback
 
 __all__ = ["ROW", "Shape", "bar_factor", "bar_pullback", "is_shaped"]
 
-ROW = 13
+ROW = 10
 """Integers of a bar in the table: its factor, first effect, number of effects, code; where its
-standard deviations begin in theta, and how many they are; where its correlation parameters begin,
-and how many they are without a nugget; where the nugget is, or -1; and where the distances of its
-effects (q, q) begin in the table, as the bits of floats; how many exponents its standard deviations
-grow by, where these begin in theta, and where the covariates (q, c) begin in the table."""
+standard deviations begin in theta, and how many they are; where its correlation parameters begin in
+theta, and how many they are; of a `Shape`, where its *record* begins in the table, and how many
+exponents its standard deviations grow by. The record has the places in theta of its correlation
+parameters and of its exponents, and as the bits of floats the distances of its effects (q, q) and
+the covariates (q, c) of the exponents."""
 
 _SHAPED = 8
 _UN = UN.code
@@ -116,40 +117,32 @@ def is_shaped(bar: Array) -> bool:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _parameters(bar: Array, table: Array, theta: Array) -> tuple[Array, Array]:
-    """A standard deviation for each effect, and the correlation's parameters."""
-    growth = _growth(bar, table, theta)
-    sd, several, corr, n, nugget = bar[4], bar[5] > 1, bar[6], bar[7], bar[8]
-    sds = np.empty(bar[2])
+def _parameters(bar: Array, table: Array, theta: Array) -> tuple[Array, Array, Array]:
+    """A standard deviation for each effect, what they are in units of their parameters, and the
+    correlation's parameters.
+    """
+    covariates, at, n = _covariates(bar, table), bar[8], bar[7]
+    growth, sds, params = np.ones(bar[2]), np.empty(bar[2]), np.empty(n)
     for i in range(len(sds)):
-        sds[i] = growth[i] * (theta[sd + i] if several else theta[sd])
-    params = np.empty(n + 1 if nugget >= 0 else n)
-    params[:n] = theta[corr : corr + n]
-    if nugget >= 0:
-        params[n] = theta[nugget]
-    return sds, params
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _covariates(bar: Array, table: Array) -> Array:
-    q, c = bar[2], bar[10]
-    return table[bar[12] : bar[12] + q * c].view(np.float64).reshape(q, c)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _growth(bar: Array, table: Array, theta: Array) -> Array:
-    """What the standard deviation of each effect is in units of its parameter."""
-    covariates, growth = _covariates(bar, table), np.ones(bar[2])
-    for i in range(len(growth)):
-        for j in range(bar[10]):
-            growth[i] *= np.exp(theta[bar[11] + j] * covariates[i, j])
-    return growth
+        for j in range(bar[9]):
+            growth[i] *= np.exp(theta[table[at + n + j]] * covariates[i, j])
+        sds[i] = growth[i] * theta[bar[4] + i if bar[5] > 1 else bar[4]]
+    for i in range(n):
+        params[i] = theta[table[at + i]]
+    return sds, growth, params
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _distances(bar: Array, table: Array) -> Array:
-    q = bar[2]
-    return table[bar[9] : bar[9] + q * q].view(np.float64).reshape(q, q)
+    q, at = bar[2], bar[8] + bar[7] + bar[9]
+    return table[at : at + q * q].view(np.float64).reshape(q, q)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _covariates(bar: Array, table: Array) -> Array:
+    q, c = bar[2], bar[9]
+    at = bar[8] + bar[7] + c + q * q
+    return table[at : at + q * c].view(np.float64).reshape(q, c)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -185,7 +178,7 @@ def bar_factor(bar: Array, table: Array, theta: Array, L: Array) -> bool:
     q = bar[2]
     if not is_shaped(bar):
         return factor(bar[3], q, theta[bar[4] :], theta[bar[6] :], L)
-    sds, params = _parameters(bar, table, theta)
+    sds, _, params = _parameters(bar, table, theta)
     corr = np.empty(q * (q - 1) // 2)
     if not _lower(bar, table, params, corr):
         return False
@@ -199,27 +192,23 @@ def bar_pullback(bar: Array, table: Array, theta: Array, dL: Array, dtheta: Arra
     if not is_shaped(bar):
         factor_pullback(bar[3], q, theta[sd:], theta[bar[6] :], dL, dtheta[sd:], dtheta[bar[6] :])
         return
-    sds, params = _parameters(bar, table, theta)
-    growth, covariates = _growth(bar, table, theta), _covariates(bar, table)
+    sds, growth, params = _parameters(bar, table, theta)
+    covariates, at, n = _covariates(bar, table), bar[8], bar[7]
     corr = np.empty(q * (q - 1) // 2)
     _lower(bar, table, params, corr)
     dsds, dcorr = np.zeros(q), np.zeros(len(corr))
     factor_pullback(_UN, q, sds, corr, dL, dsds, dcorr)
     for i in range(q):
         dtheta[sd + i if bar[5] > 1 else sd] += dsds[i] * growth[i]
-        for j in range(bar[10]):
-            dtheta[bar[11] + j] += dsds[i] * sds[i] * covariates[i, j]
+        for j in range(bar[9]):
+            dtheta[table[at + n + j]] += dsds[i] * sds[i] * covariates[i, j]
     dC = np.zeros((q, q))
-    at = 0
     for i in range(q):
         for j in range(i):
-            dC[i, j] = dcorr[at]
-            at += 1
+            dC[i, j] = dcorr[i * (i - 1) // 2 + j]
     code, dparams = bar[3] - _SHAPED, np.zeros(len(params))
     correlation_pullback(
         code // 2, code % 2 == 1, params, np.arange(q), _distances(bar, table), dC, dparams
     )
-    for i in range(bar[7]):
-        dtheta[bar[6] + i] += dparams[i]
-    if bar[8] >= 0:
-        dtheta[bar[8]] += dparams[bar[7]]
+    for i in range(n):
+        dtheta[table[at + i]] += dparams[i]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.covariance import VarIdent
 from bayeslmm.errors import DataError, DesignError
 from bayeslmm.levels import group
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bayeslmm.frames import Array, Table
     from bayeslmm.levels import Grouping
 
-__all__ = ["Stratum", "strata_of"]
+__all__ = ["Stratum", "strata_column", "strata_of"]
 
 _SHOWN = 3
 
@@ -44,12 +45,22 @@ class Stratum:
         return [f"{self.name}, {effect}" if self.name else effect for effect in effects]
 
 
-def strata_of(structure: Covariance, table: Table, grouping: Grouping) -> list[Stratum]:
-    """The strata of a bar: one of all levels, or one for each value of the column ``by``.
+def strata_column(structure: Covariance) -> str | None:
+    """The column of a structure's strata on G: ``by``, or that of `VarIdent`; None without."""
+    idents = [part.column for part in structure.variances if isinstance(part, VarIdent)]
+    return next(iter(idents), structure.by)
+
+
+def strata_of(
+    structure: Covariance, by: str | None, table: Table, grouping: Grouping
+) -> list[Stratum]:
+    """The strata of a bar: one of all levels, or one for each value of a column.
 
     Parameters
     ----------
     structure : Covariance
+    by : str or None
+        The column.
     table : Table
         Has the column, in the rows that are used.
     grouping : Grouping
@@ -63,9 +74,10 @@ def strata_of(structure: Covariance, table: Table, grouping: Grouping) -> list[S
         For a stratum with one level.
     """
     count = len(grouping.levels)
-    if structure.by is None:
+    if by is None:
         return [Stratum("", np.ones(len(grouping.codes), bool), np.ones(count, bool))]
-    found = group([table.columns[structure.by]])
+    found = group([table.columns[by]])
+    given = f"by={by!r}" if structure.by == by else f"VarIdent({by!r})"
     home = np.empty(count, dtype=np.int64)
     home[grouping.codes] = found.codes
     astray = np.flatnonzero(home[grouping.codes] != found.codes)
@@ -74,7 +86,7 @@ def strata_of(structure: Covariance, table: Table, grouping: Grouping) -> list[S
         level = grouping.levels[code]
         several = [found.levels[c] for c in np.unique(found.codes[grouping.codes == code])]
         raise DataError(
-            f"by={structure.by!r} of {structure.name} in `G` gives strata of levels a covariance "
+            f"{given} of {structure.name} in `G` gives strata of levels a covariance "
             f"each, so it should be constant within a level, and the level {level!r} has "
             f"{', '.join(map(repr, several[:_SHOWN]))}; use a column that is, or a grouping factor "
             "whose levels lie within its strata"
@@ -82,7 +94,7 @@ def strata_of(structure: Covariance, table: Table, grouping: Grouping) -> list[S
     for stratum, name in enumerate(found.levels):
         if (home == stratum).sum() < 2:
             raise DesignError(
-                f"the stratum {name!r} of by={structure.by!r} in `G` has one level only, so its "
+                f"the stratum {name!r} of {given} in `G` has one level only, so its "
                 "covariance cannot be estimated; join it with another stratum"
             )
     return [Stratum(name, found.codes == i, home == i) for i, name in enumerate(found.levels)]

@@ -38,12 +38,11 @@ def tangents(equations: Equations, optimum: Optimum) -> list[tuple[int, Array]]:
     found = []
     for f, factor in enumerate(equations.factors):
         for number, bar in enumerate(factor.bars):
+            if bar.shape is not None:
+                found += [(f, E) for E in _derivatives(equations, optimum, f, number)]
+                continue
             own = slice(bar.start, bar.stop)
-            if bar.shape is None:
-                changes = _elements(bar)
-            else:
-                changes = _derivatives(equations, optimum, f, number)
-            for change in changes:
+            for change in _elements(bar):
                 E = np.zeros((len(factor.effects),) * 2)
                 E[own, own] = change
                 found.append((f, E))
@@ -67,23 +66,26 @@ def _elements(bar: BarBlock) -> list[Array]:
 
 
 def _derivatives(equations: Equations, optimum: Optimum, f: int, number: int) -> list[Array]:
-    """Derivatives of the covariance of a bar in its parameters on their working scale."""
+    """Derivatives of the covariance of a level in the parameters of a bar on their working scale,
+    without those that stand with another stratum's bar.
+    """
     factor, parameters = equations.factors[f], equations.parameters
-    bar = factor.bars[number]
     regular = optimum.theta.copy()
     for block in parameters.blocks:  # other bars may be singular, and do not matter
-        if block.kind == "corr" and (block.factor, block.bar) != (factor.name, number):
+        if block.kind == "corr" and not (block.factor == factor.name and number in block.bars):
             regular[block.start : block.stop] = 0.0
 
     def at(position: int, step: float) -> Array:
         theta = parameters.stepped(regular, position, step)
-        G = equations.covariances(equations.relative_factors(theta), theta[-1])[factor.name]
-        return G[bar.start : bar.stop, bar.start : bar.stop]
+        return equations.covariances(equations.relative_factors(theta), theta[-1])[factor.name]
 
     found = []
     for block in parameters.of_bar(factor.name, number):
-        for i in range(block.start, block.stop):
+        changing = np.zeros((len(factor.effects),) * 2, dtype=bool)
+        for bar in (factor.bars[i] for i in block.bars):
+            changing[bar.start : bar.stop, bar.start : bar.stop] = True
+        for i in range(block.start, block.stop) if block.bar == number else ():
             if not optimum.boundary[i]:
                 near, far = at(i, _STEP) - at(i, -_STEP), at(i, 2 * _STEP) - at(i, -2 * _STEP)
-                found.append((8 * near - far) / (12 * _STEP))
+                found.append(np.where(changing, 8 * near - far, 0.0) / (12 * _STEP))
     return found
