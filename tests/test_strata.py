@@ -22,6 +22,7 @@ from bayeslmm.variables import variables_of
 pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 DATA = bl.load_dataset("Orthodont")
+TWICE = pd.concat([DATA, DATA.assign(distance=DATA["distance"] + 1)], ignore_index=True)
 MODELS = {
     "UN": ("distance ~ age * Sex + (age | Subject)", bl.UN(by="Sex")),
     "Diag": ("distance ~ age * Sex + (age | Subject)", bl.Diag(by="Sex")),
@@ -176,9 +177,8 @@ def test_strata_that_share_nothing_are_fits_of_their_own():
 
 def test_structures_of_two_parameters_differ_between_strata():
     """At given theta, with coefficients by sex, the likelihood is the product of that of each."""
-    twice = pd.concat([DATA, DATA.assign(distance=DATA["distance"] + 1)], ignore_index=True)
     both = bl.Model(
-        "distance ~ 0 + Sex + (0 + age | Subject)", twice, G={"Subject": bl.ARMA11(by="Sex")}
+        "distance ~ 0 + Sex + (0 + age | Subject)", TWICE, G={"Subject": bl.ARMA11(by="Sex")}
     )
     values = {"sd_Subject": 1.3, "rho_Subject": 0.5, "ma_Subject": 0.2, "sigma": 1.1}
     theta = {name: values[name.split("[")[0]] for name in both.parameters.names}
@@ -187,7 +187,7 @@ def test_structures_of_two_parameters_differ_between_strata():
     for sex in ("Female", "Male"):
         own = bl.Model(
             "distance ~ (0 + age | Subject)",
-            twice[twice["Sex"] == sex],
+            TWICE[TWICE["Sex"] == sex],
             G={"Subject": bl.ARMA11()},
         )
         named = {name.replace(f"[{sex}]", "").replace(f"{sex}, ", ""): name for name in theta}
@@ -324,13 +324,8 @@ def test_the_collapsed_model_has_the_same_density(name):
 
 def test_a_fit_with_shared_correlations_in_full(tmp_path):
     structure = bl.AR1(variance=[bl.VarIdent("Sex"), bl.VarExp("age")])
-    own = bl.Model(
-        "distance ~ age * Sex + (0 + age | Subject)",
-        DATA,
-        G={"Subject": structure},
-        priors={"sigma": bl.Gamma(4, 4)},
-    )
-    posterior = own.fit("nuts", random_seed=1, chains=2, draws=1500, progress=False)
+    own = bl.Model("distance ~ age * Sex + (0 + age | Subject)", TWICE, G={"Subject": structure})
+    posterior = own.fit("nuts", random_seed=1, chains=2, draws=500, progress=False)
     assert posterior.summary()["r_hat"].max() < 1.05
     mode = own.fit("map")
     assert mode.status.ok

@@ -432,7 +432,7 @@ ERRORS = {
     "several": (PLAIN, {"id": [bl.AR1(), bl.CS()]}, ArgumentError, "has 1 bars"),
     "twice": ("y ~ cs(0 + week | id)", {"id": bl.AR1()}, ArgumentError, "in the formula"),
     "time": (PLAIN, {"id": bl.AR1(time="week")}, ArgumentError, "`time`"),
-    "variance": (PLAIN, {"id": bl.AR1(variance=bl.VarExp("week"))}, ArgumentError, "residuals"),
+    "variance": (PLAIN, {"id": bl.AR1(variance=bl.VarExp("room"))}, ArgumentError, "not those"),
     "one effect": ("y ~ week + (1 | id)", {"id": bl.AR1()}, DesignError, "has one"),
     "intercept": ("y ~ week + (1 + week | id)", {"id": bl.AR1()}, DesignError, "one column"),
     "text": ("y ~ week + car1(0 + room | id)", None, DataError, "should be numbers"),
