@@ -13,7 +13,7 @@ from test_full import python_mode, random_point
 
 import bayeslmm as bl
 from bayeslmm.density import Density
-from bayeslmm.errors import ArgumentError, DataError, DesignError
+from bayeslmm.errors import ArgumentError, ConvergenceWarning, DataError, DesignError
 from bayeslmm.implied import implied_quantities
 from bayeslmm.pooling import own_effects, pooled_effects
 from bayeslmm.variables import variables_of
@@ -173,6 +173,14 @@ def test_strata_that_share_nothing_are_fits_of_their_own():
         )
         coef = both.coef().query("effect in ['Intercept', 'age']")
         assert set(coef["level"]) == set(DATA["Subject"])
+
+
+def test_effects_of_occasions_that_leave_no_residual_are_told():
+    structure = bl.CS(variance=bl.VarIdent("Sex"))
+    own = bl.Model("distance ~ age * Sex + (0 + age | Subject)", DATA, G={"Subject": structure})
+    with pytest.warns(ConvergenceWarning, match="the residual variance went to zero"):
+        fit = own.fit("reml")
+    assert fit.theta["sigma"] < 0.01
 
 
 def test_structures_of_two_parameters_differ_between_strata():

@@ -40,8 +40,8 @@ _RIDGE = 1e-3
 _ILL_CONDITIONED = 1e13
 """Condition number of the natural parameters' Hessian beyond which its inverse is noise."""
 _SMALL, _HARDLY_BENT = 1e-2, 0.1
-"""A residual standard deviation relative to others, and the curvature in its logarithm, which is
-twice the number of rows that tell of it, where it may as well be zero."""
+"""A residual standard deviation relative to others, or to that of least squares, and the curvature
+in its logarithm, twice the number of rows that tell of it, where it may as well be zero."""
 _FAR = 5.0
 """A change of the logarithm of a residual standard deviation that nothing survives but a residual
 of zero: it multiplies sums of squares by 22,000."""
@@ -73,6 +73,11 @@ class Status(Enum):
         "the likelihood is at its maximum and does not change along some direction of the "
         "covariance parameters: the data do not determine them. Drop random effects, above all "
         "those whose columns are constant within the levels of their factor"
+    )
+    NO_RESIDUAL = (
+        "the residual variance went to zero: random effects of single rows, such as those of "
+        "occasions, take its place. Give their structure to the residuals instead, R=..., or give "
+        "sigma a prior and fit by 'nuts' or 'map'"
     )
     ZERO_RESIDUAL = (
         "a residual variance went to zero: the model reproduces the response exactly, in all rows "
@@ -225,6 +230,8 @@ def conclude(
             find_hessian = hessian.copy
         if status is Status.CONVERGED and search.is_singular(place):
             status = Status.SINGULAR
+        if status is Status.NOT_IDENTIFIED and sigma < _SMALL * equations.least_squares:
+            status = Status.NO_RESIDUAL
     return Optimum(
         method=search.method,
         status=status,
