@@ -234,9 +234,10 @@ def resolve(
     parts = variance_parts(parameters, design)
     slope_root = np.empty((len(design.coef), 0))
     if _VARIANCE in given:
-        check_fits_variance(parts, given[_VARIANCE])
+        prior = given[_VARIANCE]
+        check_fits_variance(parts, prior)
         split = parts.parameters
-        if given[_VARIANCE].parameters["r2"] is not None:
+        if isinstance(prior, VarianceSplit) and prior.r2 is not None:
             split, slope_root = (*parts.slopes, *split), parts.slope_root
         for name in split:
             if name in whole:
