@@ -2,6 +2,8 @@
 of R and of G.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,10 @@ NEIGHBOURS = np.array([0.8, 0.3, 0.6, -0.4])
 ANTE = np.array([[np.prod(NEIGHBOURS[min(i, j) : max(i, j)]) for i in range(5)] for j in range(5)])
 TOEPLITZ = np.array([1, 0.5, 0.4, 0.1, 0.0])[LAG]
 DIFFERENT = np.outer(SDS, SDS)
+LOADINGS = np.array([0.8, 0.7, 0.3, -0.5, 0.6])
+ONE_FACTOR = np.outer(LOADINGS, LOADINGS) + np.diag(1 - LOADINGS**2)
+MATERN = (1 + np.sqrt(3) * APART / 2) * np.exp(-np.sqrt(3) * APART / 2)
+GROWING = np.exp(0.1 * TIMES)
 
 
 def simulated(covariance: np.ndarray, intercept_sd: float, noise_sd: float) -> pd.DataFrame:
@@ -68,6 +74,25 @@ RESIDUALS = {
     "ARMA11": (bl.ARMA11, np.where(LAG == 0, 1.0, 0.5 * 0.8 ** (LAG - 1.0)), 0.0, {"rho": 0.8}),
     "Exp": (bl.Exp, np.exp(-APART / 2), 0.0, {"range": 2.0, "sigma": 1.0}),
     "Gau": (bl.Gau, np.exp(-((APART / 2) ** 2)), 0.0, {"range": 2.0, "sigma": 1.0}),
+    "Matern": (bl.Matern, MATERN, 0.0, {"range": 2.0, "sigma": 1.0}),
+    "FA": (
+        partial(bl.FA, 1),
+        ONE_FACTOR * DIFFERENT,
+        0.0,
+        {"loading[4, 1]": -0.5, "sigma[1]": 1.5},
+    ),
+    "UN with one variance": (
+        partial(bl.UN, variance="one"),
+        ANTE,
+        0.0,
+        {"corr_R[0, 1]": 0.8, "corr_R[0, 2]": 0.24, "sigma": 1.0},
+    ),
+    "CAR1 with a nugget": (
+        partial(bl.CAR1, nugget=True),
+        0.7 * 0.5**APART + 0.3 * np.eye(5),
+        0.0,
+        {"rho": 0.5, "nugget": 0.3, "sigma": 1.0},
+    ),
 }
 
 
@@ -125,6 +150,18 @@ EFFECTS = {
     "CAR1": (bl.CAR1(), 0.5**APART, {"rho_id": 0.5, "sd_id[t]": 1.0}),
     "Exp": (bl.Exp(), np.exp(-APART / 2), {"range_id": 2.0, "sd_id[t]": 1.0}),
     "Gau": (bl.Gau(), np.exp(-((APART / 2) ** 2)), {"range_id": 2.0, "sd_id[t]": 1.0}),
+    "Matern": (bl.Matern(), MATERN, {"range_id": 2.0, "sd_id[t]": 1.0}),
+    "FA": (
+        bl.FA(1),
+        ONE_FACTOR * DIFFERENT,
+        {"loading_id[t[0], 1]": 0.8, "loading_id[t[4], 1]": -0.5, "sd_id[t[1]]": 1.5},
+    ),
+    "UN with one variance": (bl.UN(variance="one"), ANTE, {"sd_id[t]": 1.0}),
+    "AR1 and VarExp": (
+        bl.AR1(variance=bl.VarExp("t")),
+        0.6**LAG * np.outer(GROWING, GROWING),
+        {"rho_id": 0.6, "expon_id": 0.1, "sd_id[t]": 1.0},
+    ),
 }
 
 
