@@ -84,8 +84,8 @@ EFFECTS = {
     "G: Matern": _over_occasions(bl.Matern()),
     "G: FA of rank 1": _over_occasions(bl.FA(1)),
     "G: UN by stratum": Case("y ~ x + (x2 | id)", G={"id": bl.UN(by="s")}),
-    "G: AR1 and VarPower": _over_occasions(bl.AR1(variance=bl.VarPower("t"))),
-    "G: AR1 and VarIdent": _over_occasions(bl.AR1(variance=bl.VarIdent("s"))),
+    "G: AR1 and VarExp": _over_occasions(bl.AR1(variance=bl.VarExp("o"))),
+    "G: CS and VarIdent": Case("y ~ x + (0 + t | id)", G={"id": bl.CS(variance=bl.VarIdent("s"))}),
     "G: UN and VarIdent": Case(
         "y ~ x + (x2 | id)", G={"id": bl.UN(variance=["occasion", bl.VarIdent("s")])}
     ),
