@@ -309,6 +309,9 @@ def test_coordinates_go_there_and_back(structure, spread):
         x = np.clip(spread * rng.normal(size=structure.n_parameters(T)), -3, 3)
         params = natural(structure, x)
         back = cor.to_unconstrained(structure.code, structure.nugget, T, params)
+        np.testing.assert_allclose(natural(structure, back), params, rtol=1e-8, atol=1e-8)
+        if structure.factors:  # the signs of a factor's loadings mean nothing
+            back, x = np.abs(back), np.abs(x)
         np.testing.assert_allclose(back, x, rtol=1e-8, atol=1e-8)
 
 
@@ -319,6 +322,8 @@ def test_gradient_and_jacobian_are_those_of_finite_differences(structure, spread
     rng = np.random.default_rng(6)
     n = structure.n_parameters(occasions)
     x, weights = spread * rng.normal(size=n), rng.normal(size=n)
+    if structure.factors and not spread:  # loadings turn their signs where the diagonal is zero
+        x = x - 0.1
     dx = np.full(n, np.nan)
 
     def log_jacobian(at):

@@ -34,7 +34,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from bayeslmm import loadings
 from bayeslmm.correlations import (
     CORRELATIONS,
     TOEP,
@@ -57,7 +56,6 @@ __all__ = ["Coordinates", "constrain", "pullback"]
 
 
 _SINH, _LOGIT, _PARTIAL, _REAL, _LAGS = range(5)
-_BY_CODE = {c.code: c for c in CORRELATIONS.values()}
 _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
 
@@ -476,11 +474,7 @@ class Coordinates:
         x = x.copy()
         kind, (a, b) = self.kinds[i], self.ab[i]
         with np.errstate(all="ignore"):
-            if self._on_diagonal(i):
-                x[i] = 0.0
-                share = 0.5 * value / self.natural(x)[i]
-                x[i] = np.log(share) - np.log1p(-share)
-            elif kind in (_PARTIAL, _LAGS):
+            if kind in (_PARTIAL, _LAGS):
                 x[i] = 0.0
                 middle = self.natural(x)[i]
                 x[i] = 1.0
@@ -493,13 +487,6 @@ class Coordinates:
             else:
                 x[i] = np.arcsinh(value / a) if a > 0 else np.log(value)
         return x
-
-    def _on_diagonal(self, i: int) -> bool:
-        """Whether the i-th is a loading on the diagonal."""
-        for first, last, _, code in self.lags:
-            if first <= i < last and code != TOEP.code:
-                return loadings.is_diagonal(_BY_CODE[code].factors, i - first)
-        return False
 
     def basis(self, bar: Array) -> Array:
         """The matrix (q, q) that takes effects of these coordinates to those of a row of

@@ -16,12 +16,9 @@ import numpy as np
 
 from .coordinates import Coordinates
 from .correlations import CAR1, CORRELATIONS
-from .loadings import is_diagonal
 from .parameters import bars_together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .design import GroupingFactor
     from .equations import Equations
     from .parameters import Block
@@ -41,10 +38,10 @@ _ALMOST = -8.0
 smaller ones leave no digits."""
 _SMALL = 0.1
 """A standard deviation, relative to σ, below which zero is tried."""
-_CLOSE_TO_ZERO = 0.03
-"""A loading that may be at zero."""
 _STRONG = 3.0
 """A logit of strong correlation, beyond which the edge is tried."""
+_OF_PARTIALS = ((-_FISHER, -_STRONG / 2), (_FISHER, _STRONG / 2))
+"""Edges of (partial) correlations and of shares, as `_edges` has them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +63,6 @@ class FreeBar:
         does.
     fine : float
         The least standard deviation, relative to σ, that the data can tell of.
-    loadings : tuple of int arrays
-        The runs that are loadings: one for each row, those of the factors in their order.
     """
 
     sds: np.ndarray
@@ -76,7 +71,6 @@ class FreeBar:
     edges: tuple[tuple[int, float, float], ...]
     size: float
     fine: float
-    loadings: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,11 +220,10 @@ class FreeCoordinates:
 
     def released(self, x: np.ndarray) -> list[np.ndarray]:
         """Coordinates with standard deviations that are at zero away from it, a bar at a time; with
-        correlations as they are, and with strong ones; and those beyond a diagonal loading of zero.
+        correlations as they are, and with strong ones.
         """
         found = []
         for bar in self.bars:
-            found += _mirrored(bar.loadings, x)
             zero = bar.sds[x[bar.sds] <= _ZERO]
             if not len(zero):
                 continue
@@ -266,15 +259,15 @@ def _free_bar(
     edges = [
         (int(i), *edge)
         for block in others
-        for number, i in enumerate(at(block))
-        for edge in _edges(shape, block, number)
+        for i in at(block)
+        for edge in _edges(shape, block)
     ]
-    loadings = tuple(
+    loadings = [
         row
         for block in others
         if block.kind == "loading"
         for row in _loadings(at(block), shape.correlation.factors)
-    )
+    ]
     lags = [at(block) for block in others if block.kind == "lag"]
     rows = [row for block in others if block.kind == "corr" for row in _rows(at(block), q)]
     fine = float(np.sqrt(len(factor.levels) / n))
@@ -286,42 +279,15 @@ def _free_bar(
         tuple(edges),
         size,
         fine,
-        loadings,
     )
 
 
 def _loadings_of_residuals(block: Block, places: np.ndarray, code: int) -> FreeBar:
     own = np.searchsorted(places, np.arange(block.start, block.stop))
     k = next(c.factors for c in CORRELATIONS.values() if c.code == code)
-    edges = [(int(at), *edge) for i, at in enumerate(own) for edge in _edges_of_loading(k, i)]
+    edges = [(int(at), *edge) for at in own for edge in _OF_PARTIALS]
     none = np.empty(0, dtype=np.int64)
-    rows = tuple(_loadings(own, k))
-    return FreeBar(none, none, rows, tuple(edges), 0.0, 0.0, rows)
-
-
-def _mirrored(loadings: Sequence[np.ndarray], x: np.ndarray) -> list[np.ndarray]:
-    """Coordinates on the other side of a diagonal loading that is close to zero.
-
-    It is not negative by convention, which makes an end of the coordinates that the likelihood
-    knows nothing of: beyond it, all other loadings of the factor have the other sign.
-    """
-    found = []
-    for f, row in enumerate(loadings):
-        if len(row) <= f:
-            break
-        before, diagonal = row[:f], row[f]
-        left = np.prod(1 / np.cosh(np.clip(x[before], -_EDGE, _EDGE)))
-        if not left / (1 + np.exp(-x[diagonal])) < _CLOSE_TO_ZERO:
-            continue
-        for size in (0.1, 0.03, 0.01):
-            moved = x.copy()
-            for other in loadings[f + 1 :]:
-                moved[other[f]] *= -1
-            moved[before] = np.clip(x[before], -np.arccosh(1 / size), np.arccosh(1 / size))
-            share = min(0.5, size / float(np.prod(1 / np.cosh(moved[before]))))
-            moved[diagonal] = np.log(share) - np.log1p(-share)
-            found.append(moved)
-    return found
+    return FreeBar(none, none, tuple(_loadings(own, k)), tuple(edges), 0.0, 0.0)
 
 
 def _rows(lower: np.ndarray, q: int) -> list[np.ndarray]:
@@ -335,14 +301,12 @@ def _loadings(own: np.ndarray, k: int) -> list[np.ndarray]:
     return [part for part in np.split(own, ends[ends < len(own)]) if len(part)]
 
 
-def _edges(shape: Shape, block: Block, number: int) -> tuple[tuple[float, float], ...]:
-    """Coordinates at which a parameter, by its number, makes G singular, or a uniqueness or nugget
-    zero, and others on the way there.
+def _edges(shape: Shape, block: Block) -> tuple[tuple[float, float], ...]:
+    """Coordinates at which a parameter makes G singular, or a uniqueness or nugget zero, and others
+    on the way there.
     """
-    if block.kind == "loading":
-        return _edges_of_loading(shape.correlation.factors, number)
-    if block.kind in ("lag", "corr"):
-        return ((-_FISHER, -_STRONG / 2), (_FISHER, _STRONG / 2))
+    if block.kind in ("lag", "corr", "loading"):
+        return _OF_PARTIALS
     if block.kind == "power":
         return ()
     if block.kind == "nugget":
@@ -376,9 +340,3 @@ def _residual_edges(block: Block) -> list[tuple[int, tuple[float, float]]]:
             places.append((i, (spacing - _CLOSE, spacing - _STRONG / 3)))
             places.append((i, (spacing + _DISTANT, spacing + _STRONG / 2)))
     return places
-
-
-def _edges_of_loading(k: int, number: int) -> tuple[tuple[float, float], ...]:
-    if is_diagonal(k, number):
-        return ((_EDGE, _STRONG),)
-    return ((-_FISHER, -_STRONG / 2), (_FISHER, _STRONG / 2))

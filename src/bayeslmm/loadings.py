@@ -6,7 +6,13 @@ one whose loadings above the diagonal are zero, with a diagonal that is not nega
 Loadings stand row by row: row i has min(i + 1, k) of them.
 
 Unconstrained coordinates of a row are those of stick-breaking: a loading is tanh(x) times what
-those before it leave of the length, and one on the diagonal the logistic function of x times it.
+those before it leave of the length. Where that makes one on the diagonal negative, all loadings of
+its factor change their signs: nothing ends at a diagonal loading of zero, which is no more than a
+convention.
+
+A search that meets a communality of 1 cannot turn in these coordinates, since a loading that takes
+all of the length leaves nothing for those that follow. It goes by ratios first: of the loadings of
+a row and the root of its uniqueness, all with free signs and divided by their common length.
 """
 
 from __future__ import annotations
@@ -19,16 +25,18 @@ from bayeslmm.frames import Array
 __all__ = [
     "add_slopes",
     "from_coordinates",
+    "from_ratios",
     "inside",
-    "is_diagonal",
     "loadings_pullback",
     "most_factors",
     "n_factors",
     "n_loadings",
     "product",
+    "ratios_pullback",
     "shortened",
     "start",
     "to_coordinates",
+    "to_ratios",
 ]
 
 _ROUNDING = 1e-12
@@ -54,11 +62,6 @@ def shortened(k: int, params: Array) -> Array:
     """Loadings with rows that are longer than 1 brought to that length."""
     rows = np.split(params, [_first(k, i) for i in range(1, _rows(k, len(params)))])
     return np.concatenate([row / max(1.0, float(np.sqrt(row @ row))) for row in rows])
-
-
-def is_diagonal(k: int, index: int) -> bool:
-    """Whether a loading is on the diagonal, and so not negative."""
-    return index in [i * (i + 3) // 2 for i in range(k)]
 
 
 def start(k: int, T: int) -> Array:
@@ -115,17 +118,9 @@ def add_slopes(k: int, params: Array, i: int, j: int, dvalue: float, dparams: Ar
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _share(diagonal: bool, x: float) -> tuple[float, float, float, float]:
-    """The share that a loading takes of the length left, its derivative, the logarithm of that, and
-    the derivative of the logarithm.
-    """
-    e = np.exp(-abs(x))
-    if diagonal:
-        value = 1.0 / (1.0 + e) if x >= 0.0 else e / (1.0 + e)
-        return value, e / (1.0 + e) ** 2, -abs(x) - 2.0 * np.log1p(e), 1.0 - 2.0 * value
-    value = np.tanh(x)
-    log_slope = 2.0 * (np.log(2.0) - abs(x) - np.log1p(e * e))
-    return value, np.exp(log_slope), log_slope, -2.0 * value
+def _sign(x: Array, f: int) -> float:
+    """That of a factor's loadings, of numbers laid out as they are: its diagonal's."""
+    return -1.0 if x[f * (f + 3) // 2] < 0.0 else 1.0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -134,7 +129,7 @@ def from_coordinates(k: int, x: Array, params: Array) -> None:
     for i in range(_rows(k, len(x))):
         left, first = 1.0, _first(k, i)
         for f in range(min(i + 1, k)):
-            params[first + f] = left * _share(f == i, x[first + f])[0]
+            params[first + f] = _sign(x, f) * left * np.tanh(x[first + f])
             left /= np.cosh(x[first + f])
 
 
@@ -151,11 +146,12 @@ def loadings_pullback(k: int, x: Array, dparams: Array, dx: Array) -> float:
             left[f] = left[f - 1] / np.cosh(x[first + f - 1])
         behind = 0.0  # the adjoint of the logarithm of what is left for those that follow
         for f in range(width - 1, -1, -1):
-            value, slope, log_slope, change = _share(f == i, x[first + f])
-            own = dparams[first + f] * left[f]
-            dx[first + f] = own * slope + change - np.tanh(x[first + f]) * behind
-            behind += own * value + 1.0
-            log_jacobian += log_slope + np.log(left[f])
+            at = x[first + f]
+            share, log_cosh = np.tanh(at), abs(at) + np.log1p(np.exp(-2.0 * abs(at))) - np.log(2.0)
+            own = _sign(x, f) * dparams[first + f] * left[f]
+            dx[first + f] = own * np.exp(-2.0 * log_cosh) - share * (2.0 + behind)
+            behind += own * share + 1.0
+            log_jacobian += np.log(left[f]) - 2.0 * log_cosh
     return log_jacobian
 
 
@@ -174,12 +170,47 @@ def to_coordinates(k: int, params: Array, most: float) -> Array:
     for i in range(_rows(k, len(params))):
         left, first = 1.0, _first(k, i)
         for f in range(min(i + 1, k)):
-            share = params[first + f] / left
-            if f == i:
-                share = np.clip(share, 1.0 - most, most)
-                x[first + f] = np.log(share) - np.log1p(-share)
-            else:
-                share = np.clip(share, -most, most)
-                x[first + f] = np.arctanh(share)
+            share = np.clip(params[first + f] / left, -most, most)
+            x[first + f] = np.arctanh(share)
             left *= np.sqrt((1.0 - share) * (1.0 + share))
     return x
+
+
+def to_ratios(k: int, params: Array) -> Array:
+    """The ratios of loadings: these row by row, and then the roots of the uniquenesses."""
+    row, _ = _layout(k, len(params))
+    communalities = np.bincount(row, params**2)
+    return np.concatenate([params, np.sqrt(np.maximum(1.0 - communalities, 0.0))])
+
+
+def from_ratios(k: int, ratios: Array, n: int) -> Array:
+    """The n loadings with these ratios, whose rows may have any length and signs."""
+    row, factor = _layout(k, n)
+    return _signs(ratios, factor) * ratios[:n] / _lengths(ratios, row)[row]
+
+
+def ratios_pullback(k: int, ratios: Array, dparams: Array) -> Array:
+    """The gradient in ratios of what has the gradient ``dparams`` in their loadings."""
+    n = len(dparams)
+    row, factor = _layout(k, n)
+    length = _lengths(ratios, row)
+    unit, slopes = ratios[:n] / length[row], _signs(ratios, factor) * dparams / length[row]
+    along = np.bincount(row, slopes * unit)
+    return np.concatenate([slopes - along[row] * unit, -along * ratios[n:] / length])
+
+
+def _layout(k: int, n: int) -> tuple[Array, Array]:
+    """The row and the factor of each of n loadings."""
+    places = [(i, f) for i in range(_rows(k, n)) for f in range(min(i + 1, k))]
+    row, factor = np.array(places).T
+    return row, factor
+
+
+def _signs(x: Array, factor: Array) -> Array:
+    return np.array([_sign(x, f) for f in factor])
+
+
+def _lengths(ratios: Array, row: Array) -> Array:
+    """The lengths of rows with the root of their uniqueness."""
+    squares = np.bincount(row, ratios[: len(row)] ** 2)
+    return np.sqrt(squares + ratios[len(row) :] ** 2)

@@ -10,7 +10,7 @@ the elements of M, where the blocks of such bars are zero, then these.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ from scipy.linalg import block_diag
 
 from .descent import descent
 from .free_coordinates import FreeCoordinates
+from .loading_ratios import LoadingRatios
 from .structures import ID, STRUCTURES, UN, lower_triangle
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ _SINGULAR = 1e-3
 tried at zero."""
 _RESTARTS = 5
 _EM_STEPS = 2
+_CLOSELY = 1e-3
+"""The gradient that ends a descent."""
 _ELSEWHERE, _ROUGHLY = 1e-3, 1e-2
 """How much better another place must be after a rough descent, and the gradient that ends one."""
 _AMPLE = 6
@@ -258,6 +261,8 @@ def best_place(search: Search, start: np.ndarray) -> Place:
     for _ in range(_EM_STEPS):
         search.record(working)
         working = _em_step(search, working)
+    if "loading" in search.equations.parameters.kinds:
+        working = _by_ratios(search, working)
     best, trace = descend(search, working), search.trace
     if search.size * len(start) <= _CHEAP:
         for other in _other_starts(search, start, best.value):
@@ -312,6 +317,28 @@ def _one_ample_bar(search: Search) -> bool:
     return many and free and set(factor.effects) <= set(search.equations.coef)
 
 
+def _by_ratios(search: Search, working: np.ndarray) -> np.ndarray:
+    """The best place that L-BFGS gets to with loadings as ratios, from several starts."""
+    ratios, n_M = LoadingRatios.beside(search.free), search.n_M
+    tails = ratios.starts(ratios.ratios(working[n_M:]))
+    to_M = search.to_flat[: len(search.to_flat) - len(working) + n_M, :n_M]
+    to_flat = block_diag(to_M, np.eye(len(tails[0])))
+    own = replace(search, free=ratios, to_flat=to_flat, evaluations=0, at=None)
+
+    def ordinary(there: np.ndarray) -> np.ndarray:
+        return np.concatenate([there[:n_M], ratios.ordinary(there[n_M:])])
+
+    starts = [np.concatenate([working[:n_M], tail]) for tail in tails]
+    finite = [start for start in starts if np.isfinite(own.criterion(start)[0])]
+    if not finite:
+        return working
+    ends = [descent(own.criterion, start, _ROUGHLY) for start in finite]
+    best = min(ends, key=lambda there: own.criterion(there)[0])
+    best = descent(own.criterion, best, _CLOSELY, lambda there: search.record(ordinary(there)))
+    search.evaluations += own.evaluations
+    return ordinary(best)
+
+
 def _em_step(search: Search, working: np.ndarray) -> np.ndarray:
     """One step of EM, which from far away covers most of the distance.
 
@@ -335,7 +362,7 @@ def _em_step(search: Search, working: np.ndarray) -> np.ndarray:
     return moved
 
 
-def descend(search: Search, working: np.ndarray, tolerance: float = 1e-3) -> Place:
+def descend(search: Search, working: np.ndarray, tolerance: float = _CLOSELY) -> Place:
     """Where L-BFGS gets to, with escapes from the boundary where that is not the best."""
     for _ in range(_RESTARTS):
         search.record(working)
