@@ -153,6 +153,22 @@ def test_a_uniqueness_of_zero_is_said_and_no_error():
     assert "FA(1)" in repr(fit)
 
 
+def test_effects_that_are_one_another_are_at_a_bound():
+    """All of them the same but for their size: uniquenesses round to zero."""
+    rng = np.random.default_rng(0)
+    wide = np.outer(rng.normal(size=(20, 5))[:, 0], np.arange(1, 6))
+    data = pd.DataFrame(
+        {"id": np.tile(np.repeat(np.arange(20), 5), 2), "week": np.tile(np.arange(5), 40)}
+    )
+    data["y"] = np.tile(wide.ravel(), 2) + 0.3 * rng.normal(size=200)
+    fit = bl.Model("y ~ 1 + fa(0 + C(week) | id)", data).fit("reml")
+    table = fit.summary().filter(like="loading", axis=0)
+    at = table["estimate"].to_numpy() > 1 - 1e-6
+    assert at.any()
+    assert table["std_error"].isna().to_numpy()[at].all()
+    assert "Heywood" in str(fit.diagnose())
+
+
 def test_too_many_factors_have_uniquenesses_of_zero():
     """Two factors made the data, and a third finds nothing but the noise of a few occasions."""
     fit = on_R(3).fit("reml")

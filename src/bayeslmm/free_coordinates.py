@@ -204,7 +204,7 @@ class FreeCoordinates:
         return x
 
     def at_edges(self, x: np.ndarray) -> tuple[int, ...]:
-        """Coordinates that are at an edge, and those of correlations that then mean nothing."""
+        """Coordinates at an edge or, of bars, beyond it, and those that then mean nothing."""
         held = [at for at, edge, _ in self.edges if x[at] == edge]
         for bar in self.bars:
             zero = x[bar.sds] <= _ZERO
@@ -212,7 +212,8 @@ class FreeCoordinates:
             if len(zero) and zero.all():
                 held += [int(at) for at in bar.others]
             else:
-                held += [at for at, edge, _ in bar.edges if x[at] == edge]
+                # what has run on beyond an edge has rounded to its bound
+                held += [at for at, e, strong in bar.edges if (x[at] - e) * (e - strong) >= 0]
                 for run in bar.runs:
                     first = np.flatnonzero(np.isin(run, held))[:1]
                     held += [int(at) for start in first for at in run[start:]]
