@@ -14,7 +14,6 @@ from bayeslmm.equations import Equations
 from bayeslmm.prior_table import resolve
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 PRIORS = {
     "default": {},

@@ -10,7 +10,6 @@ from bayeslmm.covariance import VarExp, VarIdent, VarPower
 from bayeslmm.pymc_parameters import theta_draws
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 ON = {"time": "age", "group": "Subject"}
 STRUCTURES = {

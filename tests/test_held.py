@@ -9,7 +9,6 @@ import bayeslmm as bl
 from bayeslmm.density import Density
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 

@@ -18,7 +18,6 @@ from bayeslmm.structured_sensitivity import structured_sensitivity
 from bayeslmm.tangents import tangents
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 
 def pedigree(founders: int = 8, generations: int = 3, size: int = 10, seed: int = 1):

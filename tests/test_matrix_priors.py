@@ -10,7 +10,6 @@ from bayeslmm.prior_kernels import _matrix_row, log_matrix_prior
 from bayeslmm.prior_predictive import draw_priors
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 PRIORS = [
     bl.Wishart(4, [[2.0, 0.5], [0.5, 1.0]]),

@@ -255,7 +255,6 @@ def test_without_a_seed_two_runs_differ():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 @pytest.mark.parametrize(("full", "sampler"), [(False, "pymc"), (True, "pymc"), (True, "nutpie")])
 def test_pymc_models_sampled_as_they_stand_agree(full, sampler):
     from bayeslmm.collapsed import collapsed_model

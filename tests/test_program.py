@@ -8,7 +8,6 @@ from test_full import STRUCTURES, python_mode, random_point
 import bayeslmm as bl
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 MODELS = {
     "one bar": ("Reaction ~ Days + (Days | Subject)", "sleepstudy"),

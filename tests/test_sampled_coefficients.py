@@ -7,7 +7,6 @@ from scipy import stats
 import bayeslmm as bl
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 FLAT = {"beta[Intercept]": bl.Flat()}
 PRIORS = [

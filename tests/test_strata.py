@@ -19,7 +19,6 @@ from bayeslmm.pooling import own_effects, pooled_effects
 from bayeslmm.variables import variables_of
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 DATA = bl.load_dataset("Orthodont")
 TWICE = pd.concat([DATA, DATA.assign(distance=DATA["distance"] + 1)], ignore_index=True)

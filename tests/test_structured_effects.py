@@ -329,7 +329,6 @@ def test_coordinates_and_density(name):
         assert gradient[i] == pytest.approx(difference, rel=1e-5, abs=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 @pytest.mark.parametrize("name", ["ARH1", "Toep", "CAR1 nugget"])
 def test_the_collapsed_model_has_the_same_density(name):
     import pytensor.tensor as pt
@@ -356,7 +355,6 @@ def test_the_collapsed_model_has_the_same_density(name):
     assert differences[0] == pytest.approx(differences[1], abs=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 def test_the_collapsed_model_has_correlations_beside_one_standard_deviation():
     pymc = model("UN one").pymc
     assert np.isfinite(pymc.compile_logp()(pymc.initial_point()))
@@ -454,7 +452,6 @@ def test_errors(name):
         bl.Model(formula, data, G=G)
 
 
-@pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 @pytest.mark.parametrize("name", ["CSH", "Toep", "CAR1 nugget"])
 def test_effects_of_the_textbook_model_have_G(name):
     from pytensor.compile.mode import Mode

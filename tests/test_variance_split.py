@@ -13,7 +13,6 @@ from bayeslmm.prior_predictive import draw_priors
 from bayeslmm.variance_parts import variance_parts
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
 
 SLEEP = bl.load_dataset("sleepstudy")
 HALF = bl.VarianceSplit(bl.HalfNormal(3), icc=bl.Beta(2.5, 1.5))
