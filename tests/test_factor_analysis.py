@@ -169,6 +169,34 @@ def test_effects_that_are_one_another_are_at_a_bound():
     assert "Heywood" in str(fit.diagnose())
 
 
+def test_a_uniqueness_near_zero_is_said():
+    """Wald's interval of the loading goes from -0.13 to 0.997, that of the profile from 0.63 to 1;
+    with ten times the data neither is near the bound.
+    """
+    loading = np.array([0.985, 0.7, 0.6, 0.5, 0.4])
+    C = np.outer(loading, loading)
+    np.fill_diagonal(C, 1)
+
+    def fitted(n, C):
+        y = np.random.default_rng(0).multivariate_normal(np.zeros(5), C, size=n)
+        data = pd.DataFrame(
+            {"id": np.repeat(np.arange(n), 5), "week": np.tile(np.arange(5), n), "y": y.ravel()}
+        )
+        R = bl.FA(1, time="week", group="id")
+        return bl.Model("y ~ 0 + C(week)", data, R=R).fit("reml")
+
+    near = fitted(40, C)
+    (finding,) = near.diagnose().findings
+    assert finding.where == "loading, 0: 0.15"
+    assert "confint('profile')" in finding.remedy
+    assert near.diagnose().ok
+    row = near.summary().loc["loading[0, 1]"]
+    lower, upper = near.confint("profile", parameters="loading[0, 1]")[["lower", "upper"]].iloc[0]
+    assert upper - lower < 0.4 < 1.1 < row["upper"] - row["lower"]
+    far = fitted(400, np.where(np.eye(5) == 1, 1, 0.7 * C))
+    assert far.diagnose().findings == ()
+
+
 def test_too_many_factors_have_uniquenesses_of_zero():
     """Two factors made the data, and a third finds nothing but the noise of a few occasions."""
     fit = on_R(3).fit("reml")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from bayeslmm import printing
+from bayeslmm import printing, scales
 from bayeslmm.parameters import bars_together
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
     if fit.status.ok:
-        findings += _at_bounds(fit)
+        findings += [*_at_bounds(fit), *_near_heywood(fit)]
     if fit.status is not Status.ZERO_RESIDUAL:
         findings += _residuals_at_bounds(fit)
     return _diagnosis(findings)
@@ -353,6 +353,37 @@ def _at_bounds(fit: LikelihoodFit) -> list[Finding]:
                         f"with a prior for {names[0]}",
                     )
                 )
+    return findings
+
+
+def _near_heywood(fit: LikelihoodFit) -> list[Finding]:
+    """The uniquenesses that are zero as far as the data can tell."""
+    findings = []
+    optimum, parameters = fit.optimum, fit.model.parameters
+    slopes = scales.slopes(optimum.theta, parameters.bounds)
+    for block in parameters.blocks:
+        if block.kind != "loading":
+            continue
+        of_row: dict[str, list[int]] = {}
+        for at, label in enumerate(map(str, block.labels), start=block.start):
+            of_row.setdefault(label.rpartition(", ")[0], []).append(at)
+        near = []
+        for row, places in of_row.items():
+            own = optimum.theta[places]
+            change = -2.0 * own * slopes[places]
+            variance = change @ optimum.vcov[np.ix_(places, places)] @ change
+            if 1.0 - own @ own < 2.0 * np.sqrt(variance):
+                near.append(f"{row}: {1.0 - own @ own:.2g}")
+        if near:
+            findings.append(
+                Finding(
+                    "note",
+                    "a uniqueness is less than two standard errors from zero (nearly a Heywood "
+                    "case), so that Wald intervals of its loadings are far too wide",
+                    f"{block.name}, {'; '.join(near)}",
+                    "Use confint('profile') or confint('bootstrap')",
+                )
+            )
     return findings
 
 

@@ -258,10 +258,7 @@ def _free_bar(
         return np.searchsorted(places, np.arange(block.start, block.stop))
 
     edges = [
-        (int(i), *edge)
-        for block in others
-        for i in at(block)
-        for edge in _edges(shape, block)
+        (int(i), *edge) for block in others for i in at(block) for edge in _edges(shape, block)
     ]
     loadings = [
         row
