@@ -48,7 +48,7 @@ def curvature_at(search: Search, place: Place) -> Curvature:
     """
     directions = _directions(search, place)
     n_free = len(place.working) - search.n_M
-    moving = np.delete(np.arange(n_free), place.held) if n_free else np.empty(0, dtype=np.int64)
+    moving = np.array([j for j in range(n_free) if j not in place.held], dtype=np.int64)
     steps = np.array([step for *_, step in directions] + len(moving) * [_STEP])
     flat = search.flat(place.matrices, place.working)
     m = len(steps)
@@ -58,13 +58,14 @@ def curvature_at(search: Search, place: Place) -> Curvature:
         bar = search.bars[i]
         block = search.equations.split_M(moves[:, j])[bar.factor][bar.block, bar.block]
         block[:] = bar.transform @ direction
-    H, log_sigma = np.empty((m, m)), np.empty(m)
-    for j in range(m):
-        _, up, more = search.profiled(flat + steps[j] * moves[:, j])
-        _, down, less = search.profiled(flat - steps[j] * moves[:, j])
-        H[j] = (up - down) @ moves / (2 * steps[j])
-        log_sigma[j] = (np.log(more) - np.log(less)) / (4 * steps[j])
+    changes, ratios = np.empty((m, len(flat))), np.empty(m)
+    for j, move in enumerate((moves * steps).T):
+        _, up, more = search.profiled(flat + move)
+        _, down, less = search.profiled(flat - move)
+        changes[j], ratios[j] = up - down, more / less
+    H = changes @ moves / (2 * steps[:, None])
     H = (H + H.T) / 2
+    log_sigma = np.log(ratios) / (4 * steps)
     equations = search.equations
     df = equations.n - (equations.p if search.method == "reml" else 0)
     joint = np.empty((m + 1, m + 1))

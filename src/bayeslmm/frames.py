@@ -385,7 +385,8 @@ def _drop_unused(column: Column) -> Column:
     """Drop levels that no row has; the order of the others stays."""
     if column.kind == "number":
         return column
-    used = np.bincount(column.values[column.values >= 0], minlength=len(column.levels)) > 0
+    known = column.values[~column.missing] if column.missing.any() else column.values
+    used = np.bincount(known, minlength=len(column.levels)) > 0
     if used.all():
         return column
     rank = np.append(np.cumsum(used) - 1, -1).astype(np.int32)

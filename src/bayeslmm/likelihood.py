@@ -221,7 +221,8 @@ def conclude(
     else:
         theta = equations.theta(M, sigma, relative)
         boundary = _boundary(search, place)
-        theta[boundary & (np.array(equations.parameters.kinds) == "sd")] = 0.0
+        if boundary.any():
+            theta[boundary & (np.array(equations.parameters.kinds) == "sd")] = 0.0
         find_hessian = partial(_hessian, search, place, boundary, curvature)
         if equations.residuals is not None and equations.residuals.n_sigmas > 1:
             hessian = find_hessian()
@@ -390,7 +391,7 @@ def _boundary(search: Search, place: Place) -> np.ndarray:
     singular.
     """
     boundary = np.zeros(len(search.equations.parameters), dtype=bool)
-    for i, sds, corrs in theta_slices(search):
+    for i, sds, corrs in theta_slices(search) if place.singular else ():
         if i in place.singular:
             boundary[sds] = ~varying(search.bars[i], place.matrices[i])[: sds.stop - sds.start]
             boundary[corrs] = True

@@ -187,12 +187,10 @@ def expression_frame(table: Table, names: Collection[str]) -> Columns:
             # Whole numbers would overflow silently in powers and products.
             frame[name] = column.values.astype(np.float64, copy=False)
         else:
-            frame[name] = pd.Series(
-                pd.Categorical.from_codes(
-                    column.values, categories=pd.Index(column.levels), ordered=True
-                ),
-                copy=False,
+            categories = pd.Categorical.from_codes(
+                column.values, categories=pd.Index(column.levels), ordered=True
             )
+            frame[name] = pd.Series(categories, copy=False)
     return Columns(frame, len(table.index))
 
 

@@ -202,12 +202,14 @@ class Search:
 
     def is_singular(self, place: Place) -> bool:
         """Whether G is singular; that of a structure is not at a nugget or uniqueness of zero."""
+        if place.singular or not place.held:
+            return bool(place.singular)
         parameters = self.equations.parameters
         of_G = np.zeros(len(parameters), dtype=bool)
         for block in parameters.blocks:
             singular = block.factor is not None and block.kind not in ("nugget", "loading")
             of_G[block.start : block.stop] = singular
-        return bool(place.singular) or bool(of_G[self.free.own[list(place.held)]].any())
+        return bool(of_G[self.free.own[list(place.held)]].any())
 
 
 @dataclass(frozen=True)
