@@ -26,7 +26,6 @@ from bayeslmm.errors import (
 )
 from bayeslmm.frames import Taken, framed, to_pandas
 from bayeslmm.likelihood_fit import LikelihoodFit
-from bayeslmm.parameters import Parameters
 from bayeslmm.point_fit import PointFit
 from bayeslmm.residual_checks import check_maximum
 from bayeslmm.residual_identifiability import check_identified
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from bayeslmm.known import Known
     from bayeslmm.likelihood import Optimum
     from bayeslmm.map_fit import MapFit
+    from bayeslmm.parameters import Parameters
     from bayeslmm.plots_model import ModelPlots
     from bayeslmm.posterior_fit import PosteriorFit
     from bayeslmm.prior_table import PriorTable
@@ -190,7 +190,7 @@ class Model:
     @cached_property
     def parameters(self) -> Parameters:
         """The covariance parameters theta: their names, kinds and order."""
-        return Parameters.of(self.design.factors, self.design.residuals)
+        return self.equations.parameters
 
     @cached_property
     def equations(self) -> Equations:
