@@ -20,12 +20,15 @@ __all__ = ["descent"]
 type _Criterion = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 _MAX_ITERATIONS, _MEMORY = 500, 20
-_MAX_TRIALS = 60
+_MAX_TRIALS = 30
 """Of one line search: what has not been found then is lost in rounding."""
 _FALL, _SLOPE = 1e-4, 0.9
 """How much of what the slope promises a step must bring, and how much of the slope may be left."""
-_GROWTH = 10.0
-"""Of steps that were too short."""
+_STEEPER = 1e-3
+_GROWTH, _FARTHEST = 4.0, 16.0
+"""Of steps that were too short, and where they end: what has fallen that far as steeply as at first
+may have no minimum.
+"""
 
 
 def descent(
@@ -54,22 +57,27 @@ def descent(
     with np.errstate(all="ignore"):  # places so far out that they are no numbers
         value, slope = criterion(x)
         steps, changes = np.empty((2, _MEMORY, len(x)))
-        for iteration in range(_MAX_ITERATIONS):
+        known = 0
+        for _ in range(_MAX_ITERATIONS):
             if not np.abs(slope).max(initial=0.0) > tolerance:
                 break
-            known = min(iteration, _MEMORY)
             direction = _direction(slope, steps[:known], changes[:known])
-            found = _along(criterion, x, value, slope, direction, iteration == 0)
+            found = _along(criterion, x, value, slope, direction, known == 0)
             if found is None:
                 break
-            there, value, turned = found
-            if known == _MEMORY:
-                steps[:-1], changes[:-1] = steps[1:], changes[1:]
-                known -= 1
-            steps[known], changes[known] = there - x, turned - slope
+            there, value, turned, sound = found
+            step, change = there - x, turned - slope
             x, slope = there, turned
             if callback is not None:
                 callback(x)
+            if not sound:
+                break
+            if step @ change > 0.0:
+                if known == _MEMORY:
+                    steps[:-1], changes[:-1] = steps[1:], changes[1:]
+                    known -= 1
+                steps[known], changes[known] = step, change
+                known += 1
     return x
 
 
@@ -99,8 +107,9 @@ def _along(
     slope: np.ndarray,
     direction: np.ndarray,
     first: bool,
-) -> tuple[np.ndarray, float, np.ndarray] | None:
-    """Where a line search ends, with the criterion there; None where it finds nothing better.
+) -> tuple[np.ndarray, float, np.ndarray, bool] | None:
+    """Where a line search ends, with the criterion there, and whether it may go on from there; None
+    where it finds nothing better.
 
     The first of all goes a way of one, or as far as the slope if that is less.
     """
@@ -108,19 +117,25 @@ def _along(
     if not falls < 0.0:
         return None
     size = 1.0 / max(1.0, (-falls) ** 0.5) if first else 1.0
+    farthest = _FARTHEST * max(size, 1.0 / float(np.sqrt(direction @ direction)))
     short, long = (0.0, value, falls), (np.inf, np.inf, np.inf)
+    better = None
     for _ in range(_MAX_TRIALS):
         there = x + size * direction
         reached, turned = criterion(there)
         trial = (size, reached, float(turned @ direction))
         if not reached <= value + _FALL * size * falls:
             long = trial
-        elif trial[2] < _SLOPE * falls:
-            short = trial
         else:
-            return there, reached, turned
+            if trial[2] >= _SLOPE * falls:
+                return there, reached, turned, True
+            better = there, reached, turned, False
+            if long[0] == np.inf and size > 0.5 * farthest:
+                steeper = trial[2] < (1.0 + _STEEPER) * falls
+                return there, reached, turned, steeper
+            short = trial
         size = _between(short, long) if long[0] < np.inf else _GROWTH * size
-    return None
+    return better
 
 
 def _between(short: tuple[float, float, float], long: tuple[float, float, float]) -> float:

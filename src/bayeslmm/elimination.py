@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
-from scipy.linalg.blas import dtrsm
 
 from .growth import exponent_places
 from .residual_packing import Layout, pack_residuals
@@ -467,7 +466,7 @@ def _orthonormalise(
         border[:, 0] = y
         return border, np.empty((0, 0)), np.empty((0, 0)), np.empty(0)
     rotation = np.linalg.qr(X * np.sqrt(w)[:, None], mode="r")
-    basis = dtrsm(1.0, rotation, X, side=1)  # X r⁻¹
+    basis = np.linalg.solve(rotation.T, X.T).T
     weighted = (basis * w[:, None]).T
     beta = np.linalg.solve(rotation, weighted @ y)
     residual = y - X @ beta
