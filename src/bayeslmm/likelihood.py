@@ -282,6 +282,9 @@ def _vanishes(search: Search, place: Place, sigma: float, status: Status) -> boo
     if status.ok or equations.residuals is None:
         return not status.ok and bool(sigma < _TINY * least_squares)
     kinds = np.array(equations.parameters.kinds)
+    relative = search.free.relative(place.working[search.n_M :])[kinds == "sigma"]
+    if sigma * relative.min() < _TINY * least_squares:
+        return True
     for number, at in enumerate(np.flatnonzero(kinds[search.free.own] == "sigma")):
         moved = place.working.copy()
         moved[search.n_M + at] -= _FAR
@@ -289,7 +292,7 @@ def _vanishes(search: Search, place: Place, sigma: float, status: Status) -> boo
         further = search.profiled(search.flat(place.matrices, moved))[0]
         if place.value - further > _FAR * rows:
             return True
-    return bool(sigma < _TINY * least_squares)
+    return False
 
 
 def _finish(search: Search, place: Place) -> tuple[Status, Place, Curvature | None]:
