@@ -89,9 +89,7 @@ def test_sampled_coefficients_are_given():
 
 def test_the_sum_over_draws_is_what_a_fit_without_the_subject_predicts():
     fit = posterior("slopes")
-    with pytest.warns(
-        bl.ConvergenceWarning, match="2 of 18 levels of Subject .308, 332. move theta"
-    ):
+    with pytest.warns(bl.ConvergenceWarning, match="of 18 levels of Subject .*332. move theta"):
         found = fit.loo("Subject")
     assert found.n_data_points == 18
     frame = data("slopes")
