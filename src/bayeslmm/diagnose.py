@@ -10,11 +10,13 @@ import pandas as pd
 
 from bayeslmm import printing, scales
 from bayeslmm.parameters import bars_together
+from bayeslmm.prior_defaults import growth_of
 
 if TYPE_CHECKING:
-    from bayeslmm.design import Design, GroupingFactor
+    from bayeslmm.design import GroupingFactor
     from bayeslmm.likelihood_fit import LikelihoodFit
     from bayeslmm.map_fit import MapFit
+    from bayeslmm.model import Model
     from bayeslmm.point_fit import PointFit
     from bayeslmm.posterior_fit import PosteriorFit
 
@@ -24,6 +26,7 @@ _ESS_PER_CHAIN = 100
 _R_HAT = 1.01
 _HEYWOOD = "at a bound, where a uniqueness is zero (a Heywood case)"
 _SINGULAR = 1e-4
+_FAR_AWAY = 20.0
 """A direction of G is singular when its sd is below this fraction of the largest one's."""
 _ON_THE_WAY = 0.05
 """A residual standard deviation that goes to zero is below this fraction of the largest one."""
@@ -110,7 +113,7 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
     """
     from bayeslmm.likelihood import Status
 
-    findings = [*_of_design(fit.model.design), *_of_status(fit)]
+    findings = [*_of_design(fit.model), *_of_status(fit)]
     if fit.status is Status.SINGULAR:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
@@ -132,7 +135,7 @@ def of_map(fit: MapFit) -> Diagnosis:
     -------
     Diagnosis
     """
-    findings = [*_of_design(fit.model.design), *_of_status(fit)]
+    findings = [*_of_design(fit.model), *_of_status(fit)]
     if not fit.status.ok:
         return _diagnosis(findings)
     parameters, boundary = fit.model.parameters, fit.optimum.boundary
@@ -171,7 +174,7 @@ def of_posterior(fit: PosteriorFit) -> Diagnosis:
     -------
     Diagnosis
     """
-    findings = _of_design(fit.model.design)
+    findings = _of_design(fit.model)
     chains, draws = fit.draws.theta.shape[:2]
     settings = fit.draws.settings
     names = [f"beta[{name}]" for name in fit.model.design.coef]
@@ -260,8 +263,8 @@ def _of_status(fit: PointFit) -> list[Finding]:
     return [Finding("error", f"{fit.method.upper()}: {what}", where, remedy)]
 
 
-def _of_design(design: Design) -> list[Finding]:
-    findings = []
+def _of_design(model: Model) -> list[Finding]:
+    design, findings = model.design, _of_growth(model)
     if design.dropped:
         findings.append(
             Finding(
@@ -281,6 +284,27 @@ def _of_design(design: Design) -> list[Finding]:
                 "",
             )
         )
+    return findings
+
+
+def _of_growth(model: Model) -> list[Finding]:
+    """Covariates of growing standard deviations so far from zero that no digits are left of these
+    there.
+    """
+    growth = growth_of(model.parameters, model.design)
+    apart = growth.weights * growth.units
+    findings = []
+    for j in np.flatnonzero((np.abs(apart) > _FAR_AWAY).any(axis=0)):
+        i, name = int(np.argmax(np.abs(apart[:, j]))), model.parameters.names[j]
+        zero, remedy = "0", "Take the mean off the column"
+        if name.startswith("power"):
+            zero, remedy = "1", "Divide the column by its mean"
+        what = (
+            f"{model.parameters.names[i]} is the standard deviation where the covariate of {name} "
+            f"is {zero}, {abs(apart[i, j]):.0f} standard deviations from its mean, and has lost "
+            "its digits: estimates can be wrong"
+        )
+        findings.append(Finding("warning", what, "", remedy))
     return findings
 
 
