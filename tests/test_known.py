@@ -499,7 +499,7 @@ def test_the_textbook_model_has_related_effects_and_a_program():
 
 def test_draws_are_those_of_related_effects():
     own = model("intercept")
-    fit = own.fit("nuts", random_seed=1, chains=2, draws=400, progress=False)
+    fit = own.fit("nuts", random_seed=1, chains=2, draws=1000, progress=False)
     reml = own.fit("reml")
     spread = reml.ranef()["std_error"].mean()
     assert np.abs(fit.ranef()["estimate"] - reml.ranef()["estimate"]).max() < spread

@@ -325,12 +325,12 @@ class PosteriorFit(Fit):
         Examples
         --------
         >>> import bayeslmm as bl
-        >>> sleep = bl.load_dataset("sleepstudy")
-        >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", sleep)
+        >>> data = bl.load_dataset("Penicillin")
+        >>> model = bl.Model("diameter ~ 1 + (1 | plate) + (1 | sample)", data)
         >>> fit = model.fit("nuts", random_seed=1, progress=False)
-        >>> found = fit.loo("Subject")
+        >>> found = fit.loo("plate")
         >>> int(found.n_data_points)
-        18
+        24
         """
         from bayeslmm.cross_validation import loo
 
