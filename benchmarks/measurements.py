@@ -322,7 +322,7 @@ def occasions(bench: Bench) -> list[Row]:
         several.append(
             Row(
                 f"one gradient, R = {name}: 2,000 subjects against 200",
-                "at most 10 ×, as the rows",
+                "about 10 ×, as the rows",
                 f"{found[name].text('ms', 1000)} against {fewer.text('ms', 1000)}",
                 "ours",
                 ratio,
