@@ -11,9 +11,6 @@ from bayeslmm.explained import vector_of
 from bayeslmm.implied import implied_r2
 from bayeslmm.prior_predictive import draw_priors
 
-# PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS")
-
 SLEEP = bl.load_dataset("sleepstudy")
 ORTHODONT = bl.load_dataset("Orthodont")
 TOTAL, ICC, R2 = bl.HalfNormal(80), bl.Beta(2.5, 1.5), bl.Beta(2, 4)
