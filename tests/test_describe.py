@@ -59,7 +59,9 @@ def lines(description):
 
 
 def well_formed(latex):
+    assert latex.isascii()  # as the names in these tests
     plain = re.sub(r"\\[{}]", "", latex)
+    assert not re.search(r"\\text\{[^{}]*_", plain)  # text mode has no subscripts
     depth = 0
     for character in plain:
         depth += {"{": 1, "}": -1}.get(character, 0)
@@ -125,3 +127,11 @@ def test_priors_of_the_user_and_names_that_latex_would_read():
     assert "corr_sub_j ~ LKJ(2)" in lines(description)
     assert r"\beta_{\mathrm{n\_days}}" in description.latex
     well_formed(description.latex)
+
+
+def test_remarks_name_columns_that_latex_would_read():
+    data = bl.load_dataset("Orthodont").rename(columns={"Sex": "the_sex"})
+    G = {"Subject": bl.AR1(variance=bl.VarIdent("the_sex"))}
+    model = bl.Model("distance ~ age + (0 + age | Subject)", data, G=G)
+    assert "j ≠ k, AR1 with VarIdent(the_sex)" in " ".join(lines(model.describe()))
+    well_formed(model.describe().latex)

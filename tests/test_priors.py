@@ -431,10 +431,14 @@ def test_priors_of_other_packages_for_coefficients(name, values, expected):
 
 
 def test_priors_of_other_packages_for_correlations():
-    data, R = bl.load_dataset("Orthodont"), bl.AR1(time="age", group="Subject")
+    data, where = bl.load_dataset("Orthodont"), {"time": "age", "group": "Subject"}
     values = {"alpha": 2.0, "beta": 2.0, "mu": 0.5, "sigma": 0.22, "nu": 4.0}
-    model = bl.Model("distance ~ age", data, R=R, priors={"rho": foreign("Beta", values)})
+    priors = {"rho": foreign("Beta", values)}
+    model = bl.Model("distance ~ age", data, R=bl.CAR1(**where), priors=priors)
     assert model.priors["rho"] == bl.Beta(2, 2)
+    # theirs lies in (0, 1), ours in the bounds of the parameter
+    with pytest.raises(PriorError, match=r"lies in \(-1, 1\); bl.Beta\(2, 2\) is stretched"):
+        bl.Model("distance ~ age", data, R=bl.AR1(**where), priors=priors)
 
 
 def test_priors_of_other_packages_that_cannot_be_taken():

@@ -432,6 +432,8 @@ ERRORS = {
     "time": (PLAIN, {"id": bl.AR1(time="week")}, ArgumentError, "`time`"),
     "variance": (PLAIN, {"id": bl.AR1(variance=bl.VarExp("room"))}, ArgumentError, "not those"),
     "one effect": ("y ~ week + (1 | id)", {"id": bl.AR1()}, DesignError, "has one"),
+    "a slope, by G": ("y ~ 1 + (0 + week | id)", {"id": bl.UN()}, DesignError, "C(week) before"),
+    "a slope, by call": ("y ~ 1 + diag(0 + week | id)", None, DesignError, "slope of 'week'"),
     "intercept": ("y ~ week + (1 + week | id)", {"id": bl.AR1()}, DesignError, "one column"),
     "text": ("y ~ week + car1(0 + room | id)", None, DataError, "should be numbers"),
     "text in disorder": ("y ~ week + ar1(0 + text | id)", None, DesignError, "in order"),

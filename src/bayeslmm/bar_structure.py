@@ -218,13 +218,27 @@ def plain_name(structure: Covariance) -> str | None:
 def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column]) -> str:
     """The left side of a bar as its structure means it: a column of numbers alone, of a structure
     that is over occasions, stands for its values, each of which is one.
+
+    Raises
+    ------
+    DesignError
+        For a structure that is asked for by name, has a variance for each effect, and would have
+        the slope alone.
     """
     names = columns_of(bar.effects)
-    if plain_name(structure) is not None or len(names) != 1:
+    alone = len(names) == 1 and bar.effects == f"0 + {quote(names[0])}"
+    if not alone or columns[names[0]].kind != "number":
         return bar.effects
-    alone = bar.effects == f"0 + {quote(names[0])}"
-    if alone and columns[names[0]].kind == "number":
+    name = plain_name(structure)
+    if name is None:
         return f"0 + C({quote(names[0])})"
+    asked = bar.structure is not None or structure is not _CALLS["us"]
+    if asked and not bar.uncorrelated and name != "id" and strata_column(structure) is None:
+        raise DesignError(
+            f"{structure.name} is over several effects, and {bar.text} has one, the slope of "
+            f"{names[0]!r}; for an effect at each of its values write 0 + C({quote(names[0])}) "
+            "before the bar, and for the slope leave the structure out"
+        )
     return bar.effects
 
 

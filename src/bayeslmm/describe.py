@@ -186,7 +186,7 @@ def _correlation(structure: Covariance, w: Notation, factor: str | None = None) 
         correlations.AR1.code: w.power(rho, lag),
         correlations.ARMA11.code: f"{first}{dot}{w.power(rho, f'({lag}{minus}1)')}",
         correlations.TOEP.code: parameter(own_rho, lag),
-        correlations.ANTE1.code: f"{chain[0]} ⋯ {chain[1]}",
+        correlations.ANTE1.code: w.word("dots").join(chain),
         correlations.CAR1.code: w.power(rho, lag),
         correlations.EXP.code: decay[ratio],
         correlations.GAU.code: w.function("exp", f"{minus}{square}"),
@@ -195,7 +195,7 @@ def _correlation(structure: Covariance, w: Notation, factor: str | None = None) 
     }
     if structure.correlation.factors:
         several = [parameter(symbol("loading"), index, "f") for index in "jk"]
-        factors = "" if structure.correlation.factors == 1 else "Σ "
+        factors = "" if structure.correlation.factors == 1 else w.word("sum")
         formulas[code] = f"{factors}{several[0]}{dot}{several[1]}"
     formula = formulas[code]
     if structure.nugget:
@@ -254,7 +254,7 @@ def _bar(
         if C == "I":
             return
         formula = _correlation(bar.covariance, w, factor.name)
-        remark = w.words(f"j ≠ k, {bar.covariance.words}")
+        remark = w.words("j ≠ k, {}", bar.covariance.words)
         yield Line(w.indexed("C", "j", "k"), "=", (formula,), remark)
         return
     corr = model.parameters.find(factor.name, number, "corr")

@@ -17,13 +17,19 @@ _TEXT_WORDS = {
     "minus": "−",
     "distributed": "~",
     "transposed": "′",
+    "sum": "Σ ",
+    "dots": " ⋯ ",
 }
 _LATEX_WORDS = {
     "dot": r"\,",
     "minus": "-",
     "distributed": r"\sim",
     "transposed": "^\\top",
+    "sum": r"\sum\nolimits_f ",
+    "dots": r"\cdots ",
 }
+_LATEX_SIGNS = {"≠": r"$\neq$", "…": r"$\ldots$", "×": r"$\times$"}
+"""Of remarks, which are text."""
 # in \mathrm, where operators would be set as such
 _ESCAPES = {
     "\\": r"\backslash ",
@@ -102,9 +108,11 @@ class Notation:
         """A remark, with names of the data in place of its pairs of braces."""
         if not self.latex:
             return text.format(*names)
+        for sign, written in _LATEX_SIGNS.items():
+            text = text.replace(sign, written)
         parts = [rf"\text{{{part}}}" if part else "" for part in text.split("{}")]
-        written = [self.name(name) for name in names] + [""]
-        return "".join(a + b for a, b in zip(parts, written, strict=True))
+        own = [*map(self.name, names), ""]
+        return "".join(a + b for a, b in zip(parts, own, strict=True))
 
 
 TEXT, LATEX = Notation(latex=False), Notation(latex=True)

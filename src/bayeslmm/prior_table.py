@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +15,7 @@ from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
 from bayeslmm.loadings import inside, n_factors
 from bayeslmm.prior_checks import check_fits, check_fits_matrix, check_fits_variance
 from bayeslmm.prior_defaults import (
+    Slot,
     coefficient_slots,
     growth_of,
     level_coefficients,
@@ -22,6 +23,7 @@ from bayeslmm.prior_defaults import (
     theta_slots,
 )
 from bayeslmm.priors import (
+    Beta,
     Fixed,
     HalfStudentTAtMeans,
     MvNormal,
@@ -211,7 +213,7 @@ def resolve(
     """
     coefficients = coefficient_slots(design)
     slots = [*coefficients, *theta_slots(parameters, design)]
-    given = _given(priors, {slot.parameter: slot.default for slot in slots})
+    given = _given(priors, slots)
     # a prior of the user's for correlations is about those that are reported
     slots = [*coefficients, *theta_slots(parameters, design, given)]
     matrices = matrix_slots(parameters, design)
@@ -222,6 +224,11 @@ def resolve(
     valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
     for key in given:
         if key not in valid and key not in (*matrices, _VARIANCE) and key not in whole.values():
+            base = str(key).partition("[")[0]
+            if base in (slot.parameter for slot in slots):
+                raise PriorError(
+                    f"{key!r} has no prior of its own; the prior for {base!r} covers it."
+                )
             raise PriorError(unknown_name("prior key", key, [*valid, *matrices, _VARIANCE]))
 
     level = level_coefficients(design)
@@ -355,14 +362,14 @@ def _exponents(
     }
 
 
-def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
+def _given(priors: object, slots: Sequence[Slot]) -> dict[str, Prior]:
     """What the user has set, by key."""
     if priors is None:
         return {}
     if isinstance(priors, PriorTable):
         priors = priors.frame()
     if isinstance(priors, Mapping):
-        return {key: as_prior(value, key) for key, value in priors.items()}
+        return {key: _taken(value, key, slots) for key, value in priors.items()}
 
     import pandas as pd
 
@@ -381,8 +388,23 @@ def _given(priors: object, defaults: Mapping[str, Prior]) -> dict[str, Prior]:
         twice = frame.index[frame.index.duplicated()][0]
         raise PriorError(f"a frame of priors should name a parameter once, got {twice!r} twice.")
     sources = frame["source"] if "source" in frame.columns else [""] * len(frame)
+    defaults = {slot.parameter: slot.default for slot in slots}
     return {
-        key: as_prior(prior, key)
+        key: _taken(prior, key, slots)
         for key, prior, source in zip(frame.index, frame["prior"], sources, strict=True)
         if not (source == "default" and defaults.get(key) == prior)
     }
+
+
+def _taken(value: object, key: str, slots: Sequence[Slot]) -> Prior:
+    """A prior for a key; a Beta of another package, which is not stretched, only from 0 to 1."""
+    prior = as_prior(value, key)
+    if isinstance(prior, Beta) and prior is not value:
+        for slot in slots:
+            if key in slot.keys and np.isfinite(slot.bounds).all() and slot.bounds != (0.0, 1.0):
+                raise PriorError(
+                    f"the prior for {key!r}, {value!r}, is about a number from 0 to 1, and "
+                    f"{slot.parameter!r} lies in ({slot.bounds[0]:.4g}, {slot.bounds[1]:.4g}); "
+                    f"bl.{prior} is stretched to that interval."
+                )
+    return prior

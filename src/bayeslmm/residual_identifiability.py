@@ -58,8 +58,8 @@ def check_identified(design: Design, equations: Equations) -> None:
                 f"these data cannot tell {_shown(names)} apart: random effects {bar.text} with the "
                 f"structure {bar.covariance.name} can already have the covariances that the "
                 f"residuals and other random effects add. Leave other bars out, use a structure "
-                f"with fewer parameters, or give the residuals the structure instead, "
-                f"R=bl.{bar.covariance.name}(time=..., group={factor.name!r})"
+                f"with fewer parameters, or give it to the residuals instead, by `R` with "
+                f"group={factor.name!r}"
             )
 
 
