@@ -103,6 +103,7 @@ def _of_theta(fit: LikelihoodFit, rows: Rows) -> float:
     """What estimating θ adds to the degrees of freedom."""
     design, equations = fit.model.design, fit.model.equations
     search, start = prepare(equations, fit.method)
+    equations = search.equations
     if not len(start):
         return 0.0
     place = best_place(search, start)

@@ -367,6 +367,7 @@ class Coordinates:
         scales: Array | None = None,
         *,
         of_data: bool = True,
+        held: Array | None = None,
     ) -> Coordinates:
         """Coordinates that suit a model and the priors of theta.
 
@@ -379,11 +380,14 @@ class Coordinates:
         of_data : bool
             Whether the effects of a `UN` bar are those of orthonormal columns; otherwise those that
             the prior is about.
+        held : (k,) array of bool, optional
+            What does not move; that which priors hold unless given.
         """
         parameters = equations.parameters
         kinds = np.full(len(parameters), _SINH)
         ab = np.zeros((len(parameters), 2))
-        held = np.zeros(len(parameters), dtype=bool) if priors is None else priors.held
+        if held is None:
+            held = np.zeros(len(parameters), dtype=bool) if priors is None else priors.held
         parts = 0 if priors is None else int((priors.variance_weights[:-1] > 0).sum())
         bars, T = [(0, 0, 0, 0, 0)][:0], [np.empty(0)]
         for i, (lower, upper) in enumerate(parameters.bounds):
@@ -434,7 +438,7 @@ class Coordinates:
         growth = Growth.of(parameters, equations.factors, equations.residuals)
         powers = np.array(parameters.kinds) == "power"
         ab[powers, 0] = growth.units[powers]
-        if priors is not None and growth.weights.any():
+        if growth.weights.any():
             movable = (kinds == _SINH) & ~held
             shear = np.where(movable[:, None], growth.weights * growth.units, 0.0)
         return cls(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from bayeslmm.between_within import between_within
+from bayeslmm.centred import about_means
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.held import require_nothing_held
 from bayeslmm.kenward_roger import KenwardRoger, kenward_roger
@@ -84,7 +85,8 @@ def _check_kenward_roger(optimum: Optimum) -> None:
 
 
 def _kenward_roger(model: Model, optimum: Optimum) -> KenwardRoger:
-    design, equations = model.design, model.equations
+    design = model.design
+    equations, optimum = about_means(model.equations, optimum)
     # far from zero, columns of X are nearly dependent; an orthonormal basis of them is not
     X, triangle = np.linalg.qr(design.X)
     rotation = np.linalg.inv(triangle)

@@ -26,7 +26,6 @@ _ESS_PER_CHAIN = 100
 _R_HAT = 1.01
 _HEYWOOD = "at a bound, where a uniqueness is zero (a Heywood case)"
 _SINGULAR = 1e-4
-_FAR_AWAY = 20.0
 """A direction of G is singular when its sd is below this fraction of the largest one's."""
 _ON_THE_WAY = 0.05
 """A residual standard deviation that goes to zero is below this fraction of the largest one."""
@@ -288,21 +287,21 @@ def _of_design(model: Model) -> list[Finding]:
 
 
 def _of_growth(model: Model) -> list[Finding]:
-    """Covariates of growing standard deviations so far from zero that no digits are left of these
+    """Covariates of growing standard deviations that are so far from zero that these say nothing
     there.
     """
     growth = growth_of(model.parameters, model.design)
     apart = growth.weights * growth.units
     findings = []
-    for j in np.flatnonzero((np.abs(apart) > _FAR_AWAY).any(axis=0)):
+    for j in np.flatnonzero(growth.far.any(axis=0)):
         i, name = int(np.argmax(np.abs(apart[:, j]))), model.parameters.names[j]
         zero, remedy = "0", "Take the mean off the column"
         if name.startswith("power"):
             zero, remedy = "1", "Divide the column by its mean"
         what = (
             f"{model.parameters.names[i]} is the standard deviation where the covariate of {name} "
-            f"is {zero}, {abs(apart[i, j]):.0f} standard deviations from its mean, and has lost "
-            "its digits: estimates can be wrong"
+            f"is {zero}, {abs(apart[i, j]):.0f} standard deviations from its mean: its estimate "
+            "and interval say nothing of the data"
         )
         findings.append(Finding("warning", what, "", remedy))
     return findings

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .parameters import Parameters
     from .residuals import ResidualRows
 
-__all__ = ["Packed", "System", "pack", "part", "unpack"]
+__all__ = ["Packed", "System", "pack", "part", "replace_bars", "unpack"]
 
 N_HEADER = 34
 """Length of the header of offsets at the front of the integer vector."""
@@ -530,6 +530,11 @@ def _bar_table(factors: Sequence[GroupingFactor], parameters: Parameters) -> np.
                 records.append(floats.view(np.int64))
                 at += len(records[-2]) + len(records[-1])
     return np.concatenate([np.array(rows, dtype=np.int64).ravel(), *records])
+
+
+def replace_bars(packed: Packed, factors: Sequence[GroupingFactor], parameters: Parameters) -> None:
+    """Write the bars of factors that differ in covariates alone into the packed integers."""
+    part(packed, "bars")[:] = _bar_table(factors, parameters)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

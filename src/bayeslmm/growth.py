@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Growth", "exponent_places"]
 
+_FAR = 20.0
+"""A mean of a covariate, in its standard deviations, at which nothing is known of zero."""
+_ROUNDING = 1e-6
+"""A mean of a covariate, in its standard deviations, that is as good as zero."""
+
 
 @dataclass(frozen=True, eq=False)
 class Growth:
@@ -39,6 +44,13 @@ class Growth:
 
     weights: Array
     units: Array
+
+    @property
+    def far(self) -> Array:
+        """Which standard deviations (k, k) are so far from the data by which exponents that their
+        size there says nothing.
+        """
+        return np.abs(self.weights * self.units) > _FAR
 
     @classmethod
     def of(
@@ -79,7 +91,8 @@ class Growth:
                 _inverse(np.std(column[rows.stratum == j % strata]))
                 for j, column in enumerate(rows.covariates.T)
             ]
-        return cls(weights, units)
+        # of covariates that have mean zero, but for rounding, nothing
+        return cls(np.where(np.abs(weights * units) > _ROUNDING, weights, 0.0), units)
 
 
 def exponent_places(parameters: Parameters, factor: GroupingFactor, bar: int) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from bayeslmm import scales
+from bayeslmm.centred import centred
 from bayeslmm.coordinates import Coordinates
 from bayeslmm.likelihood import Optimum, Status, optimise
 from bayeslmm.search import BETTER, Step, prepare
@@ -52,6 +53,8 @@ def optimise_held(
         Held parameters have their values, and no elements in the Hessian.
     """
     began = time.perf_counter()
+    about = centred(equations, priors.held)
+    equations = about.equations
     likelihood = _Likelihood(equations, method, priors)
     free = ~priors.held
     places = [likelihood.ascend(start, free) for start in likelihood.starts()]
@@ -65,7 +68,7 @@ def optimise_held(
         status = Status.NO_PROGRESS
     if equations.is_exact(theta[-1]):
         status = Status.ZERO_RESIDUAL
-    return Optimum(
+    optimum = Optimum(
         method=method,
         status=status,
         theta=theta,
@@ -78,6 +81,7 @@ def optimise_held(
         evaluations=likelihood.evaluations,
         seconds=time.perf_counter() - began,
     )
+    return about.to_model(optimum)
 
 
 class _Likelihood:
@@ -91,7 +95,9 @@ class _Likelihood:
         self.unheld = optimise(equations, method)
         self.search, _ = prepare(equations, method)
         self.sizes = self._sizes()
-        self.coordinates = Coordinates.of(equations, None, self.sizes, of_data=False)
+        self.coordinates = Coordinates.of(
+            equations, None, self.sizes, of_data=False, held=priors.held
+        )
         self.trace: list[Step] = []
         self.evaluations = 0
         self.began = time.perf_counter()
@@ -135,8 +141,8 @@ class _Likelihood:
 
     def working(self, theta: Array) -> Array:
         """Theta in the coordinates that traces have."""
-        search = self.search
-        parts = self.equations.split_M(self.equations.relative_factors(theta))
+        search, theta = self.search, self.search.centred.of_theta(theta)
+        parts = search.equations.split_M(search.equations.relative_factors(theta))
         matrices = [
             np.linalg.solve(bar.transform, parts[bar.factor][bar.block, bar.block])
             for bar in search.bars
@@ -176,7 +182,7 @@ class _Likelihood:
                 criterion=2.0 * value,
                 gradient=2.0 * float(np.abs(slope).max()),
                 working=self.working(theta),
-                sigma=float(theta[-1]),
+                sigma=float(self.search.centred.of_theta(theta)[-1]),
                 seconds=time.perf_counter() - self.began,
             )
             self.trace.append(step)

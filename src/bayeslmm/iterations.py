@@ -83,7 +83,7 @@ def _judged(search: Search, place: Place) -> tuple[Status, Curvature]:
 
 
 def theta_at(search: Search, working: np.ndarray, sigma: float) -> np.ndarray:
-    """Natural parameters at working coordinates and σ."""
+    """Theta of the search's own equations at working coordinates and σ."""
     matrices = [bar.matrix(working) for bar in search.bars]
     flat = search.flat(matrices, working)
     M, relative = search.M(flat)
@@ -110,7 +110,7 @@ def trace_frame(equations: Equations, optimum: Optimum) -> pd.DataFrame:
         "gradient": [step.gradient for step in steps],
         "seconds": [step.seconds for step in steps],
     }
-    theta = [theta_at(search, step.working, step.sigma) for step in steps]
+    theta = [search.centred.natural(theta_at(search, step.working, step.sigma)) for step in steps]
     names = list(equations.parameters.names)
     natural = pd.DataFrame(np.array(theta).reshape(len(steps), len(names)), columns=names)
     table = pd.concat([pd.DataFrame(columns), natural], axis=1)

@@ -328,7 +328,7 @@ def loglik_by_mean(theta, kind, beta_mean, beta_precision, ints, floats, dmean):
             for k in range(p):
                 slope = rotated[i, k] * (gamma[k] - center[k])
                 dmean[j] += system.rotation[i * p + j] * slope
-    dtheta[-1] = -df / sigma + rss / (sigma2 * sigma) - sigma * prior_part
+    dtheta[-1] = -df / sigma + rss / sigma2 / sigma - sigma * prior_part
     _pull_theta(theta, system, M, dM, dtheta)
     if structured:
         pull_assembled(theta, ints, floats, draw, dtheta)
@@ -384,7 +384,7 @@ def given_factors(M, theta, kind, ints, floats):
         return np.inf, dM, dtheta
     value = df * np.log(2.0 * np.pi * sigma2) + rss / sigma2 - system.constants[0]
     value += logdet_x + 2.0 * system.constants[1] if kind == REML else logdet
-    dtheta[-1] = -df / theta[-1] + rss / (sigma2 * theta[-1])
+    dtheta[-1] = -df / theta[-1] + rss / sigma2 / theta[-1]
     if structured:
         pull_assembled(theta, ints, floats, draw, dtheta)
     return value, -2.0 * dM, -2.0 * dtheta

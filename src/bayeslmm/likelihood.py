@@ -233,7 +233,7 @@ def conclude(
             status = Status.SINGULAR
         if status is Status.NOT_IDENTIFIED and sigma < _SMALL * equations.least_squares:
             status = Status.NO_RESIDUAL
-    return Optimum(
+    optimum = Optimum(
         method=search.method,
         status=status,
         theta=theta,
@@ -247,6 +247,7 @@ def conclude(
         seconds=time.perf_counter() - search.began,
         algorithm=algorithm,
     )
+    return search.centred.to_model(optimum)
 
 
 def _hessian(

@@ -12,11 +12,13 @@ import pandas as pd
 from scipy.special import ndtri
 
 from bayeslmm.arguments import real_number
+from bayeslmm.centred import about_means, centred
 from bayeslmm.equations import Equations
 from bayeslmm.errors import ArgumentError, ConvergenceWarning, unknown_name
 from bayeslmm.held import require_nothing_held
 from bayeslmm.intervals import known_parameters
 from bayeslmm.lapack import blas_threads
+from bayeslmm.prior_defaults import growth_of
 from bayeslmm.profile_chart import Chart
 from bayeslmm.profile_path import Constrained, Path, trace
 from bayeslmm.responses import of_response
@@ -235,13 +237,21 @@ class _Walk:
 
 def _of_parameter(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
     """The curve of a parameter of theta."""
-    optimum, parameters = fit.optimum, fit.model.parameters
+    parameters = fit.model.parameters
     name, kind = parameters.names[position], parameters.kinds[position]
     lower, upper = map(float, parameters.bounds[position])
-    if fit._undefined[position]:
+    far = growth_of(parameters, fit.model.design).far[position].any()
+    if far:
+        warnings.warn(
+            f"{name} has no profile: it is the standard deviation where the covariate of the "
+            "variance is zero, far from the data. Centre the covariate",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+    if far or fit._undefined[position]:
         nothing = np.empty(0)
         return Path(np.nan, lower, upper, nothing, nothing, nothing)
-    equations = fit.model.equations
+    equations, optimum = about_means(fit.model.equations, fit.optimum, position)
     chart = Chart.of(equations, position, optimum.sigma)
     held = chart.held
     assert held is not None
@@ -264,8 +274,8 @@ def _of_parameter(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
 
 def _of_coefficient(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
     """The curve of a coefficient: its column is an offset, times the value."""
-    model, optimum = fit.model, fit.optimum
-    design = model.design
+    design = fit.model.design
+    whole, optimum = about_means(fit.model.equations, fit.optimum)
     others = np.arange(len(design.coef)) != position
     column = design.X[:, position]
     rest = replace(
@@ -274,7 +284,7 @@ def _of_coefficient(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
         coef=tuple(name for name, other in zip(design.coef, others, strict=True) if other),
     )
     y, estimate = design.y_less_offset, float(fit._beta[position])
-    base = Equations.of(rest)
+    base = centred(Equations.of(rest)).equations
     equations = of_response(base, rest, y - estimate * column)
     chart = Chart.of(equations, None, optimum.sigma)
     x = chart.start(optimum.M, optimum.theta, optimum.boundary)
@@ -287,7 +297,7 @@ def _of_coefficient(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
         D, there = walk.to(value, given.criterion, None)
         # at theta the criterion is a parabola in the coefficient
         M, theta = given.place(there)
-        own = model.equations.given_residuals(theta)
+        own = whole.given_residuals(theta)
         best = own.solve(M)[0][position]
         variance = own.var_beta(M, theta[-1])[position, position]
         return D, float(2 * (value - best) / variance)

@@ -14,6 +14,7 @@ from .search import best_place, descend, prepare
 if TYPE_CHECKING:
     from .equations import Equations
     from .frames import Array
+    from .search import Place, Search
 
 __all__ = ["Refit", "refit", "start_of"]
 
@@ -64,18 +65,21 @@ def refit(equations: Equations, method: Literal["reml", "ml"], start: Array) -> 
     search, cold = prepare(equations, method)
     place = descend(search, start, _TOLERANCE) if len(start) else best_place(search, cold)
     steep = np.abs(place.slope @ search.to_flat).max(initial=0.0) if len(start) else 0.0
-    if np.isfinite(place.value) and (place.singular or place.held or steep < _STEEP):
-        flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
-        M, relative = search.M(flat)
-        theta = equations.theta(M, sigma, relative)
-        singular = search.is_singular(place)
-    else:
-        try:
-            optimum = optimise(equations, method)
-        except BayeslmmError as error:
-            return str(error)
-        if not optimum.status.ok:
-            return optimum.status.value
-        M, theta, singular = optimum.M, optimum.theta, optimum.singular
-    beta, _ = equations.given_residuals(theta).solve(M)
-    return Refit(beta, theta, singular)
+    try:
+        if np.isfinite(place.value) and (place.singular or place.held or steep < _STEEP):
+            return _estimates(search, place)
+        optimum = optimise(equations, method)
+    except BayeslmmError as error:
+        return str(error)
+    if not optimum.status.ok:
+        return optimum.status.value
+    beta, _ = equations.given_residuals(optimum.theta).solve(optimum.M)
+    return Refit(beta, optimum.theta, optimum.singular)
+
+
+def _estimates(search: Search, place: Place) -> Refit:
+    flat, sigma = search.flat(place.matrices, place.working), float(np.sqrt(place.sigma2))
+    M, relative = search.M(flat)
+    beta, _ = search.equations.given_residuals(relative).solve(M)
+    theta = search.centred.natural(search.equations.theta(M, sigma, relative))
+    return Refit(beta, theta, search.is_singular(place))

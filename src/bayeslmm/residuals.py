@@ -25,6 +25,7 @@ __all__ = [
     "coloured",
     "has_structure",
     "pull_assembled",
+    "replace_covariates",
     "replace_response",
 ]
 
@@ -428,3 +429,9 @@ def replace_response(ints: np.ndarray, floats: np.ndarray, values: np.ndarray) -
     within = np.arange(len(values)) - np.repeat(res.block_row[:-1], rows)
     first = np.repeat(res.block_value[:-1], rows)
     res.values[first + (within + 1) * columns - 1] = values[res.row]
+
+
+def replace_covariates(ints: np.ndarray, floats: np.ndarray, covariates: np.ndarray) -> None:
+    """Write other covariates (n, m) of the rows' standard deviations into the packed floats."""
+    res = _unpack(ints, floats)
+    res.covariates[:] = covariates[res.row].ravel()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.centred import about_means
 from bayeslmm.frames import Array
 from bayeslmm.wald import FTest, principal_functions
 
@@ -68,6 +69,7 @@ def satterthwaite(equations: Equations, optimum: Optimum) -> Satterthwaite:
     Parameters on the boundary of G are held there. Where theta has no covariance matrix, because
     the optimiser did not reach a maximum, the degrees of freedom are NaN.
     """
+    equations, optimum = about_means(equations, optimum)
     free = np.isfinite(np.diag(optimum.vcov))
     at = equations.given_residuals(optimum.theta)
     vcov = at.var_beta(optimum.M, optimum.sigma)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.linalg import block_diag
 
+from .centred import centred
 from .descent import descent
 from .free_coordinates import FreeCoordinates
 from .loading_ratios import LoadingRatios
@@ -25,6 +26,7 @@ from .structures import ID, STRUCTURES, UN, lower_triangle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .centred import Centred
     from .equations import Equations
     from .structures import Structure
 
@@ -117,7 +119,7 @@ class Bar:
 class Search:
     """The criterion as the optimiser sees it, with what it has seen."""
 
-    equations: Equations
+    centred: Centred
     method: Literal["reml", "ml"]
     bars: tuple[Bar, ...]
     free: FreeCoordinates
@@ -127,6 +129,11 @@ class Search:
     evaluations: int = 0
     at: bytes | None = None  # where the criterion was last asked for, and what it was
     last: tuple[float, np.ndarray, float] = (np.inf, np.empty(0), np.nan)
+
+    @property
+    def equations(self) -> Equations:
+        """Those that are searched, with covariates of variances about their means."""
+        return self.centred.equations
 
     @cached_property
     def size(self) -> int:
@@ -227,6 +234,8 @@ class Place:
 
 def prepare(equations: Equations, method: Literal["reml", "ml"]) -> tuple[Search, np.ndarray]:
     """The search, and where it starts."""
+    about = centred(equations)
+    equations = about.equations
     bars, start, at = [], [], 0
     for i, (f, cross) in enumerate(zip(equations.factors, equations.cross, strict=True)):
         levels = len(f.levels)
@@ -249,7 +258,7 @@ def prepare(equations: Equations, method: Literal["reml", "ml"]) -> tuple[Search
         units = own.structure.working_units(len(own.transform)) / own.scale
         blocks[own.factor][own.coordinates, own.block, own.block] = own.transform @ units
     to_flat = block_diag(from_M.T, np.eye(len(free.start))) if len(free.start) else from_M.T
-    search = Search(equations, method, tuple(bars), free, to_flat, time.perf_counter(), [])
+    search = Search(about, method, tuple(bars), free, to_flat, time.perf_counter(), [])
     return search, np.concatenate(start)
 
 
