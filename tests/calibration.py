@@ -23,6 +23,7 @@ import bayeslmm as bl
 from bayeslmm.covariance import Covariance
 
 CHAINS, DRAWS, BINS = 4, 100, 20
+_AT = {"time": "t", "group": "id"}
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,18 @@ def _relationship() -> bl.Known:
     return bl.Known(np.where(family[:, None] == family, 0.25, 0) + 0.75 * np.eye(12), levels=names)
 
 
+def _given() -> bl.Known:
+    """Correlations of residuals at the occasions t, a share of which is at no distance."""
+    apart = np.abs(np.subtract.outer(np.arange(5), np.arange(5)))
+    K = np.where(apart == 0, 1, 0.8 * np.exp(-apart / 2))
+    return bl.Known(K, levels=range(5), by="s", **_AT)
+
+
 def _over_occasions(structure: Covariance) -> Case:
     """A structure of G over four occasions, several rows of which have each level."""
     return Case("y ~ x + (0 + o | g)", G={"g": structure})
 
 
-_AT = {"time": "t", "group": "id"}
 UNSTRUCTURED = {
     "one factor, q = 1": Case("y ~ x + (1 | g)"),
     "one factor, q = 2": Case("y ~ x + (x | g)", priors={"corr": bl.LKJ(1.5)}),
@@ -114,6 +121,7 @@ RESIDUALS = {
         "y ~ x + (1 | id)", R=bl.ID(variance=[bl.VarIdent("s"), bl.VarExp("x")])
     ),
     "R: FA of rank 1": Case("y ~ x", R=bl.FA(1, **_AT)),
+    "R: Known": Case("y ~ x + (1 | id)", R=_given()),
 }
 PRIORS = {
     "joint prior of the variances": Case(

@@ -85,6 +85,9 @@ def _correlation(value, structure, stratum, pair, between, lag, apart):
 
     name = type(structure).__name__
     share = 1.0 - own("nugget") if structure.nugget else 1.0
+    if name == "Known":
+        at = [structure.levels.index(label) for label in pair]
+        return np.linalg.inv(structure.given)[*at] if structure.inverted else structure.given[*at]
     if name == "UN":
         return own("corr_R", ", ".join(pair))
     if name in ("CS", "CSH"):

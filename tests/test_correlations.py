@@ -20,7 +20,7 @@ DISTANCES = {
 POINTS = np.arange(T)
 SUBSETS = [[0, 1, 2, 3, 4], [0, 2, 3], [1, 4], [3], [4, 0, 2]]
 SPATIAL = ("car1", "exp", "gau", "matern15", "matern25")
-STRUCTURES = [c for c in cor.CORRELATIONS.values() if c.factors <= 2] + [
+STRUCTURES = [c for c in cor.CORRELATIONS.values() if c.factors <= 2 and c is not cor.KNOWN] + [
     replace(cor.CORRELATIONS[name], nugget=True) for name in SPATIAL
 ]
 WITH_COORDINATES = [s for s in STRUCTURES if s is not cor.UN]
@@ -190,6 +190,14 @@ def test_known_values():
     # a missing occasion keeps its gap
     np.testing.assert_allclose(matrix(cor.AR1, [-0.5], [0, 1, 4])[2], [0.0625, -0.125, 1])
     np.testing.assert_allclose(matrix(cor.ANTE1, [0.5, 0.4, -0.3, 0.2], [3, 0])[0, 1], -0.06)
+
+
+def test_known_correlations_are_those_given():
+    C = matrix(cor.KNOWN, [], [3, 0, 2], D=0.1 * DISTANCES["line"])
+    np.testing.assert_allclose(C, [[1, 0.3, 0.15], [0.3, 1, 0.15], [0.15, 0.15, 1]])
+    assert (cor.KNOWN.n_parameters(9), cor.KNOWN.kinds(9), cor.KNOWN.labels("abc")) == (0, (), ())
+    assert not cor.KNOWN.factors
+    assert not cor.KNOWN.of_distance
 
 
 INVALID = [

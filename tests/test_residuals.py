@@ -19,6 +19,18 @@ from bayeslmm.equations import Equations
 ON = {"time": "age", "group": "Subject"}
 
 
+GIVEN = np.array(
+    [
+        [1, 0.7, 0.1, 0.2, -0.2],
+        [0.7, 1, 0.3, 0.1, 0],
+        [0.1, 0.3, 1, 0.6, 0.4],
+        [0.2, 0.1, 0.6, 1, 0.5],
+        [-0.2, 0, 0.4, 0.5, 1],
+    ]
+)
+"""Correlations of five ages, one of which the data lack."""
+
+
 class Case(NamedTuple):
     """A model of the frame below, or of some of its rows."""
 
@@ -84,6 +96,34 @@ CASES = {
     "ID, product": Case(
         bl.ID(variance=[bl.VarIdent("Sex"), bl.VarPower("age"), bl.VarExp("x")]),
         "distance ~ age + (1 | Subject)",
+        rows="missing",
+    ),
+    "Known": Case(bl.Known(GIVEN, levels=[14, 12, 10, 9, 8], **ON), weighted=True),
+    "Known, missing": Case(
+        bl.Known(GIVEN, levels=[14, 12, 10, 9, 8], **ON),
+        "distance ~ age + (age | Subject)",
+        True,
+        "missing",
+    ),
+    "Known by": Case(
+        bl.Known(GIVEN, levels=[14, 12, 10, 9, 8], **ON, by="Sex", variance=bl.VarPower("age")),
+        "distance ~ age + (1 | clinic) + (1 | room)",
+        rows="missing",
+    ),
+    "Known VarExp": Case(
+        bl.Known(
+            GIVEN,
+            levels=[14, 12, 10, 9, 8],
+            **ON,
+            variance=[bl.VarIdent("Sex"), "occasion", bl.VarExp("x")],
+        ),
+        "distance ~ age + (1 | clinic/Subject)",
+        rows="missing",
+    ),
+    "Known, inverse": Case(
+        bl.Known(
+            inverse=np.linalg.inv(GIVEN), levels=[14, 12, 10, 9, 8], **ON, variance="occasion"
+        ),
         rows="missing",
     ),
     "VarPower by": Case(bl.AR1(**ON, by="Sex", variance=[bl.VarPower("age"), bl.VarExp("age")])),
@@ -273,7 +313,16 @@ def test_there_is_no_likelihood_outside_the_bounds(name):
         equations.given_residuals(theta)
 
 
-ALIKE = ["UN, missing", "AR1, crossed", "CAR1, nugget", "Toep by", "Ante1", "ID, product", "CSH"]
+ALIKE = [
+    "UN, missing",
+    "Known VarExp",
+    "AR1, crossed",
+    "CAR1, nugget",
+    "Toep by",
+    "Ante1",
+    "ID, product",
+    "CSH",
+]
 
 
 @pytest.mark.parametrize("name", ALIKE)
@@ -330,7 +379,9 @@ def test_rows_without_correlation_are_packed_by_level():
     assert len(equations.packed.floats) + len(equations.packed.ints) < 6 * len(data)
 
 
-@pytest.mark.parametrize("name", ["AR1, missing", "CS by", "Toep", "ID, product", "Exp, plane"])
+@pytest.mark.parametrize(
+    "name", ["AR1, missing", "CS by", "Toep", "ID, product", "Exp, plane", "Known by"]
+)
 def test_simulated_residuals_have_their_covariance_matrix(name):
     design, equations = model(name)
     theta = theta_of(name)

@@ -65,6 +65,14 @@ def relationships_of(G: object) -> tuple[dict[str, Known], object]:
     if not isinstance(G, Mapping):
         return {}, G
     known = {name: given for name, given in G.items() if isinstance(given, Known)}
+    for name, given in known.items():
+        if given.options:
+            raise ArgumentError(
+                f"Known in `G` is the relationship of the levels of {name!r}, whose variances and "
+                f"strata are those of its bars, and has no use for "
+                f"{', '.join(f'`{option}`' for option in given.options)}; leave that out, or give "
+                "correlations of residuals as `R`."
+            )
     return known, {name: given for name, given in G.items() if name not in known}
 
 

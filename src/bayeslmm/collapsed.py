@@ -82,7 +82,7 @@ def _numba_collapsed(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable[..., 
         value, gradient = kernel(theta, beta_mean, beta_precision, ints, floats)
         return np.asarray(value), gradient
 
-    return collapsed, 4  # the layout of the equations' arrays: another key where it changes
+    return collapsed, 5  # the layout of the equations' arrays: another key where it changes
 
 
 def collapsed_model(equations: Equations, priors: PriorTable, response: str = "y") -> pm.Model:

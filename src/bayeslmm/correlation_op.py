@@ -39,7 +39,7 @@ def correlation_matrices(
     points : (m, t) array of int
         Positions of its rows among the occasions.
     distances : (m, t, t) array
-        Their distances; used by functions of distance only.
+        Their distances, used by functions of distance only; of `KNOWN` the correlations.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def _numba_matrices(op: Any, node: Apply, **kwargs: Any) -> tuple[Callable[..., 
     def matrices(params: Any, points: Any, D: Any) -> Any:
         return _matrices(code, nugget, params, points, D)
 
-    return matrices, 1
+    return matrices, 2  # the codes of correlations: another key where they change
 
 
 @register_funcify_default_op_cache_key(CorrelationPullback)
@@ -167,4 +167,4 @@ def _numba_pullback(op: Any, node: Apply, **kwargs: Any) -> tuple[Callable[..., 
     def pullback(params: Any, points: Any, D: Any, dC: Any) -> Any:
         return _pullback(code, nugget, params, points, D, dC)
 
-    return pullback, 1
+    return pullback, 2

@@ -12,6 +12,8 @@ the diagonal by 1 − ν; `CORRELATIONS` has the structures by name. Correlation
 - distances d of the rows, in time or in the plane (`CAR1`, `EXP`, `GAU`, `MATERN15`, `MATERN25`);
 - neither (`NONE`, `CS`).
 
+That of `KNOWN` has no parameters: its matrix is given in the place of the distances.
+
 Derivations and sources are in docs/correlations.md.
 """
 
@@ -38,6 +40,7 @@ __all__ = [
     "CS",
     "EXP",
     "GAU",
+    "KNOWN",
     "MATERN15",
     "MATERN25",
     "NONE",
@@ -58,8 +61,9 @@ __all__ = [
 
 
 _NONE, _UN, _CS, _AR1, _ARMA11, _TOEP, _ANTE1, _CAR1, _EXP, _GAU, _MATERN15, _MATERN25 = range(12)
-_FA = 11
-"""The code of factor analysis without any factor: each factor adds one."""
+_KNOWN = 12
+_FA = 12
+"""Each factor of factor analysis adds one to this code, which is none of its own."""
 _MOST_FACTORS = 9
 
 _MARGIN = 1e-6
@@ -218,7 +222,8 @@ EXP = Correlation("exp", _EXP, ("range",))
 GAU = Correlation("gau", _GAU, ("range",))
 MATERN15 = Correlation("matern15", _MATERN15, ("range",))
 MATERN25 = Correlation("matern25", _MATERN25, ("range",))
-_SINGLE = (NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, CAR1, EXP, GAU, MATERN15, MATERN25)
+KNOWN = Correlation("known", _KNOWN)
+_SINGLE = (NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, CAR1, EXP, GAU, MATERN15, MATERN25, KNOWN)
 
 
 def factor_analytic(k: int) -> Correlation:
@@ -264,7 +269,7 @@ def correlation(code: int, nugget: bool, params: Array, points: Array, D: Array,
         Positions of the rows among the occasions, 0 to T − 1. Rows at one position correlate by 1.
         Not used by functions of distance, nor by `NONE` and `CS`.
     D : (q, q) array
-        Distances; used by functions of distance only.
+        Distances, used by functions of distance only; of `KNOWN` the correlations.
     C : (q, q) array
         Overwritten.
 
@@ -287,6 +292,8 @@ def correlation(code: int, nugget: bool, params: Array, points: Array, D: Array,
                 value = 0.0
             elif code == _CS:
                 value = params[0]
+            elif code == _KNOWN:
+                value = D[i, j]
             elif _CAR1 <= code <= _MATERN25:
                 value = share * _at_distance(code, params[0], D[i, j])[0]
             elif points[i] != points[j]:
@@ -332,7 +339,7 @@ def correlation_pullback(
                 dparams[0] += share * dvalue * slope
                 if nugget:
                     dparams[last] -= dvalue * value
-            elif code != _NONE and points[i] != points[j]:
+            elif code not in (_NONE, _KNOWN) and points[i] != points[j]:
                 if code > _FA:
                     loadings.add_slopes(code - _FA, params, points[i], points[j], dvalue, dparams)
                 elif code == _UN:

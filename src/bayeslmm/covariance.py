@@ -209,7 +209,7 @@ class Covariance:
         if "occasion" in self.variances and self.time is None:
             raise ArgumentError(
                 f"{self.name} has a variance for each occasion, and needs `time`, the column of "
-                f"occasions: bl.{self.name}(time='week', ...)."
+                f"occasions: bl.{self.name}({self._first}time='week', ...)."
             )
         if correlation.code != correlations.NONE.code:
             needed = ("group",) if correlation.code == correlations.CS.code else ("time", "group")
@@ -217,7 +217,7 @@ class Covariance:
                 if getattr(self, name) is None:
                     raise ArgumentError(
                         f"{self.name} correlates the rows of a subject, and needs `{name}`: "
-                        f"bl.{self.name}(time='week', group='id')."
+                        f"bl.{self.name}({self._first}time='week', group='id')."
                     )
 
     @property
@@ -229,6 +229,11 @@ class Covariance:
     def _called(self) -> str:
         """The name with what else tells it from others of the class."""
         return self.name
+
+    @property
+    def _first(self) -> str:
+        """What stands before the columns in a call."""
+        return ""
 
     @property
     def _plain(self) -> Correlation:
@@ -444,6 +449,10 @@ class FA(Covariance):
     @property
     def _called(self) -> str:
         return f"FA({self.k})"
+
+    @property
+    def _first(self) -> str:
+        return f"{self.k}, "
 
     @property
     def _plain(self) -> Correlation:

@@ -12,6 +12,7 @@ from bayeslmm import correlations
 from bayeslmm.coefficient_prior import means_basis
 from bayeslmm.covariance import VarExp, VarIdent, VarPower, correlation_of_distance
 from bayeslmm.growth import exponent_places
+from bayeslmm.known import Known
 from bayeslmm.notation import LATEX, TEXT, Line, Notation, lay_out
 from bayeslmm.priors import Fixed, HalfStudentTAtMeans, NormalAtMeans, Prior, VarianceSplit
 
@@ -126,7 +127,8 @@ def _residuals(model: Model, w: Notation) -> Iterator[Line]:
     yield Line(w.indexed("R", "j", "k"), "=", (dot.join(product),), times)
     yield Line(w.indexed("s", "j"), "=", (_residual_sd(model, w, "j"),))
     formula = _correlation(residuals.structure, w)
-    yield Line(w.indexed("C", "j", "k"), "=", (formula,), w.words("j ≠ k"))
+    remark = "j ≠ k, K is known" if isinstance(structure, Known) else "j ≠ k"
+    yield Line(w.indexed("C", "j", "k"), "=", (formula,), w.words(remark))
 
 
 def _residual_sd(model: Model, w: Notation, row: str) -> str:
@@ -192,6 +194,7 @@ def _correlation(structure: Covariance, w: Notation, factor: str | None = None) 
         correlations.GAU.code: w.function("exp", f"{minus}{square}"),
         correlations.MATERN15.code: f"(1+{third}){dot}{decay[third]}",
         correlations.MATERN25.code: f"(1+{fifth}+5{dot}{square}/3){dot}{decay[fifth]}",
+        correlations.KNOWN.code: w.indexed("K", "j", "k"),
     }
     if structure.correlation.factors:
         several = [parameter(symbol("loading"), index, "f") for index in "jk"]

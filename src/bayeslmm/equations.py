@@ -119,12 +119,10 @@ class Equations:
         for block in np.unique(own.block[rows]):
             here = np.flatnonzero(own.block[rows] == block)
             at = rows[here]
-            place = own.place[at]
-            D = np.sqrt(((place[:, None] - place[None]) ** 2).sum(axis=2))
             part = np.empty((len(here), len(here)))
             first = len(theta) - own.n_parameters + own.n_corr * own.stratum[at[0]]
             parameters = theta[first : first + own.n_corr]
-            correlation(own.code, own.nugget, parameters, own.point[at], D, part)
+            correlation(own.code, own.nugget, parameters, own.point[at], own.between(at), part)
             C[np.ix_(here, here)] = part
         return C * np.outer(sds, sds)
 

@@ -1,16 +1,18 @@
-"""`Known`: a given relationship between the levels of a grouping factor."""
+"""`Known`: a given relationship between levels of a factor, or correlation of occasions."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from bayeslmm import correlations
+from bayeslmm.covariance import Covariance, Variance
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
 from bayeslmm.frames import Array, level_label
 
@@ -25,22 +27,37 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Known:
-    """A known relationship K between the levels of a grouping factor: u ~ N(0, G ⊗ K).
+class Known(Covariance):
+    """A matrix K that is known: a relationship between the levels of a grouping factor, or the
+    correlations of the residuals of a subject.
 
-    Such as the additive relationships of a pedigree, genomic relationships, a phylogeny, or
-    correlations from distances. G is the covariance matrix of the effects of a level with K = 1 on
-    the diagonal, estimated as without K. Levels are matched by name: those of K that the data lack
-    are integrated out, and can be predicted.
+    In ``G`` the effects of the levels are u ~ N(0, G ⊗ K), with the additive relationships of a
+    pedigree, genomic relationships, a phylogeny, or correlations from distances. G is the
+    covariance matrix of the effects of a level with K = 1 on the diagonal, estimated as without K.
+    Levels are matched by name: those of K that the data lack are integrated out, and can be
+    predicted.
+
+    In ``R`` it has ones on its diagonal, and its rows and columns are occasions of `time`, matched
+    by name: the residuals of the rows i and j of a subject have the covariance sd_i sd_j K_ij, with
+    the correlations from theory, another study or distances, and standard deviations as of other
+    structures. It has no parameters.
 
     Parameters
     ----------
     matrix : data frame, xarray.DataArray or array_like of shape (L, L), optional
         K: symmetric and positive definite, with names on both axes or `levels` beside it.
     levels : sequence, optional
-        The levels of rows and columns, of a matrix that has no names.
+        The levels, or occasions, of rows and columns, of a matrix that has no names.
     inverse : PedigreeInverse, data frame, xarray.DataArray, array_like or sparse array, optional
         The inverse of K in its place; `pedigree_inverse` makes that of a pedigree.
+    time : str, optional
+        In ``R``: the column of occasions.
+    group : str, optional
+        In ``R``: the column of subjects. Where all rows are correlated it is a constant column.
+    by : str, optional
+        In ``R``: a column of strata with standard deviations of their own.
+    variance : str, variance function, or sequence of them, optional
+        In ``R``: as of other structures, "one" by default.
 
     Raises
     ------
@@ -60,6 +77,18 @@ class Known:
     Known(3 levels: 'sire', 'dam', 'calf')
     >>> bl.Known(A.to_numpy(), levels=animals).levels
     ('sire', 'dam', 'calf')
+
+    Correlations of four ages, of which another study has told:
+
+    >>> ages = [8, 10, 12, 14]
+    >>> K = pd.DataFrame(0.4, ages, ages) + 0.6 * np.eye(4)
+    >>> model = bl.Model(
+    ...     "distance ~ age * Sex",
+    ...     bl.load_dataset("Orthodont"),
+    ...     R=bl.Known(K, time="age", group="Subject"),
+    ... )
+    >>> model.fit("reml").R("M01").to_numpy().round(2)[0]
+    array([4.09, 1.63, 1.63, 1.63])
     """
 
     levels: tuple[str, ...]
@@ -69,12 +98,18 @@ class Known:
     given: Any = field()
     """K or its inverse as given: an array, or a sparse one."""
 
+    _correlation = correlations.KNOWN
+
     def __init__(
         self,
         matrix: object | None = None,
         *,
         levels: Sequence[object] | None = None,
         inverse: object | None = None,
+        time: str | None = None,
+        group: str | None = None,
+        by: str | None = None,
+        variance: Variance | Sequence[Variance] | None = None,
     ) -> None:
         from bayeslmm.pedigree import PedigreeInverse
 
@@ -107,22 +142,41 @@ class Known:
             self, "levels", _levels(levels if names is None else names, len_of(values), what)
         )
         _check_positive_definite(values, what)
-
-    @property
-    def name(self) -> str:
-        """The name of the class."""
-        return "Known"
+        options = {"time": time, "group": group, "by": by, "variance": variance, "nugget": False}
+        for name, value in options.items():
+            object.__setattr__(self, name, value)
+        super().__post_init__()
 
     @cached_property
     def place(self) -> dict[str, int]:
         """Where each level stands."""
         return {level: i for i, level in enumerate(self.levels)}
 
+    @property
+    def options(self) -> dict[str, object]:
+        """What was given for residuals: `time`, `group`, `by` and `variance`."""
+        values = {option.name: getattr(self, option.name) for option in fields(Covariance)}
+        return {name: value for name, value in values.items() if value not in (None, False)}
+
+    @property
+    def _first(self) -> str:
+        return "K, "
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Known):
+            return NotImplemented
+        mine, others = ((own.options, own.levels, own.inverted) for own in (self, other))
+        return mine == others and not (self.given != other.given).sum()
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.options.items()), self.levels, self.inverted))
+
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.levels[:_SHOWN]))
         more = ", ..." if len(self.levels) > _SHOWN else ""
         how = "by the inverse, " if self.inverted else ""
-        return f"Known({how}{len(self.levels):,} levels: {shown}{more})"
+        options = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        return f"Known({how}{len(self.levels):,} levels: {shown}{more}{options})"
 
 
 def len_of(values: Any) -> int:

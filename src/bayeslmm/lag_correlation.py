@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.correlations import CAR1
 from bayeslmm.errors import ArgumentError, unknown_name
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def subjects_of(model: Model, group: str | None = None, time: str | None = None)
         return Subjects(name, levels, codes, "", np.zeros((len(codes), 0)), labels)
     unit = " and ".join(own.structure.times)
     point = own.rows.point
-    distant = own.structure.correlation.code >= CAR1.code
+    distant = own.structure.correlation.of_distance
     at = own.rows.place if distant else point[:, None].astype(float)
     unit = unit if distant else f"occasions of {unit}"
     return Subjects(

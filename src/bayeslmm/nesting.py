@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
+from bayeslmm.known import Known
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -73,10 +75,9 @@ def reference(small: Design, large: Design, df: int) -> Reference | str:
         return "as many parameters as the model before: not nested"
     if not spans(large.X, small.X):
         return "not nested: fixed effects that the larger model has not"
-    given, wanted = (
-        None if d.residuals is None else repr(d.residuals.structure) for d in (small, large)
-    )
-    if given not in (None, wanted):
+    given, wanted = (None if d.residuals is None else d.residuals.structure for d in (small, large))
+    # independence is among the correlations that a structure can have, unless they are known
+    if given != wanted and (given is not None or isinstance(wanted, Known)):
         return "R differs; whether it is nested is not known here"
     change = _change(small.factors, large.factors)
     if change is None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.known import Known
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -132,6 +134,12 @@ def of_model(model: Model) -> Page:
     return (*head, groups, Lines(related)) if related else (*head, groups)
 
 
+def _known_residuals(design: Design) -> Iterator[tuple[str, str]]:
+    """A structure of R that no parameter tells of."""
+    if design.residuals is not None and isinstance(design.residuals.structure, Known):
+        yield "Residuals", design.residuals.structure.words
+
+
 def _relationship(related: Relationship) -> str:
     others = len(related.others)
     beside = f"; {others:,} more levels that it has are integrated out" if others else ""
@@ -194,6 +202,7 @@ def _of_fit(
     sizes = (
         ("Number of obs", str(len(design.y))),
         ("Groups", groups or _no_groups(design)),
+        *_known_residuals(design),
     )
     return (
         Lines(((f"{_kind(design)} fit by {by}", ""), ("Formula", fit.model.formula), *criteria)),

@@ -108,6 +108,7 @@ def program(model: Model) -> str:
     body = [*split, *_coefficients(model), *_theta(model), *mean(model), *response(model)]
     text = "\n".join([*data, *body])
     related = [identifier(f.name) for f in model.design.factors if f.related is not None]
+    related += ["R"] * isinstance(model.R, Known)
     beside = "".join(f" and `K_{name}`" for name in related)
     what = f"the textbook model, for a pandas frame `data`{beside}"
     header = [f"# {' '.join(model.formula.split())}: {what}", ""]

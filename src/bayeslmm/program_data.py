@@ -33,6 +33,7 @@ _OWN = (
     *("slopes", "ratio", "z", "R", "b", "centred", "level", "betaln", "gammaln"),
     *("stratum", "subject", "occasion", "order", "blocks", "rows", "cov", "C", "L", "lag"),
     *("place", "apart", "distance", "first", "proper", "i", "j", "s", "t", "correlations"),
+    *("occasions", "K_R", "K_all"),
     *("np", "pm", "pt", "bl", "map", "str", "min", "max", "sorted"),
 )
 _RESERVED = (*keyword.kwlist, *_OWN)

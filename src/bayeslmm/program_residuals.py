@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bayeslmm import correlations
 from bayeslmm.covariance import VarExp, VarIdent, VarPower, correlation_of_distance
+from bayeslmm.known import Known
 from bayeslmm.program_correlations import by_lag_or_distance, is_by_element, of_all_occasions
 from bayeslmm.program_data import codes_of, identifier, quoted
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from bayeslmm.residual_structure import Residuals
 
 __all__ = ["response", "response_data"]
+
+_PAIRS = "occasion[rows][:, :, None], occasion[rows][:, None, :]"
 
 
 def _independent(residuals: Residuals | None) -> bool:
@@ -59,7 +62,19 @@ def response_data(model: Model, frame: pd.DataFrame) -> Iterator[str]:
     else:
         yield f"occasion = {_codes(list(structure.times), frame, rows.point)}"
         yield "order = np.lexsort([occasion, subject])"
+        if isinstance(structure, Known):
+            yield from _known(residuals, frame)
     yield "blocks = np.split(order, np.flatnonzero(np.diff(subject[order])) + 1)"
+
+
+def _known(residuals: Residuals, frame: pd.DataFrame) -> Iterator[str]:
+    """The known correlations of all occasions."""
+    times = list(residuals.structure.times)
+    grouped = codes_of(times, frame, residuals.rows.point)
+    occasions = f"list({grouped}.groups)" if grouped else quoted(residuals.occasions)
+    yield "# K_R: the correlations of residuals, a frame named by the occasions on both axes"
+    yield f"occasions = {occasions}"
+    yield "K_all = K_R.loc[occasions, occasions].to_numpy(float)"
 
 
 def _sd(model: Model) -> str:
@@ -115,6 +130,9 @@ def _correlation(residuals: Residuals) -> Iterator[str]:
         name = identifier(name)
         return name if strata == 1 else f"{name}[stratum[rows[:, 0]]][:, None, None]"
 
+    if isinstance(structure, Known):
+        yield f"C = K_all[{_PAIRS}]"
+        return
     if is_by_element(structure.correlation):
         yield from _of_occasions(residuals)
         return
@@ -135,9 +153,8 @@ def _of_occasions(residuals: Residuals) -> Iterator[str]:
         name = "C_all" if strata == 1 else f"C_{stratum}"
         root = "L_R" if strata == 1 else f"L_R_{stratum + 1}"
         yield from of_all_occasions(correlation, T, name, f"{variable}{own}", root)
-    at = "occasion[rows][:, :, None], occasion[rows][:, None, :]"
     if strata == 1:
-        yield f"C = C_all[{at}]"
+        yield f"C = C_all[{_PAIRS}]"
     else:
         yield f"C_all = pt.stack([{', '.join(f'C_{s}' for s in range(strata))}])"
-        yield f"C = C_all[stratum[rows[:, 0]][:, None, None], {at}]"
+        yield f"C = C_all[stratum[rows[:, 0]][:, None, None], {_PAIRS}]"

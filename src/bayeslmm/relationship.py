@@ -1,4 +1,6 @@
-"""A `Known` relationship on the levels of the data: precision, root, and levels beside them."""
+"""A `Known` matrix on the data: a relationship of levels with those beside them, or correlations
+of occasions.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
-from bayeslmm.errors import DataError, DesignError
+from bayeslmm.errors import ArgumentError, DataError, DesignError
 from bayeslmm.known import symmetric_factor
 
 if TYPE_CHECKING:
@@ -19,11 +21,18 @@ if TYPE_CHECKING:
     from bayeslmm.frames import Array
     from bayeslmm.known import Known
 
-__all__ = ["Relationship", "check_told_from_residuals", "resolve_relationship"]
+__all__ = [
+    "Relationship",
+    "check_told_from_residuals",
+    "correlations_of_occasions",
+    "resolve_relationship",
+]
 
 _NOTHING = 1e-13
 """Of a precision relative to the roots of its diagonal: rounding of what is zero."""
 _ALIKE = 1e-8
+_ONE = 1e-6
+"""How far a variance of residuals that is one may be from it: an inverse was rounded."""
 _SHOWN = 5
 
 
@@ -125,15 +134,7 @@ def resolve_relationship(known: Known, name: str, levels: Sequence[str]) -> Rela
     DataError
         For levels that K does not have.
     """
-    lacking = [level for level in levels if level not in known.place]
-    if lacking:
-        shown = ", ".join(map(repr, lacking[:_SHOWN])) + (", ..." if len(lacking) > _SHOWN else "")
-        raise DataError(
-            f"the relationship given for {name!r} has no row for {len(lacking)} of its "
-            f"{len(levels)} levels: {shown}; its rows begin "
-            f"{', '.join(map(repr, known.levels[:_SHOWN]))}. Add them, or leave their rows of data "
-            "out"
-        )
+    _check_rows(known, f"the relationship given for {name!r}", levels, "levels")
     own = np.array([known.place[level] for level in levels], dtype=np.int64)
     if not known.inverted:
         K = _dense(known.given[own][:, own])
@@ -144,6 +145,52 @@ def resolve_relationship(known: Known, name: str, levels: Sequence[str]) -> Rela
     precision = (precision + precision.T) / 2
     precision[np.abs(precision) <= _NOTHING * np.outer(size, size)] = 0.0
     return Relationship(known, tuple(levels), precision)
+
+
+def _check_rows(known: Known, what: str, names: Sequence[str], kind: str) -> None:
+    lacking = [name for name in names if name not in known.place]
+    if lacking:
+        shown = ", ".join(map(repr, lacking[:_SHOWN])) + (", ..." if len(lacking) > _SHOWN else "")
+        raise DataError(
+            f"{what} has no row for {len(lacking)} of its {len(names)} {kind}: {shown}; its rows "
+            f"begin {', '.join(map(repr, known.levels[:_SHOWN]))}. Add them, or leave their rows "
+            "of data out"
+        )
+
+
+def correlations_of_occasions(known: Known, occasions: Sequence[str]) -> Array:
+    """The known correlations of the residuals at the occasions of the data.
+
+    Parameters
+    ----------
+    known : Known
+        With the column of occasions.
+    occasions : sequence of str, length T
+
+    Returns
+    -------
+    (T, T) array
+
+    Raises
+    ------
+    DataError
+        For occasions that K does not have.
+    ArgumentError
+        For variances on its diagonal.
+    """
+    _check_rows(known, f"the matrix of Known over {known.time!r}", occasions, "occasions")
+    K = resolve_relationship(known, str(known.time), occasions).matrix
+    variances = np.diag(K)
+    at = int(np.abs(variances - 1.0).argmax())
+    if abs(variances[at] - 1.0) > _ONE:
+        raise ArgumentError(
+            f"Known for residuals should be a correlation matrix, with ones on its diagonal; at "
+            f"{occasions[at]!r} it is {variances[at]:.4g}. Make it one, K / np.sqrt(np.outer(d, "
+            "d)) with d = np.diag(K), and give variances that are known as `weights`, a column "
+            "of 1/d at the occasion of each row, or have them estimated, variance='occasion'."
+        )
+    sd = np.sqrt(variances)
+    return np.asarray((K + K.T) / (2 * np.outer(sd, sd)))
 
 
 def _without_others(known: Known, own: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .correlations import ANTE1, AR1, ARMA11, CORRELATIONS, TOEP, UN
+from .correlations import ANTE1, AR1, ARMA11, CORRELATIONS, KNOWN, TOEP, UN
 from .residuals import N_HEADER
 from .whitening import NONE, factor_size, how_to_whiten
 
@@ -27,7 +27,7 @@ __all__ = ["Layout", "pack_residuals"]
 _OF_POSITIONS = tuple(
     structure.code
     for structure in CORRELATIONS.values()
-    if structure in (UN, AR1, ARMA11, TOEP, ANTE1) or structure.factors
+    if structure in (UN, AR1, ARMA11, TOEP, ANTE1, KNOWN) or structure.factors
 )
 _MOST_ROWS = 256
 """Of a block without correlations, whose rows could as well be blocks of their own."""
@@ -165,7 +165,7 @@ def pack_residuals(
         sort,
     ]
     floats = [
-        rows.place[patterns.rows].ravel(),
+        _places(rows, patterns),
         rows.covariates[sort].ravel(),
         values,
     ]
@@ -261,6 +261,14 @@ class _Patterns(NamedTuple):
         return cls(
             of_block, stratum, np.append(0, np.cumsum(lengths)), np.concatenate(representatives)
         )
+
+
+def _places(rows: ResidualRows, patterns: _Patterns) -> np.ndarray:
+    """The coordinates of the rows of patterns; of known correlations the factors, flat."""
+    if rows.code != KNOWN.code:
+        return np.asarray(rows.place[patterns.rows].ravel())
+    every = np.split(patterns.rows, patterns.row[1:-1])
+    return np.concatenate([np.linalg.cholesky(rows.between(own)).ravel() for own in every])
 
 
 def _by_size(sizes: np.ndarray, starts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -17,8 +17,10 @@ from bayeslmm.covariance import (
     correlation_of_distance,
 )
 from bayeslmm.errors import ArgumentTypeError, DataError
+from bayeslmm.known import Known
 from bayeslmm.levels import Grouping, group
 from bayeslmm.parameters import Block
+from bayeslmm.relationship import correlations_of_occasions
 from bayeslmm.residual_checks import (
     Found,
     check_constant,
@@ -164,7 +166,8 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
     ArgumentTypeError
         If it is no structure.
     DataError
-        For columns of the wrong kind, and an occasion that a subject has twice.
+        For columns of the wrong kind, an occasion that a subject has twice, and one that known
+        correlations do not have.
     DesignError
         For a structure that these data cannot identify.
     """
@@ -210,6 +213,11 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
         n_strata=len(strata) if n_corr else 1,
         n_sigmas=len(labels),
         n_corr=n_corr,
+        known=(
+            correlations_of_occasions(structure, occasions)
+            if isinstance(structure, Known)
+            else np.empty((0, 0))
+        ),
     )
     spacing = _spacing(place, block) if distances else 1.0
     own = strata if n_corr else ("",)

@@ -16,7 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .whitening import NONE, colour, pattern_factor, pattern_pullback, whiten, whiten_pullback
+from .correlations import KNOWN
+from .whitening import (
+    NONE,
+    colour,
+    dense_log_det,
+    pattern_factor,
+    pattern_pullback,
+    whiten,
+    whiten_pullback,
+)
 
 __all__ = [
     "N_HEADER",
@@ -29,6 +38,7 @@ __all__ = [
     "replace_response",
 ]
 
+_KNOWN = KNOWN.code
 N_HEADER = 17
 """Length of the header of offsets at the front of R's part of the integers."""
 
@@ -57,6 +67,8 @@ class ResidualRows:
     n_points, n_strata, n_sigmas, n_corr : int
         Occasions; sets of correlation parameters; residual standard deviations; correlation
         parameters of a set.
+    known : (n_points, n_points) array
+        The correlations of all occasions, where they are known; empty otherwise.
     """
 
     code: int
@@ -71,6 +83,18 @@ class ResidualRows:
     n_strata: int
     n_sigmas: int
     n_corr: int
+    known: np.ndarray
+
+    def between(self, rows: np.ndarray) -> np.ndarray:
+        """What the correlations of rows (..., t) depend on but parameters and positions: distances
+        (..., t, t), or the correlations themselves where they are known.
+        """
+        if self.code == _KNOWN:
+            point = self.point[rows]
+            return self.known[point[..., :, None], point[..., None, :]]
+        place = self.place[rows]
+        apart = place[..., :, None, :] - place[..., None, :, :]
+        return np.sqrt((apart**2).sum(axis=-1))
 
     @property
     def order(self) -> np.ndarray:
@@ -105,7 +129,7 @@ class Residual(NamedTuple):
     pattern_factor: np.ndarray  # (patterns+1,) where what whitens it stands
     sigma: np.ndarray  # (n,) which standard deviation, in the order of blocks
     row: np.ndarray  # (n,) which row of data, in that order
-    place: np.ndarray  # floats: coordinates of the rows of patterns
+    place: np.ndarray  # floats: coordinates of the rows of patterns; factors that are known
     covariates: np.ndarray  # (n*m,)
     values: np.ndarray  # [Z X y], a matrix for each block
 
@@ -163,6 +187,10 @@ def _factors(theta, res, K, log_dets):
     """
     for pattern in range(res.meta[8]):
         params, points, place, at, end = _pattern(theta, res, pattern)
+        if res.meta[0] == _KNOWN:
+            K[at:end] = res.place[at:end]
+            log_dets[pattern] = dense_log_det(K[at:end], len(points))
+            continue
         log_dets[pattern], ok = pattern_factor(
             res.meta[3], res.meta[0], res.meta[1] == 1, params, points, place, K[at:end]
         )
@@ -390,7 +418,7 @@ def pull_assembled(theta, ints, floats, adjoint, dtheta):
     for k in range(n_sigmas):
         dtheta[sigmas + k] += dlog[k] / theta[sigmas + k]
         dtheta[-1] -= dlog[k] / theta[-1]
-    for pattern in range(res.meta[8]):
+    for pattern in range(res.meta[8] if n_corr else 0):
         params, points, place, at, end = _pattern(theta, res, pattern)
         first = res.meta[6] + res.pattern_stratum[pattern] * n_corr
         pattern_pullback(

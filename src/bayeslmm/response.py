@@ -101,7 +101,8 @@ def _correlations(residuals: Residuals, rows: Array, theta: TensorVariable) -> T
     own = residuals.rows
     first = theta.shape[0] - own.n_parameters
     stop = first + own.n_strata * own.n_corr
-    params = theta[first:stop].reshape((own.n_strata, own.n_corr))[own.stratum[rows[:, 0]]]
-    place = own.place[rows]
-    distances = np.sqrt(((place[:, :, None] - place[:, None]) ** 2).sum(axis=-1))
-    return correlation_matrices(residuals.structure.correlation, params, own.point[rows], distances)
+    # strata without parameters of their own share them
+    stratum = own.stratum[rows[:, 0]] if own.n_strata > 1 else np.zeros(len(rows), dtype=np.int64)
+    params = theta[first:stop].reshape((own.n_strata, own.n_corr))[stratum]
+    correlation = residuals.structure.correlation
+    return correlation_matrices(correlation, params, own.point[rows], own.between(rows))

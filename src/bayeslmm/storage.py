@@ -49,6 +49,7 @@ from bayeslmm.stored_structure import (
 )
 
 if TYPE_CHECKING:
+    from bayeslmm.covariance import Covariance
     from bayeslmm.fits import Fit
     from bayeslmm.posterior_fit import PosteriorFit
     from bayeslmm.prior_table import PriorTable
@@ -189,7 +190,9 @@ def _model_dataset(fit: LikelihoodFit | MapFit | PosteriorFit) -> xr.Dataset:
         "priors": _priors_as_json(model.priors),
         "weights": weights if isinstance(weights, str) else None,
         "G": _structures_as_json(model),
-        "R": structure_to_plain(model.R),
+        "R": relationship_to_plain(model.R, "R")
+        if isinstance(model.R, Known)
+        else structure_to_plain(model.R),
     }
     arrays = {"y": ("row", model.design.y)} | _relationship_arrays(model)
     if isinstance(weights, np.ndarray):
@@ -212,7 +215,7 @@ def _restored_model(tree: xr.DataTree) -> Model:
     with warnings.catch_warnings():
         # Said when the model was made, and again by `diagnose`.
         warnings.simplefilter("ignore", DesignWarning)
-        R = structure_from_plain(specification.get("R"))
+        R = _restored_residuals(specification.get("R"), group)
         G = {
             name: _restored_relationship(own, group)
             if isinstance(own, dict)
@@ -242,10 +245,13 @@ def _relationship_arrays(model: Model) -> dict[str, Any]:
     for factor in model.design.factors:
         if factor.related is not None:
             place = _place(model, factor.name)
-            for name, values in relationship_arrays(factor.related.known, place).items():
-                dims = tuple(f"{name}_{axis}" for axis in range(values.ndim))
-                found[name] = (dims, values)
-    return found
+            found |= relationship_arrays(factor.related.known, place)
+    if isinstance(model.R, Known):
+        found |= relationship_arrays(model.R, "R")
+    return {
+        name: (tuple(f"{name}_{axis}" for axis in range(values.ndim)), values)
+        for name, values in found.items()
+    }
 
 
 def _place(model: Model, name: str) -> int:
@@ -256,6 +262,12 @@ def _place(model: Model, name: str) -> int:
 def _restored_relationship(plain: dict[str, Any], group: xr.Dataset) -> Known:
     arrays = {name: group[name].to_numpy() for name in plain["arrays"]}
     return relationship_from_plain(plain, arrays)
+
+
+def _restored_residuals(plain: dict[str, Any] | None, group: xr.Dataset) -> Covariance | None:
+    if plain is not None and "arrays" in plain:
+        return _restored_relationship(plain, group)
+    return structure_from_plain(plain)
 
 
 def _priors_as_json(priors: PriorTable) -> list[dict[str, Any]]:

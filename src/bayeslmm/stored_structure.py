@@ -32,7 +32,7 @@ _STRUCTURES = {
 
 
 def structure_to_plain(structure: Covariance | None) -> dict[str, Any] | None:
-    """A structure as JSON has it: its class and what was given."""
+    """A structure other than a known one as JSON has it: its class and what was given."""
     if structure is None:
         return None
     given = {field.name: getattr(structure, field.name) for field in fields(structure)}
@@ -47,14 +47,14 @@ def structure_from_plain(plain: dict[str, Any] | None) -> Covariance | None:
     return _STRUCTURES[plain["class"]](**given)
 
 
-def relationship_arrays(known: Known, place: int) -> dict[str, Array]:
+def relationship_arrays(known: Known, place: int | str) -> dict[str, Array]:
     """The numbers of a known relationship, of a sparse one its elements and their places.
 
     Parameters
     ----------
     known : Known
-    place : int
-        That of its grouping factor, which the names of the arrays begin with.
+    place : int or str
+        That of its grouping factor, or "R", which the names of the arrays begin with.
     """
     values = known.given
     if not sparse.issparse(values):
@@ -63,13 +63,14 @@ def relationship_arrays(known: Known, place: int) -> dict[str, Array]:
     return {f"known_{place}_{key}": np.asarray(part) for key, part in places.items()}
 
 
-def relationship_to_plain(known: Known, place: int) -> dict[str, Any]:
+def relationship_to_plain(known: Known, place: int | str) -> dict[str, Any]:
     """What a known relationship is beside its arrays, as JSON has it."""
     return {
         "class": known.name,
         "levels": list(known.levels),
         "inverted": known.inverted,
         "arrays": list(relationship_arrays(known, place)),
+        "options": {name: _plain(value) for name, value in known.options.items()},
     }
 
 
@@ -79,7 +80,8 @@ def relationship_from_plain(plain: dict[str, Any], arrays: dict[str, Array]) -> 
     given: Any = parts[0]
     if len(parts) > 1:
         given = sparse.csc_array(tuple(parts), shape=(len(levels), len(levels)))
-    return Known(levels=levels, **{"inverse" if plain["inverted"] else "matrix": given})
+    options = {name: _restored(value) for name, value in plain.get("options", {}).items()}
+    return Known(levels=levels, **{"inverse" if plain["inverted"] else "matrix": given}, **options)
 
 
 def _plain(value: object) -> object:

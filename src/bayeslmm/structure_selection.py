@@ -25,6 +25,7 @@ from bayeslmm.errors import (
     unknown_name,
 )
 from bayeslmm.frames import to_pandas
+from bayeslmm.known import Known
 from bayeslmm.model import Model
 from bayeslmm.posterior_fit import PosteriorFit
 from bayeslmm.subsets import sets_of_rows
@@ -357,14 +358,24 @@ def _labelled(structures: object, none: str) -> dict[str, Covariance | None]:
             )
     if not structures:
         raise ArgumentError("`structures` should have at least one structure to fit, got none.")
-    short = [none if s is None else _short(s) for s in structures]
-    long = [none if s is None else s.words for s in structures]
+    number = [_number(s, structures) for s in structures]
+    short = [none if s is None else _short(s) + n for s, n in zip(structures, number, strict=True)]
+    long = [none if s is None else s.words + n for s, n in zip(structures, number, strict=True)]
     counts = Counter(short)
     names = [a if counts[a] == 1 else b for a, b in zip(short, long, strict=True)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ArgumentError(f"`structures` should differ, and {twice!r} is there twice.")
     return dict(zip(names, structures, strict=True))
+
+
+def _number(structure: Covariance | None, structures: Sequence[Covariance | None]) -> str:
+    """Which it is of known matrices over the same columns that differ, or nothing."""
+    if not isinstance(structure, Known):
+        return ""
+    alike = [own for own in structures if own is not None and own.words == structure.words]
+    several = len(alike) > 1 and len(set(alike)) == len(alike)
+    return f" ({alike.index(structure) + 1})" if several else ""
 
 
 def _short(structure: Covariance) -> str:

@@ -2,7 +2,8 @@
 
 `NONE` needs nothing. A `MARKOV` or an `EXCHANGEABLE` structure is whitened in order, each row by
 the one before it or by the sum of all before it, with two weights a row, which costs O(rows). A
-`DENSE` one is multiplied by the inverse of the Cholesky factor of its correlation matrix.
+`DENSE` one is multiplied by the inverse of the Cholesky factor of its correlation matrix; where
+that is known, the factor stays the same.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = [
     "MARKOV",
     "NONE",
     "colour",
+    "dense_log_det",
     "factor_size",
     "how_to_whiten",
     "pattern_factor",
@@ -92,6 +94,15 @@ def _cholesky(C, K):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def dense_log_det(K, t):
+    """Logarithm of the determinant of the (t, t) matrix with the flat Cholesky factor ``K``."""
+    log_det = 0.0
+    for i in range(t):
+        log_det += 2.0 * np.log(K[i * t + i])
+    return log_det
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def pattern_factor(how, code, nugget, params, points, place, K):
     """Write what whitens the rows of a pattern into ``K``.
 
@@ -123,9 +134,7 @@ def pattern_factor(how, code, nugget, params, points, place, K):
             return log_det, False
         if not _cholesky(C, K):
             return log_det, False
-        for i in range(t):
-            log_det += 2.0 * np.log(K[i * t + i])
-        return log_det, True
+        return dense_log_det(K, t), True
     if how == MARKOV:
         ok = markov_weights(code, params, _positions(points, place), K[:t], K[t:])
     else:
