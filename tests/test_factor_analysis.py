@@ -296,8 +296,9 @@ def test_a_search_gets_around_communalities_of_one(seed):
     assert -2 * fit.loglik == pytest.approx(HARD[seed], abs=2e-4)
 
 
+@pytest.mark.parametrize("algorithm", ["quasi-newton", "newton"])
 @pytest.mark.parametrize("seed", [13, 46])
-def test_of_several_maxima_the_largest_is_found(seed):
+def test_of_several_maxima_the_largest_is_found(seed, algorithm):
     """One factor where there are three: another optimiser over the sample covariance."""
     rng = np.random.default_rng(seed)
     T, n = {13: (7, 100), 46: (6, 25)}[seed]
@@ -327,7 +328,7 @@ def test_of_several_maxima_the_largest_is_found(seed):
         {"id": np.repeat(np.arange(n), T), "week": np.tile(np.arange(T), n), "y": y.ravel()}
     )
     R = bl.FA(1, time="week", group="id")
-    fit = bl.Model("y ~ 0 + C(week)", data, R=R).fit("ml")
+    fit = bl.Model("y ~ 0 + C(week)", data, R=R).fit("ml", algorithm=algorithm)
     assert fit.status.ok
     assert -2 * fit.loglik == pytest.approx(min(found), abs=1e-3)
 

@@ -13,7 +13,7 @@ from .lapack import blas_threads
 from .likelihood import Optimum, check_unit, optimise
 from .newton import Information, em_newton, newton
 from .profiled_deviance import profile
-from .search import prepare
+from .search import by_ratios, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +86,8 @@ def maximise(
         search, start = prepare(equations, method)
         if name in _SIMPLE:
             return _SIMPLE[name](search, start)
+        start = by_ratios(search, start)  # from one start of loadings, one of several maxima
+        search.trace = []
         return _WITH_INFORMATION[name](
             search, start, design, cast("Information", information or "average")
         )

@@ -37,6 +37,7 @@ __all__ = [
     "Search",
     "Step",
     "best_place",
+    "by_ratios",
     "descend",
     "near_boundary",
     "off_boundary",
@@ -272,8 +273,7 @@ def best_place(search: Search, start: np.ndarray) -> Place:
     for _ in range(_EM_STEPS):
         search.record(working)
         working = _em_step(search, working)
-    if "loading" in search.equations.parameters.kinds:
-        working = _by_ratios(search, working)
+    working = by_ratios(search, working)
     best, trace = descend(search, working), search.trace
     if search.size * len(start) <= _CHEAP:
         for other in _other_starts(search, start, best.value):
@@ -328,8 +328,12 @@ def _one_ample_bar(search: Search) -> bool:
     return many and free and set(factor.effects) <= set(search.equations.coef)
 
 
-def _by_ratios(search: Search, working: np.ndarray) -> np.ndarray:
-    """The best place that L-BFGS gets to with loadings as ratios, from several starts."""
+def by_ratios(search: Search, working: np.ndarray) -> np.ndarray:
+    """The best place that L-BFGS gets to with loadings as ratios, from several starts; without
+    loadings the start itself.
+    """
+    if "loading" not in search.equations.parameters.kinds:
+        return working
     ratios, n_M = LoadingRatios.beside(search.free), search.n_M
     tails = ratios.starts(ratios.ratios(working[n_M:]))
     to_M = search.to_flat[: len(search.to_flat) - len(working) + n_M, :n_M]
