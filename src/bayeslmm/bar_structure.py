@@ -14,6 +14,7 @@ from bayeslmm.covariance import (
     VarIdent,
     VarPower,
     check_factors_fit,
+    check_spacing,
     correlation_of_distance,
 )
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
@@ -307,7 +308,9 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
     if growing:
         covariates = np.column_stack([_covariate(part, values, bar) for part in growing])
     exponents = tuple("power" if isinstance(part, VarPower) else "expon" for part in growing)
-    return Shape(correlation, several, _one_each(Z), distances, exponents, covariates)
+    shape = Shape(correlation, several, _one_each(Z), distances, exponents, covariates)
+    check_spacing(structure, shape.spacing, columns_of(bar.effects)[0])
+    return shape
 
 
 def _covariate(part: VarPower | VarExp, values: Array, bar: Bar) -> Array:

@@ -8,7 +8,9 @@ Of a standard deviation outside a `UN` bar:
   have no lower end;
 - log(theta) without such a scale (s = 0): of the residuals, and where a prior is infinite at zero.
   Where it grows with covariates it is that at their means (`growth`);
-- the logit of its place in the interval for a uniform prior.
+- the logit of its place in the interval for a uniform prior;
+- of the correlation at a distance of one, `CAR1`'s rho, the logit of that at the spacing of the
+  data, rho^spacing: where this is nothing special rho itself may be 1 or 0 but for the last digits.
 
 Of the standard deviations and correlations of a `UN` bar: G = T G̃ T', where T makes the bar's
 columns orthonormal. In G̃ an intercept is that at the middle of the data, so that effects are not
@@ -55,9 +57,15 @@ if TYPE_CHECKING:
 __all__ = ["Coordinates", "constrain", "pullback"]
 
 
-_SINH, _LOGIT, _PARTIAL, _REAL, _LAGS = range(5)
+_SINH, _LOGIT, _PARTIAL, _REAL, _LAGS, _POWER = range(6)
 _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _log_share(x: float) -> float:
+    """The logarithm of the share whose logit is x."""
+    return min(x, 0.0) - np.log1p(np.exp(-abs(x)))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -67,6 +75,8 @@ def _signed(kind: int, x: float, a: float, b: float) -> float:
         return a * x
     if kind == _LOGIT:
         return a + (b - a) / (1.0 + np.exp(-x))
+    if kind == _POWER:
+        return np.exp(_log_share(x) / a)
     return a * np.sinh(x) if a > 0.0 else np.exp(x)
 
 
@@ -79,6 +89,10 @@ def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, floa
         share = 1.0 / (1.0 + np.exp(-x))
         log_slope = np.log(b - a) - abs(x) - 2.0 * np.log1p(np.exp(-abs(x)))
         return (b - a) * share * (1.0 - share), log_slope, 1.0 - 2.0 * share
+    if kind == _POWER:
+        left = 1.0 / (1.0 + np.exp(x))
+        log_slope = _log_share(x) / a + _log_share(-x) - np.log(a)
+        return np.exp(log_slope), log_slope, left / a - (1.0 - left)
     if a > 0.0:
         slope = a * np.cosh(x)
         return slope, np.log(slope), np.tanh(x)
@@ -336,7 +350,8 @@ class Coordinates:
     kinds : (k,) int array
         Of which kind each coordinate is.
     ab : (k, 2) array
-        The scale s, or that of an exponent, and nothing; or the bounds of an interval.
+        The scale s, or that of an exponent, or a spacing, and nothing; or the bounds of an
+        interval.
     bars : (m, 5) int array
         For each `UN` bar, where its standard deviations and correlations stand in theta, its number
         of effects, and where its two matrices stand. Correlations of R, and of a bar whose effects
@@ -400,6 +415,10 @@ class Coordinates:
                 kinds[i], ab[i, 0] = _REAL, 1.0
             elif scales is not None and not _infinite_at_zero(prior, parts):
                 ab[i, 0] = scales[i]
+        for block in parameters.blocks:
+            for i in range(block.start, block.stop):
+                if block.at_one and tuple(ab[i]) == (0.0, 1.0):
+                    kinds[i], ab[i] = _POWER, (block.spacing, 0.0)
         for group, cross in zip(equations.factors, equations.cross, strict=True):
             for number, bar in enumerate(group.bars):
                 corr = parameters.find(group.name, number, "corr")
@@ -486,6 +505,8 @@ class Coordinates:
                 x[i] = np.arctanh((value - middle) / slope)
             elif kind == _LOGIT:
                 x[i] = np.log(value - a) - np.log(b - value)
+            elif kind == _POWER:
+                x[i] = a * np.log(value) - np.log(-np.expm1(a * np.log(value)))
             elif kind == _REAL:
                 x[i] = value / a
             else:
@@ -536,6 +557,11 @@ class Coordinates:
                 if held is None or not held[i]:
                     value = np.clip(value, a + 0.01 * (b - a), b - 0.01 * (b - a))
                 x[i] = np.log(value - a) - np.log(b - value)
+            elif self.kinds[i] == _POWER:
+                log = a * np.log(max(theta[i], np.finfo(float).tiny))
+                if held is None or not held[i]:
+                    log = np.clip(log, np.log(0.01), np.log(0.99))
+                x[i] = log - np.log(-np.expm1(log))
             else:
                 x[i] = np.arcsinh(sd[i] / a) if a > 0 else np.log(sd[i])
         if len(self.shear):

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from bayeslmm import correlations
 from bayeslmm.correlations import Correlation
-from bayeslmm.errors import ArgumentError, ArgumentTypeError, DesignError
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError
 from bayeslmm.loadings import most_factors, n_loadings
 
 __all__ = [
@@ -32,8 +32,13 @@ __all__ = [
     "VarExp",
     "VarIdent",
     "VarPower",
+    "check_spacing",
     "correlation_of_distance",
 ]
+
+_CLOSEST, _FARTHEST = 1e-2, 1e6
+"""Between them the correlation at a distance of one can be told from those at the spacing of the
+data with enough digits."""
 
 
 @dataclass(frozen=True)
@@ -313,6 +318,25 @@ def check_factors_fit(structure: Covariance, T: int, where: str) -> None:
     raise DesignError(
         f"FA({k}) has {n_loadings(k, T)} loadings on {k} factor{'s' * (k > 1)}, and the {T} "
         f"occasions of {where} have {T * (T - 1) // 2} correlations to tell them; {fits}"
+    )
+
+
+def check_spacing(structure: Covariance, spacing: float, column: str) -> None:
+    """Refuse a unit of time in which `CAR1`'s rho, the correlation at a distance of one, is a
+    number that cannot be told from 0 or 1.
+
+    Raises
+    ------
+    DataError
+        With units that fit.
+    """
+    if structure.correlation.code != correlations.CAR1.code or _CLOSEST <= spacing <= _FARTHEST:
+        return
+    raise DataError(
+        f"rho of {structure.name} is the correlation at a distance of one, and neighbours in "
+        f"{column!r} are {spacing:.3g} apart, where it cannot be told from "
+        f"{'one' if spacing > 1 else 'zero'}; give {column!r} in a unit of about that, or use "
+        "Exp, the same correlation by its range, whose unit does not matter"
     )
 
 

@@ -70,6 +70,16 @@ class Block:
         return (self.bar, *self.sharing)
 
     @property
+    def at_one(self) -> bool:
+        """Whether they are correlations at a distance of one, of `CAR1`."""
+        return self.kind == "rho" and self.lower == 0.0
+
+    @property
+    def spacing(self) -> float:
+        """The distance of neighbours, where they are `at_one`: typical is exp(-1/spacing)."""
+        return float(-1.0 / np.log(np.ravel(self.typical)[0]))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of its parameters as ``summary()`` shows them."""
         texts = [label if isinstance(label, str) else ", ".join(label) for label in self.labels]

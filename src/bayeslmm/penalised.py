@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from bayeslmm import scales
-from bayeslmm.coordinates import _LAGS, _LOGIT, _PARTIAL, _REAL, _SINH, pullback
+from bayeslmm.coordinates import _LAGS, _LOGIT, _PARTIAL, _POWER, _REAL, _SINH, pullback
 from bayeslmm.density import Density
 from bayeslmm.errors import PriorError
 from bayeslmm.likelihood import Optimum, Status, optimise
@@ -252,7 +252,7 @@ def _at_edges(
         size, edge = abs(x[i]), 0.0
         if kind == _SINH and coordinates.ab[i, 0] > 0 and size < _NEAR_ZERO:
             edge = _AT_ZERO
-        elif kind in (_PARTIAL, _LOGIT, _LAGS) and size > _NEAR_EDGE:
+        elif kind in (_PARTIAL, _LOGIT, _LAGS, _POWER) and size > _NEAR_EDGE:
             edge = _AT_EDGE
         if held[i] or not edge:
             continue

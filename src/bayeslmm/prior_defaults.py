@@ -286,11 +286,8 @@ def _default_of_correlation(block: Block) -> tuple[Prior, str]:
     if block.kind == "range":
         spacing = float(np.ravel(block.typical)[0])
         return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
-    if block.kind == "rho" and block.lower == 0.0:
-        # a correlation at a distance of one: what is uniform is that at the spacing, whatever the
-        # unit of time
-        spacing = float(-1.0 / np.log(np.ravel(block.typical)[0]))
-        return Beta(spacing, 1.0), f"uniform at the spacing, {spacing:.4g}"
+    if block.at_one:  # what is uniform is that at the spacing, whatever the unit of time
+        return Beta(block.spacing, 1.0), f"uniform at the spacing, {block.spacing:.4g}"
     if block.kind == "loading":
         return Uniform(block.lower, block.upper), "communalities below 1, the diagonal not negative"
     return Uniform(block.lower, block.upper), "its bounds"

@@ -82,10 +82,13 @@ def _alike(design: Design, equations: Equations, codes: Array, inner: list[str])
     blocks = _different_subjects(design, codes)
     growth = Growth.of(parameters, equations.factors, equations.residuals)
     theta = _anywhere(parameters, growth)
+    at_one = np.array([b.at_one for b in parameters.blocks for _ in b.labels])
     columns = []
     for i in own:
         step = np.zeros(len(theta))
         step[i] = _STEP * (theta[i] if growth.weights[i].any() else growth.units[i])
+        if at_one[i]:
+            step[i] = _STEP * min(theta[i], 1.0 - theta[i])
         up, down = (
             _covariances(design, equations, theta + s, blocks, inner) for s in (step, -step)
         )
@@ -144,6 +147,8 @@ def _anywhere(parameters: Parameters, growth: Growth) -> Array:
         else:
             typical = np.broadcast_to(block.typical, wobble.shape)
             value = np.where(typical == 0, 0.2, typical) * (0.9 + 0.1 * wobble)
+            if block.at_one:
+                value = typical ** (0.9 + 0.1 * wobble)
             theta[own] = value * growth.units[own]
     return theta * np.exp(-growth.weights @ theta)
 

@@ -14,6 +14,7 @@ from bayeslmm.covariance import (
     VarExp,
     VarIdent,
     VarPower,
+    check_spacing,
     correlation_of_distance,
 )
 from bayeslmm.errors import ArgumentTypeError, DataError
@@ -220,6 +221,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
         ),
     )
     spacing = _spacing(place, block) if distances else 1.0
+    check_spacing(structure, spacing, " and ".join(structure.times))
     own = strata if n_corr else ("",)
     return Residuals(structure, rows, subjects, occasions, own, strata, labels, spacing)
 

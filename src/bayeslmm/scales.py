@@ -5,18 +5,20 @@ Fisher's z of one within an interval, and any other as it is.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit
 
 __all__ = ["natural", "slopes", "working"]
 
-_EDGE = 1e-12
+_EDGE, _LEAST = 1e-12, 1e-300
+"""How close to a bound there are coordinates: for numbers around it, and for those above zero."""
 
 
 def _kinds(bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Which parameters are positive, which within an interval, its middle and half its width."""
+    """Which parameters are positive, which within an interval, its lower end and its width."""
     lower, upper = bounds.T
     inside = np.isfinite(upper - lower)
     low, high = np.where(inside, lower, -1.0), np.where(inside, upper, 1.0)
-    return np.isfinite(lower) & ~inside, inside, (low + high) / 2, (high - low) / 2
+    return np.isfinite(lower) & ~inside, inside, low, high - low
 
 
 def working(theta: np.ndarray, bounds: np.ndarray) -> np.ndarray:
@@ -28,21 +30,24 @@ def working(theta: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     bounds : (k, 2) array
         The interval that each lies in.
     """
-    positive, inside, middle, half = _kinds(bounds)
-    unit = np.clip(np.where(inside, (theta - middle) / half, 0.0), _EDGE - 1, 1 - _EDGE)
+    positive, inside, low, width = _kinds(bounds)
+    least = np.where(low == 0, _LEAST, _EDGE / 2)
+    share = np.clip(np.where(inside, (theta - low) / width, 0.5), least, 1 - _EDGE / 2)
     log = np.log(np.where(positive, theta, 1.0))
-    return np.where(inside, np.arctanh(unit), np.where(positive, log, theta))
+    fisher = 0.5 * (np.log(share) - np.log1p(-share))
+    return np.where(inside, fisher, np.where(positive, log, theta))
 
 
 def natural(x: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """Parameters at working coordinates: the inverse of `working`."""
-    positive, inside, middle, half = _kinds(bounds)
+    positive, inside, low, width = _kinds(bounds)
     exp = np.exp(np.where(positive, x, 0.0))
-    return np.where(inside, middle + half * np.tanh(x), np.where(positive, exp, x))
+    within = np.where(low == 0, width * expit(2 * x), low + width / 2 * (1 + np.tanh(x)))
+    return np.where(inside, within, np.where(positive, exp, x))
 
 
 def slopes(theta: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """Derivatives of the parameters in their working coordinates."""
-    positive, inside, middle, half = _kinds(bounds)
-    unit = np.where(inside, (theta - middle) / half, 0.0)
-    return np.where(inside, half * (1 - unit**2), np.where(positive, theta, 1.0))
+    positive, inside, low, width = _kinds(bounds)
+    share = np.where(inside, (theta - low) / width, 0.0)
+    return np.where(inside, 2 * width * share * (1 - share), np.where(positive, theta, 1.0))
