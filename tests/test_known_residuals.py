@@ -17,6 +17,7 @@ from bayeslmm.lag_correlation import lag_correlation, subjects_of
 
 AGES = [8, 10, 12, 14]
 ON = {"time": "age", "group": "Subject"}
+SITES = {"time": "site", "group": "one"}
 LAGS = np.abs(np.subtract.outer(np.arange(4), np.arange(4)))
 
 
@@ -86,6 +87,19 @@ def test_a_single_block_of_all_rows_is_least_squares_of_whitened_data():
     assert fit.optimum.theta == pytest.approx(plain.optimum.theta, rel=1e-6)
     ml = -2 * fit.loglik + np.linalg.slogdet(K)[1] - -2 * plain.loglik
     assert ml == pytest.approx(2 * np.linalg.slogdet(K)[1], rel=1e-6)
+
+
+def test_levels_that_come_again_late_in_a_long_block_are_told_from_residuals():
+    """The first row of each level stands before any second one, and these are independent."""
+    i, n = np.arange(100), 200
+    K = np.eye(n)
+    partner = (i + 37) % 100 + 100
+    K[i, partner] = K[partner, i] = 0.5
+    frame = pd.DataFrame({"g": np.tile(i, 2), "site": np.arange(n), "one": 1})
+    rng = np.random.default_rng(0)
+    frame["y"] = rng.normal(size=n) + rng.normal(size=100)[frame["g"]]
+    R = bl.Known(K, levels=range(n), **SITES)
+    assert bl.Model("y ~ 1 + (1 | g)", frame, R=R).fit("reml").status.ok
 
 
 def test_degrees_of_freedom_are_those_of_whitened_data():

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_identified"]
 
-_SUBJECTS, _ROWS = 100, 60
-"""How many subjects that differ, and rows of each, are looked at."""
+_SUBJECTS, _ROWS, _PARTNERS = 100, 60, 30
+"""How many subjects that differ are looked at, how many rows of each, and how many others that have
+levels of theirs.
+"""
 _STEP, _ZERO = 1e-5, 1e-7
 """Of differences; and a singular value, relative to the largest, that is zero but for them."""
 
@@ -79,7 +81,7 @@ def _alike(design: Design, equations: Equations, codes: Array, inner: list[str])
     own = np.array(
         [i for b in parameters.blocks if b.factor in (None, *inner) for i in range(b.start, b.stop)]
     )
-    blocks = _different_subjects(design, codes)
+    blocks = _different_subjects(design, codes, inner)
     growth = Growth.of(parameters, equations.factors, equations.residuals)
     theta = _anywhere(parameters, growth)
     at_one = np.array([b.at_one for b in parameters.blocks for _ in b.labels])
@@ -114,13 +116,14 @@ def _within(factor: GroupingFactor, subjects: Array) -> bool:
     return bool((home[codes] == subjects).all())
 
 
-def _different_subjects(design: Design, codes: Array) -> list[Array]:
+def _different_subjects(design: Design, codes: Array, inner: list[str]) -> list[Array]:
     """Rows of subjects that differ in occasions, places or columns of Z."""
+    within = [f.codes for f in design.factors if f.name in inner]
     rows = None if design.residuals is None else design.residuals.rows
     order = np.argsort(codes, kind="stable")
     found: dict[bytes, Array] = {}
     for own in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
-        some = own[:_ROWS]
+        some = _rows_of_subject(own, within)
         parts = []
         if rows is not None:
             parts = [rows.point[some], rows.place[some], rows.sigma[some], rows.covariates[some]]
@@ -129,6 +132,16 @@ def _different_subjects(design: Design, codes: Array) -> list[Array]:
         if len(found) == _SUBJECTS:
             break
     return list(found.values())
+
+
+def _rows_of_subject(own: Array, within: list[Array]) -> Array:
+    """The first rows of a subject, and of the others those that share levels with them, without
+    which the covariances that factors add are not seen.
+    """
+    first, others = own[:_ROWS], own[_ROWS:]
+    sharing = [others[np.isin(codes[others], codes[first])] for codes in within]
+    partners = [rows[: _PARTNERS // len(within)] for rows in sharing]
+    return np.concatenate([first, np.unique(np.concatenate([others[:0], *partners]))])
 
 
 def _anywhere(parameters: Parameters, growth: Growth) -> Array:
