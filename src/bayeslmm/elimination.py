@@ -27,7 +27,7 @@ from .shapes import ROW
 from .structures import STRUCTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .design import GroupingFactor
     from .parameters import Parameters
@@ -244,24 +244,9 @@ def pack(
     chain_node = [stage_start[s] + factors[f].codes for s, f in enumerate(order.chain)]
     root_node = {f: root_start[f] + factors[f].codes.astype(np.int64) for f in order.root}
 
-    # which root nodes does each chain node meet, and at which entry of its list does each row of
-    # data fall
-    met_nodes = np.zeros(nodes, dtype=np.int64)
-    lists: list[np.ndarray] = []
-    entry = np.zeros((S, len(order.root), n), dtype=np.int64)
-    if order.root:
-        met = np.stack([root_node[f] for f in order.root])
-        filled = 0
-        for s in range(S):
-            keys, inverse = np.unique(
-                (chain_node[s][None, :] * n_root + met).ravel(), return_inverse=True
-            )
-            met_nodes += np.bincount(keys // n_root, minlength=nodes)
-            lists.append(keys % n_root)
-            entry[s] = filled + inverse.reshape(met.shape)
-            filled += len(keys)
+    in_root = np.array([root_node[f] for f in order.root], dtype=np.int64).reshape(-1, n)
+    met_nodes, root_list, entry = _meetings(chain_node, in_root, nodes, n_root)
     root_ptr = _starts(met_nodes)
-    root_list = np.concatenate(lists) if lists else np.empty(0, dtype=np.int64)
 
     # rows of the panels
     stage_of = np.repeat(np.arange(S), np.diff(stage_start))
@@ -283,31 +268,17 @@ def pack(
     # pairs of root nodes
     root_border = _starts((p + 1) * root_q)
     root_diag = _starts(root_q**2)
-    pair_a_parts, pair_b_parts, pair_entry, pair_of = [], [], [], []
-    found = 0
     precision, related, coupled = _relationships(factors, root_start, n_root)
+    pair_entry: dict[tuple[int, int], np.ndarray] = {}
     if residuals is not None and n_root:
-        keys = _pairs_within(residuals.block, np.stack([root_node[f] for f in order.root]), n_root)
-        keys = np.union1d(keys, related)
-        pair_a_parts, pair_b_parts = [keys // n_root], [keys % n_root]
+        keys = np.union1d(_pairs_within(residuals.block, in_root, n_root), related)
     else:
-        for i, f in enumerate(order.root):
-            for g in order.root[:i]:
-                keys, inverse = np.unique(root_node[f] * n_root + root_node[g], return_inverse=True)
-                pair_a_parts.append(keys // n_root)
-                pair_b_parts.append(keys % n_root)
-                pair_entry.append(found + inverse)
-                pair_of.append((f, g))
-                found += len(keys)
-        pair_a_parts.append(related // max(n_root, 1))
-        pair_b_parts.append(related % max(n_root, 1))
-    empty = np.empty(0, dtype=np.int64)
-    pair_a = np.concatenate(pair_a_parts) if pair_a_parts else empty
-    pair_b = np.concatenate(pair_b_parts) if pair_b_parts else empty
+        keys, pair_entry = _pairs_of_factors(order.root, root_node, n_root)
+        keys = np.concatenate([keys, related])
+    pair_a, pair_b = keys // max(n_root, 1), keys % max(n_root, 1)
     pair_at = _starts(root_q[pair_a] * root_q[pair_b])
-    coupling = np.zeros(len(pair_a))
+    coupling = np.zeros(len(keys))
     if len(related):
-        keys = pair_a * n_root + pair_b
         sort = np.argsort(keys)
         coupling[sort[np.searchsorted(keys, related, sorter=sort)]] = coupled
 
@@ -333,7 +304,7 @@ def pack(
         Z = factors[f].Z
         _accumulate(diag_sum, root_diag[root_node[f]], Z, Z, w)
         _accumulate(border_sum, root_border[root_node[f]], border, Z, w)
-    for (f, g), where in zip(pair_of, pair_entry, strict=True):
+    for (f, g), where in pair_entry.items():
         _accumulate(pair_sum, pair_at[where], factors[f].Z, factors[g].Z, w)
 
     system = System(
@@ -393,6 +364,50 @@ def pack(
     first = len(parameters) - residuals.n_parameters
     integers, floats = pack_residuals(residuals, layout, border, w, first)
     return Packed(np.concatenate([packed.ints, integers]), np.concatenate([packed.floats, floats]))
+
+
+def _meetings(
+    chain_node: Sequence[np.ndarray], in_root: np.ndarray, nodes: int, n_root: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How many root nodes each node of the chain meets; which, one node's after another's; and the
+    entry of that list at which each row of data falls, by stage and root factor.
+
+    Parameters
+    ----------
+    chain_node : sequence of (n,) arrays
+        The node of each row, by stage.
+    in_root : (root factors, n) array
+        The root nodes of each row.
+    nodes, n_root : int
+        How many nodes there are.
+    """
+    counts = np.zeros(nodes, dtype=np.int64)
+    lists = [np.empty(0, dtype=np.int64)]
+    entry = np.zeros((len(chain_node), *in_root.shape), dtype=np.int64)
+    filled = 0
+    for s, node in enumerate(chain_node if n_root else ()):
+        keys, inverse = np.unique((node * n_root + in_root).ravel(), return_inverse=True)
+        counts += np.bincount(keys // n_root, minlength=nodes)
+        lists.append(keys % n_root)
+        entry[s] = filled + inverse.reshape(in_root.shape)
+        filled += len(keys)
+    return counts, np.concatenate(lists), entry
+
+
+def _pairs_of_factors(
+    root: Sequence[int], root_node: Mapping[int, np.ndarray], n_root: int
+) -> tuple[np.ndarray, dict[tuple[int, int], np.ndarray]]:
+    """Pairs of root nodes that share a row, as a * n_root + b; by pair of factors, that of each
+    row.
+    """
+    keys, entry, found = [np.empty(0, dtype=np.int64)], {}, 0
+    for i, f in enumerate(root):
+        for g in root[:i]:
+            own, inverse = np.unique(root_node[f] * n_root + root_node[g], return_inverse=True)
+            keys.append(own)
+            entry[f, g] = found + inverse
+            found += len(own)
+    return np.concatenate(keys), entry
 
 
 def _relationships(
