@@ -91,6 +91,8 @@ def _alike(design: Design, equations: Equations, codes: Array, inner: list[str])
         step[i] = _STEP * (theta[i] if growth.weights[i].any() else growth.units[i])
         if at_one[i]:
             step[i] = _STEP * min(theta[i], 1.0 - theta[i])
+        elif parameters.kinds[i] == "range":
+            step[i] = _STEP * theta[i]
         up, down = (
             _covariances(design, equations, theta + s, blocks, inner) for s in (step, -step)
         )
