@@ -67,11 +67,12 @@ def relationships_of(G: object) -> tuple[dict[str, Known], object]:
         return {}, G
     known = {name: given for name, given in G.items() if isinstance(given, Known)}
     for name, given in known.items():
-        if given.options:
+        beside = [*given.options, *given.priors]
+        if beside:
             raise ArgumentError(
                 f"Known in `G` is the relationship of the levels of {name!r}, whose variances and "
                 f"strata are those of its bars, and has no use for "
-                f"{', '.join(f'`{option}`' for option in given.options)}; leave that out, or give "
+                f"{', '.join(f'`{option}`' for option in beside)}; leave that out, or give "
                 "correlations of residuals as `R`."
             )
     return known, {name: given for name, given in G.items() if name not in known}

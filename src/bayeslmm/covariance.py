@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar
 
 from bayeslmm import correlations
@@ -105,7 +105,7 @@ _Function = VarIdent | VarPower | VarExp
 Variance = str | VarIdent | VarPower | VarExp
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Covariance:
     """A covariance structure: a correlation over occasions and a model of the variance.
 
@@ -124,6 +124,16 @@ class Covariance:
     nugget : bool, default False
         Whether a share of the variance is not correlated; for correlations that depend on
         distance.
+    sd, corr, rho, ma, range, loading : prior, optional
+        Priors of the standard deviations and of the parameters of the correlation, of those that
+        the structure has; ``priors=`` of `Model`, with the names of ``summary()``, goes before
+        them.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> bl.AR1(time="week", group="id", rho=bl.Uniform(0, 1))
+    AR1(time='week', group='id', rho=Uniform(0, 1))
     """
 
     time: str | tuple[str, str] | None = None
@@ -131,6 +141,13 @@ class Covariance:
     by: str | None = None
     variance: Variance | Sequence[Variance] | None = None
     nugget: bool = False
+    # what a structure is does not depend on what is believed of it
+    sd: object = field(default=None, compare=False)
+    corr: object = field(default=None, compare=False)
+    rho: object = field(default=None, compare=False)
+    ma: object = field(default=None, compare=False)
+    range: object = field(default=None, compare=False)
+    loading: object = field(default=None, compare=False)
 
     _correlation: ClassVar[Correlation] = correlations.NONE
     _variance: ClassVar[str] = "one"
@@ -156,6 +173,7 @@ class Covariance:
             object.__setattr__(self, "variance", tuple(self.variance))
         self._check_variances()
         self._check_times()
+        self._check_priors()
 
     def _check_variances(self) -> None:
         for part in self.variances:
@@ -201,6 +219,20 @@ class Covariance:
                 "variance that is not by occasion."
             )
 
+    def _check_priors(self) -> None:
+        own = ("sd", *self._plain.variables)
+        for name, prior in self.priors.items():
+            if name not in own:
+                raise ArgumentError(
+                    f"{self.name} has no `{name}`; its priors are "
+                    f"{', '.join(f'`{own_name}`' for own_name in own)}. Leave it out."
+                )
+            if not hasattr(prior, "to_pymc") or isinstance(prior, type):
+                raise ArgumentTypeError(
+                    f"`{name}` of {self.name} should be a prior such as bl.Uniform(0, 1), got "
+                    f"{prior!r}; a value that is known is bl.Fixed(value)."
+                )
+
     def check_residual(self) -> None:
         """Refuse a structure of the residuals without the columns that say which rows are
         correlated, and in which order; one of random effects is over these, and has none.
@@ -224,6 +256,17 @@ class Covariance:
                         f"{self.name} correlates the rows of a subject, and needs `{name}`: "
                         f"bl.{self.name}({self._first}time='week', group='id')."
                     )
+
+    def __repr__(self) -> str:
+        given = {own.name: getattr(self, own.name) for own in fields(self) if own.repr}
+        shown = [f"{name}={value!r}" for name, value in given.items() if value not in (None, False)]
+        return f"{self.name}({', '.join(shown)})"
+
+    @property
+    def priors(self) -> dict[str, object]:
+        """The priors that stand with it, by variable."""
+        given = {own.name: getattr(self, own.name) for own in fields(Covariance) if not own.compare}
+        return {name: prior for name, prior in given.items() if prior is not None}
 
     @property
     def name(self) -> str:
@@ -416,7 +459,7 @@ class Gau(Covariance):
     _correlation = correlations.GAU
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Matern(Covariance):
     """Matérn, with smoothness 1.5 or 2.5."""
 
@@ -442,7 +485,7 @@ class Ante1(Covariance):
     _correlation, _variance = correlations.ANTE1, "occasion"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FA(Covariance):
     """Factor analysis: k common factors and a uniqueness for each occasion, with a variance each.
 

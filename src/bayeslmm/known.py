@@ -58,6 +58,8 @@ class Known(Covariance):
         In ``R``: a column of strata with standard deviations of their own.
     variance : str, variance function, or sequence of them, optional
         In ``R``: as of other structures, "one" by default.
+    sd : prior, optional
+        In ``R``: of the standard deviations.
 
     Raises
     ------
@@ -110,6 +112,7 @@ class Known(Covariance):
         group: str | None = None,
         by: str | None = None,
         variance: Variance | Sequence[Variance] | None = None,
+        sd: object | None = None,
     ) -> None:
         from bayeslmm.pedigree import PedigreeInverse
 
@@ -142,7 +145,7 @@ class Known(Covariance):
             self, "levels", _levels(levels if names is None else names, len_of(values), what)
         )
         _check_positive_definite(values, what)
-        options = {"time": time, "group": group, "by": by, "variance": variance, "nugget": False}
+        options = {"time": time, "group": group, "by": by, "variance": variance, "sd": sd}
         for name, value in options.items():
             object.__setattr__(self, name, value)
         super().__post_init__()
@@ -155,7 +158,8 @@ class Known(Covariance):
     @property
     def options(self) -> dict[str, object]:
         """What was given for residuals: `time`, `group`, `by` and `variance`."""
-        values = {option.name: getattr(self, option.name) for option in fields(Covariance)}
+        names = [option.name for option in fields(Covariance) if option.compare]
+        values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if value not in (None, False)}
 
     @property

@@ -136,7 +136,7 @@ class Model:
             state["weights"].flags.writeable = False
         state["_given"] = priors
         check_identified(design, self.equations)
-        if priors is not None:
+        if self._states_priors:
             self.priors  # noqa: B018  checked here rather than when it is used
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -204,10 +204,17 @@ class Model:
 
         return resolve(self.__dict__["_given"], self.parameters, self.design)
 
+    @property
+    def _states_priors(self) -> bool:
+        """Whether there are priors but the defaults."""
+        structures = [own for f in self.design.factors for own in f.structures]
+        structures += [self.R] if self.R is not None else []
+        return self.__dict__["_given"] is not None or any(own.priors for own in structures)
+
     @cached_property
     def held(self) -> np.ndarray:
         """Which covariance parameters are held by `Fixed`; (k,) array of bool."""
-        if self.__dict__["_given"] is None:
+        if not self._states_priors:
             return np.zeros(len(self.parameters), dtype=bool)
         return self.priors.held
 
@@ -352,7 +359,8 @@ class Model:
         Parameters
         ----------
         priors : mapping or frame, optional
-            As for `Model`; they replace all priors given before.
+            As for `Model`; they replace all priors given before, but for those that stand with a
+            structure, which they go before.
 
         Returns
         -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -32,6 +32,7 @@ from bayeslmm.priors import (
     VarianceSplit,
     as_prior,
 )
+from bayeslmm.structure_priors import priors_of_structures
 from bayeslmm.variance_parts import VarianceParts, at_means, variance_parts
 
 if TYPE_CHECKING:
@@ -214,7 +215,8 @@ def resolve(
     """
     coefficients = coefficient_slots(design)
     slots = [*coefficients, *theta_slots(parameters, design)]
-    given = _given(priors, slots)
+    stated = _given(priors, slots)
+    given = _given(priors_of_structures(parameters, design), slots) | stated
     # a prior of the user's for correlations is about those that are reported
     slots = [*coefficients, *theta_slots(parameters, design, given)]
     matrices = matrix_slots(parameters, design)
@@ -231,7 +233,7 @@ def resolve(
             raise PriorError(unknown_name("prior key", key, [*valid, *matrices, _VARIANCE]))
 
     level = level_coefficients(design)
-    rows = _rows(slots, given, whole)
+    rows = _rows(slots, given, whole, stated)
     by_row = {row.parameter: row.prior for row in rows}
     chosen = by_row | {parameter: by_row[key] for parameter, key in whole.items()}
     mean, precision = gaussian_prior(
@@ -290,9 +292,12 @@ def _wholes(
 
 
 def _rows(
-    slots: Sequence[Slot], given: Mapping[str, Prior], whole: Mapping[str, str]
+    slots: Sequence[Slot],
+    given: Mapping[str, Prior],
+    whole: Mapping[str, str],
+    stated: Collection[str],
 ) -> list[PriorRow]:
-    """Each parameter with its prior, or the one that it shares."""
+    """Each parameter with its prior, or the one that it shares; all that are stated are used."""
     rows: list[PriorRow] = []
     used = set()
     for slot in slots:
@@ -308,7 +313,7 @@ def _rows(
             rows.append(PriorRow(joint, given[joint], "user", f"of {own}"))
         if found is not None:
             used.add(found)
-    for key in given:
+    for key in stated:
         if key not in used:
             raise PriorError(
                 f"nothing would use the prior for {key!r}: every parameter it could be for has a "

@@ -35,7 +35,9 @@ def structure_to_plain(structure: Covariance | None) -> dict[str, Any] | None:
     """A structure other than a known one as JSON has it: its class and what was given."""
     if structure is None:
         return None
-    given = {field.name: getattr(structure, field.name) for field in fields(structure)}
+    # its priors are among those of the model
+    own = [field.name for field in fields(structure) if field.compare]
+    given = {name: getattr(structure, name) for name in own}
     return {"class": structure.name} | {name: _plain(value) for name, value in given.items()}
 
 

@@ -429,8 +429,8 @@ def _check_unit(models: Mapping[str, Model], unit: str) -> None:
 
 
 def _shared_priors(model: Model, candidate: Model) -> dict[str, object]:
-    """The user's priors of parameters that the candidate has too."""
-    own = {row.parameter for row in candidate.priors.rows}
+    """The user's priors of parameters that the candidate has too, without one of its own."""
+    own = {row.parameter for row in candidate.priors.rows if row.source == "default"}
     given = [row for row in model.priors.rows if row.source == "user"]
     return {row.parameter: row.prior for row in given if row.parameter in own}
 
