@@ -92,3 +92,21 @@ def test_a_unit_in_which_rho_is_no_number_is_refused(unit, told, side):
         model(bl.CAR1, unit, side)
     fit, expected = (model(bl.Exp, own, side).fit("reml") for own in (unit, 1.0))
     assert fit.loglik == pytest.approx(expected.loglik, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("structure", "without", "told"),
+    [(bl.AR1, [], False), (bl.AR1, [10], True), (bl.Toep, [10], True), (bl.CAR1, [10], False)],
+)
+def test_times_that_are_not_equally_far_apart_are_told(structure, without, told):
+    """Lags are counted in occasions, which a time that no row has is none of."""
+    children = bl.load_dataset("Orthodont")
+    data = children[~children["age"].isin(without)]
+    fit = bl.Model("distance ~ age", data, R=structure(time="age", group="Subject")).fit("reml")
+    found = [finding.what for finding in fit.diagnose().findings]
+    what = "counts lags in occasions: neighbours in 'age' count as one apart, and are 2 to 4 apart"
+    assert found == ([f"{structure.__name__} {what}"] if told else [])
+    text = data.assign(age=data["age"].map("at {:02d}".format))
+    if told:
+        same = bl.Model("distance ~ 1", text, R=structure(time="age", group="Subject")).fit("ml")
+        assert not same.diagnose().findings

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm import printing, scales
+from bayeslmm.correlations import AR1, ARMA11, TOEP
 from bayeslmm.parameters import bars_together
 from bayeslmm.prior_defaults import growth_of
 
@@ -27,6 +28,8 @@ _R_HAT = 1.01
 _HEYWOOD = "at a bound, where a uniqueness is zero (a Heywood case)"
 _SINGULAR = 1e-4
 """A direction of G is singular when its sd is below this fraction of the largest one's."""
+_EQUAL = 1e-6
+"""Distances of times, relative to the largest, that differ by rounding."""
 _ON_THE_WAY = 0.05
 """A residual standard deviation that goes to zero is below this fraction of the largest one."""
 _SHOWN = 5
@@ -263,7 +266,7 @@ def _of_status(fit: PointFit) -> list[Finding]:
 
 
 def _of_design(model: Model) -> list[Finding]:
-    design, findings = model.design, _of_growth(model)
+    design, findings = model.design, [*_of_growth(model), *_of_lags(model)]
     if design.dropped:
         findings.append(
             Finding(
@@ -284,6 +287,26 @@ def _of_design(model: Model) -> list[Finding]:
             )
         )
     return findings
+
+
+def _of_lags(model: Model) -> list[Finding]:
+    """Residuals' correlations by lag over times that are not equally far apart."""
+    residuals = model.design.residuals
+    if residuals is None or residuals.structure.correlation not in (AR1, ARMA11, TOEP):
+        return []
+    try:
+        times = np.array([float(occasion) for occasion in residuals.occasions])
+    except ValueError:
+        return []
+    apart = np.diff(times)
+    if np.ptp(apart) <= _EQUAL * apart.max():
+        return []
+    structure = residuals.structure
+    what = (
+        f"{structure.name} counts lags in occasions: neighbours in {structure.time!r} count as "
+        f"one apart, and are {apart.min():.4g} to {apart.max():.4g} apart"
+    )
+    return [Finding("note", what, "", "For correlations by distance use CAR1 or Exp")]
 
 
 def _of_growth(model: Model) -> list[Finding]:
