@@ -34,9 +34,8 @@ FAMILIES = {
     "priors": ("Families of priors", PRIORS),
 }
 AGAIN = {
-    # other seeds and numbers of replicates, of models that had a small p
+    # by model that had a small p, other seeds and their numbers of replicates
     "R: FA of rank 1": ((2, 130), (3, 130)),
-    "joint prior of R² and the variances": ((2, 200), (3, 200)),
 }
 SMALL = 0.02
 N_DRAWS = CHAINS * DRAWS
