@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from bayeslmm.likelihood_fit import LikelihoodFit
-from bayeslmm.plots_frame import FAINT, styled
+from bayeslmm.api.likelihood_fit import LikelihoodFit
+from bayeslmm.drawing.frame import FAINT, styled
 
 _LEVELS = 0.1 * 2.0 ** np.arange(12)
 _MARKERS = "os^Dv*"

@@ -12,7 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from bayeslmm import cli
+from bayeslmm.cli import commands as cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def test_commands_of_readme_are_understood(line: str) -> None:
 def test_the_command_line_example_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bayeslmm.example_data import load_dataset
+    from bayeslmm.data.examples import load_dataset
 
     monkeypatch.chdir(tmp_path)
     load_dataset("sleepstudy").to_csv("data.csv", index=False)
@@ -138,7 +138,7 @@ def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch) -
 def test_the_page_on_priors_has_every_family_and_key() -> None:
     from dataclasses import fields
 
-    from bayeslmm.priors import FAMILIES
+    from bayeslmm.priors.families import FAMILIES
 
     page = (ROOT / "docs" / "priors.md").read_text(encoding="utf-8")
     for name, family in FAMILIES.items():

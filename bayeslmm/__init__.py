@@ -1,0 +1,169 @@
+"""Linear mixed models, fitted by NUTS or by REML/ML, from one formula."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0.dev0"
+
+# Attributes are looked up on first use, so that `import bayeslmm` itself costs next to nothing.
+# A module must not have the name of something it exports: importing it would hide the export.
+_MODULE_OF = {
+    "Model": "api.model",
+    "LikelihoodFit": "api.likelihood_fit",
+    "MapFit": "api.map_fit",
+    "PosteriorFit": "api.posterior_fit",
+    "henderson": "reports.henderson",
+    "plot_convergence": "plots.convergence",
+    "compare": "comparison.fits",
+    "StructureSelection": "comparison.structures",
+    "select_structure": "comparison.structures",
+    "load": "storage.solutions",
+    "load_dataset": "data.examples",
+    "datasets": "data.examples",
+    "Normal": "priors.families",
+    "NormalAtMeans": "priors.families",
+    "MvNormal": "priors.families",
+    "StudentT": "priors.families",
+    "Cauchy": "priors.families",
+    "Laplace": "priors.families",
+    "Flat": "priors.families",
+    "HalfNormal": "priors.families",
+    "HalfStudentT": "priors.families",
+    "HalfStudentTAtMeans": "priors.families",
+    "HalfCauchy": "priors.families",
+    "Exponential": "priors.families",
+    "Gamma": "priors.families",
+    "InverseGamma": "priors.families",
+    "LogNormal": "priors.families",
+    "PC": "priors.families",
+    "Beta": "priors.families",
+    "Fixed": "priors.families",
+    "Wishart": "priors.families",
+    "InverseWishart": "priors.families",
+    "HuangWand": "priors.families",
+    "VarianceSplit": "priors.families",
+    "Uniform": "priors.families",
+    "LKJ": "priors.families",
+    "AR1": "covariance.structures",
+    "ARH1": "covariance.structures",
+    "ARMA11": "covariance.structures",
+    "CAR1": "covariance.structures",
+    "CS": "covariance.structures",
+    "CSH": "covariance.structures",
+    "ID": "covariance.structures",
+    "UN": "covariance.structures",
+    "Ante1": "covariance.structures",
+    "Diag": "covariance.structures",
+    "Exp": "covariance.structures",
+    "FA": "covariance.structures",
+    "Gau": "covariance.structures",
+    "Matern": "covariance.structures",
+    "Toep": "covariance.structures",
+    "ToepH": "covariance.structures",
+    "VarExp": "covariance.structures",
+    "VarIdent": "covariance.structures",
+    "VarPower": "covariance.structures",
+    "Known": "covariance.known",
+    "PedigreeInverse": "covariance.pedigree",
+    "pedigree_inverse": "covariance.pedigree",
+    "BayeslmmError": "errors",
+    "FormulaError": "errors",
+    "DataError": "errors",
+    "DesignError": "errors",
+    "PriorError": "errors",
+    "ArgumentError": "errors",
+    "ArgumentTypeError": "errors",
+    "MissingAttributeError": "errors",
+    "FileError": "errors",
+    "BayeslmmWarning": "errors",
+    "DesignWarning": "errors",
+    "ConvergenceWarning": "errors",
+    "InterruptedWarning": "errors",
+}
+
+__all__ = list(_MODULE_OF)
+
+if TYPE_CHECKING:
+    from bayeslmm.api.likelihood_fit import LikelihoodFit as LikelihoodFit
+    from bayeslmm.api.map_fit import MapFit as MapFit
+    from bayeslmm.api.model import Model as Model
+    from bayeslmm.api.posterior_fit import PosteriorFit as PosteriorFit
+    from bayeslmm.comparison.fits import compare as compare
+    from bayeslmm.comparison.structures import StructureSelection as StructureSelection
+    from bayeslmm.comparison.structures import select_structure as select_structure
+    from bayeslmm.covariance.known import Known as Known
+    from bayeslmm.covariance.pedigree import PedigreeInverse as PedigreeInverse
+    from bayeslmm.covariance.pedigree import pedigree_inverse as pedigree_inverse
+    from bayeslmm.covariance.structures import AR1 as AR1
+    from bayeslmm.covariance.structures import ARH1 as ARH1
+    from bayeslmm.covariance.structures import ARMA11 as ARMA11
+    from bayeslmm.covariance.structures import CAR1 as CAR1
+    from bayeslmm.covariance.structures import CS as CS
+    from bayeslmm.covariance.structures import CSH as CSH
+    from bayeslmm.covariance.structures import FA as FA
+    from bayeslmm.covariance.structures import ID as ID
+    from bayeslmm.covariance.structures import UN as UN
+    from bayeslmm.covariance.structures import Ante1 as Ante1
+    from bayeslmm.covariance.structures import Diag as Diag
+    from bayeslmm.covariance.structures import Exp as Exp
+    from bayeslmm.covariance.structures import Gau as Gau
+    from bayeslmm.covariance.structures import Matern as Matern
+    from bayeslmm.covariance.structures import Toep as Toep
+    from bayeslmm.covariance.structures import ToepH as ToepH
+    from bayeslmm.covariance.structures import VarExp as VarExp
+    from bayeslmm.covariance.structures import VarIdent as VarIdent
+    from bayeslmm.covariance.structures import VarPower as VarPower
+    from bayeslmm.data.examples import datasets as datasets
+    from bayeslmm.data.examples import load_dataset as load_dataset
+    from bayeslmm.errors import ArgumentError as ArgumentError
+    from bayeslmm.errors import ArgumentTypeError as ArgumentTypeError
+    from bayeslmm.errors import BayeslmmError as BayeslmmError
+    from bayeslmm.errors import BayeslmmWarning as BayeslmmWarning
+    from bayeslmm.errors import ConvergenceWarning as ConvergenceWarning
+    from bayeslmm.errors import DataError as DataError
+    from bayeslmm.errors import DesignError as DesignError
+    from bayeslmm.errors import DesignWarning as DesignWarning
+    from bayeslmm.errors import FileError as FileError
+    from bayeslmm.errors import FormulaError as FormulaError
+    from bayeslmm.errors import InterruptedWarning as InterruptedWarning
+    from bayeslmm.errors import MissingAttributeError as MissingAttributeError
+    from bayeslmm.errors import PriorError as PriorError
+    from bayeslmm.plots.convergence import plot_convergence as plot_convergence
+    from bayeslmm.priors.families import LKJ as LKJ
+    from bayeslmm.priors.families import PC as PC
+    from bayeslmm.priors.families import Beta as Beta
+    from bayeslmm.priors.families import Cauchy as Cauchy
+    from bayeslmm.priors.families import Exponential as Exponential
+    from bayeslmm.priors.families import Fixed as Fixed
+    from bayeslmm.priors.families import Flat as Flat
+    from bayeslmm.priors.families import Gamma as Gamma
+    from bayeslmm.priors.families import HalfCauchy as HalfCauchy
+    from bayeslmm.priors.families import HalfNormal as HalfNormal
+    from bayeslmm.priors.families import HalfStudentT as HalfStudentT
+    from bayeslmm.priors.families import HalfStudentTAtMeans as HalfStudentTAtMeans
+    from bayeslmm.priors.families import HuangWand as HuangWand
+    from bayeslmm.priors.families import InverseGamma as InverseGamma
+    from bayeslmm.priors.families import InverseWishart as InverseWishart
+    from bayeslmm.priors.families import Laplace as Laplace
+    from bayeslmm.priors.families import LogNormal as LogNormal
+    from bayeslmm.priors.families import MvNormal as MvNormal
+    from bayeslmm.priors.families import Normal as Normal
+    from bayeslmm.priors.families import NormalAtMeans as NormalAtMeans
+    from bayeslmm.priors.families import StudentT as StudentT
+    from bayeslmm.priors.families import Uniform as Uniform
+    from bayeslmm.priors.families import VarianceSplit as VarianceSplit
+    from bayeslmm.priors.families import Wishart as Wishart
+    from bayeslmm.reports.henderson import henderson as henderson
+    from bayeslmm.storage.solutions import load as load
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'bayeslmm' has no attribute {name!r}")
+    value = getattr(import_module(f"bayeslmm.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,1 @@
+"""What users hold: `Model` and the fits."""

@@ -1,0 +1,1 @@
+"""Fits and structures side by side."""

@@ -1,0 +1,148 @@
+"""Simpler random effects, one step after another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayeslmm.comparison.nesting import Reference, reference
+from bayeslmm.covariance.structures import Diag
+from bayeslmm.equations.equations import Equations
+from bayeslmm.estimation.likelihood.quasi_newton import optimise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bayeslmm.api.likelihood_fit import LikelihoodFit
+    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
+
+__all__ = ["random_structures"]
+
+
+def random_structures(fit: LikelihoodFit) -> pd.DataFrame:
+    """Walk from the random effects of a fit down; see `LikelihoodFit.random_structures`."""
+    design, optimum = fit.model.design, fit.optimum
+    rows = [_row("as fitted", design, optimum) | _untested("")]
+    while True:
+        found = []
+        for change, smaller in _candidates(design):
+            other = optimise(Equations.of(smaller), fit.method)
+            if other.status.ok:
+                found.append((other.criterion, change, smaller, other))
+        if not found:
+            break
+        _, change, smaller, other = min(found, key=lambda item: item[0])
+        rows.append(_row(change, smaller, other) | _test(smaller, design, other, optimum))
+        design, optimum = smaller, other
+    return pd.DataFrame(rows, index=pd.RangeIndex(len(rows), name="step"))
+
+
+def _candidates(design: Design) -> Iterator[tuple[str, Design]]:
+    """Designs that are one step simpler: without the correlations of a bar, as long as there are
+    any, then without an effect.
+    """
+    correlated = [
+        (f, b)
+        for f, factor in enumerate(design.factors)
+        for b, bar in enumerate(factor.bars)
+        if bar.structure == "un" and bar.stop - bar.start > 1
+    ]
+    for f, b in correlated:
+        factor = design.factors[f]
+        bars = list(factor.bars)
+        bars[b] = replace(bars[b], structure="diag", covariance=Diag())
+        yield (
+            f"no correlations in {_text(factor, b)}",
+            _with(design, f, replace(factor, bars=tuple(bars))),
+        )
+    if correlated:
+        return
+    for f, factor in enumerate(design.factors):
+        alone = len(factor.effects) == 1
+        for b, bar in enumerate(factor.bars):
+            whole = bar.structure not in ("un", "diag")
+            effects = [slice(bar.start, bar.stop)] if whole else _each(bar.start, bar.stop)
+            for own in effects:
+                names = factor.effects[own]
+                if own.stop - own.start == len(factor.effects):
+                    if len(design.factors) > 1:
+                        yield f"no effects of {factor.name}", _without_factor(design, f)
+                elif "Intercept" not in names or alone:
+                    yield (
+                        f"no {', '.join(names)} by {factor.name}",
+                        _with(design, f, _without(factor, b, own)),
+                    )
+
+
+def _each(start: int, stop: int) -> list[slice]:
+    return [slice(k, k + 1) for k in range(start, stop)]
+
+
+def _with(design: Design, f: int, factor: GroupingFactor) -> Design:
+    factors = list(design.factors)
+    factors[f] = factor
+    return replace(design, factors=tuple(factors))
+
+
+def _without_factor(design: Design, f: int) -> Design:
+    return replace(design, factors=(*design.factors[:f], *design.factors[f + 1 :]))
+
+
+def _without(factor: GroupingFactor, b: int, own: slice) -> GroupingFactor:
+    """A factor without some effects of a bar."""
+    size = own.stop - own.start
+    bars = []
+    for i, bar in enumerate(factor.bars):
+        start = bar.start - size * (i > b)
+        stop = bar.stop - size * (i >= b)
+        if stop > start:
+            bars.append(replace(bar, start=start, stop=stop))
+    kept = [k for k in range(len(factor.effects)) if not own.start <= k < own.stop]
+    return replace(
+        factor,
+        Z=np.ascontiguousarray(factor.Z[:, kept]),
+        effects=tuple(factor.effects[k] for k in kept),
+        bars=tuple(bars),
+        own=None if factor.own is None else factor.own[:, kept],
+    )
+
+
+def _text(factor: GroupingFactor, b: int) -> str:
+    """A bar by its effects: (Intercept + Days | Subject)."""
+    bar = factor.bars[b]
+    effects = " + ".join(factor.effects[bar.start : bar.stop])
+    sign = "||" if bar.structure == "diag" and bar.stop - bar.start > 1 else "|"
+    name = "" if bar.structure in ("un", "diag") else type(bar.covariance).__name__.lower()
+    return f"{name}({effects} {sign} {factor.name})"
+
+
+def _row(change: str, design: Design, optimum: Optimum) -> dict[str, object]:
+    texts = [_text(f, b) for f in design.factors for b in range(len(f.bars))]
+    k = len(design.coef) + len(optimum.theta)
+    return {
+        "change": change,
+        "random": " + ".join(texts),
+        "parameters": k,
+        "loglik": -0.5 * optimum.criterion,
+        "aic": optimum.criterion + 2 * k,
+        "bic": optimum.criterion + log(len(design.y)) * k,
+        "singular": optimum.singular,
+    }
+
+
+def _untested(text: str) -> dict[str, object]:
+    return {"chi2": np.nan, "df": np.nan, "p": np.nan, "reference": text}
+
+
+def _test(small: Design, large: Design, less: Optimum, more: Optimum) -> dict[str, object]:
+    df = len(more.theta) - len(less.theta)
+    found = reference(small, large, df)
+    if not isinstance(found, Reference):
+        return _untested(found)
+    statistic = max(less.criterion - more.criterion, 0.0)
+    return {"chi2": statistic, "df": float(df), "p": found.p(statistic), "reference": found.text}

@@ -1,0 +1,1 @@
+"""Covariance structures: what `AR1()`, `UN()` or `Known()` are, and their mathematics."""

@@ -1,0 +1,1 @@
+"""Correlation structures over effects or occasions."""

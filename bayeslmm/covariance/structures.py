@@ -1,0 +1,526 @@
+"""Covariance structures as users name them: a correlation and a model of the variance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar
+
+from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.covariance.correlations.kernels import Correlation
+from bayeslmm.covariance.correlations.loadings import most_factors, n_loadings
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError
+
+__all__ = [
+    "AR1",
+    "ARH1",
+    "ARMA11",
+    "CAR1",
+    "CS",
+    "CSH",
+    "FA",
+    "ID",
+    "UN",
+    "Ante1",
+    "Covariance",
+    "Diag",
+    "Exp",
+    "Gau",
+    "Matern",
+    "Toep",
+    "ToepH",
+    "VarExp",
+    "VarIdent",
+    "VarPower",
+    "check_spacing",
+    "correlation_of_distance",
+]
+
+_CLOSEST, _FARTHEST = 1e-2, 1e6
+"""Between them the correlation at a distance of one can be told from those at the spacing of the
+data with enough digits."""
+
+
+@dataclass(frozen=True)
+class VarIdent:
+    """A standard deviation of its own for each level of a column (nlme's ``varIdent``); of random
+    effects, a column that is constant within their levels.
+
+    Parameters
+    ----------
+    column : str
+    """
+
+    column: str
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        _check_column(self)
+
+
+@dataclass(frozen=True)
+class VarPower:
+    """A standard deviation in proportion to a power of a column's absolute value (nlme's
+    ``varPower``): sigma |x|^power.
+
+    Parameters
+    ----------
+    column : str
+        Numbers other than zero; of random effects, the occasions.
+    """
+
+    column: str
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        _check_column(self)
+
+
+@dataclass(frozen=True)
+class VarExp:
+    """A standard deviation that grows exponentially with a column (nlme's ``varExp``):
+    sigma exp(expon x).
+
+    Parameters
+    ----------
+    column : str
+        Numbers; of random effects, the occasions.
+    """
+
+    column: str
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        _check_column(self)
+
+
+def _check_column(function: _Function) -> None:
+    if not _is_text(function.column):
+        raise ArgumentTypeError(
+            f"{type(function).__name__} takes the name of a column, got {function.column!r}."
+        )
+
+
+_Function = VarIdent | VarPower | VarExp
+Variance = str | VarIdent | VarPower | VarExp
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Covariance:
+    """A covariance structure: a correlation over occasions and a model of the variance.
+
+    Parameters
+    ----------
+    time : str or pair of str, optional
+        The column that orders the occasions, and whose values are their places for correlations
+        that depend on distance; two columns for places in the plane.
+    group : str, optional
+        The column of subjects: rows of different subjects are independent.
+    by : str, optional
+        A column of strata, each of which has parameters of its own; constant within a subject.
+    variance : str, variance function, or sequence of them, optional
+        ``"one"``, ``"occasion"`` (a variance for each), `VarIdent`, `VarPower`, `VarExp`, or a
+        list, whose product it is.
+    nugget : bool, default False
+        Whether a share of the variance is not correlated; for correlations that depend on
+        distance.
+    sd, corr, rho, ma, range, loading : prior, optional
+        Priors of the standard deviations and of the parameters of the correlation, of those that
+        the structure has; ``priors=`` of `Model`, with the names of ``summary()``, goes before
+        them.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> bl.AR1(time="week", group="id", rho=bl.Uniform(0, 1))
+    AR1(time='week', group='id', rho=Uniform(0, 1))
+    """
+
+    time: str | tuple[str, str] | None = None
+    group: str | None = None
+    by: str | None = None
+    variance: Variance | Sequence[Variance] | None = None
+    nugget: bool = False
+    # what a structure is does not depend on what is believed of it
+    sd: object = field(default=None, compare=False)
+    corr: object = field(default=None, compare=False)
+    rho: object = field(default=None, compare=False)
+    ma: object = field(default=None, compare=False)
+    range: object = field(default=None, compare=False)
+    loading: object = field(default=None, compare=False)
+
+    _correlation: ClassVar[Correlation] = correlations.NONE
+    _variance: ClassVar[str] = "one"
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without data."""
+        for name in ("group", "by"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ArgumentTypeError(
+                    f"`{name}` of {self.name} should be the name of a column, got {value!r}."
+                )
+        if not (isinstance(self.time, str | tuple | None) and all(map(_is_text, self.times))):
+            raise ArgumentTypeError(
+                f"`time` of {self.name} should be the name of a column, or a pair of them for "
+                f"places in the plane, got {self.time!r}."
+            )
+        if not isinstance(self.nugget, bool):
+            raise ArgumentTypeError(
+                f"`nugget` of {self.name} should be True or False, got {self.nugget!r}."
+            )
+        if isinstance(self.variance, list):
+            object.__setattr__(self, "variance", tuple(self.variance))
+        self._check_variances()
+        self._check_times()
+        self._check_priors()
+
+    def _check_variances(self) -> None:
+        for part in self.variances:
+            if not isinstance(part, _Function) and part not in ("one", "occasion"):
+                raise ArgumentError(
+                    f"`variance` of {self.name} should be 'one', 'occasion', bl.VarIdent(column), "
+                    f"bl.VarPower(column), bl.VarExp(column), or a list of these; got {part!r}."
+                )
+        if not self.variances:
+            raise ArgumentError(
+                f"`variance` of {self.name} is an empty list; for one variance give 'one', or "
+                "leave it out."
+            )
+        twice = [part for part in self.variances if self.variances.count(part) > 1]
+        if twice:
+            raise ArgumentError(
+                f"`variance` of {self.name} has {twice[0]!r} twice, whose parameters the data "
+                "could not tell apart; give it once."
+            )
+        if self.by is not None and VarIdent(self.by) in self.variances:
+            raise ArgumentError(
+                f"by={self.by!r} of {self.name} gives each stratum a variance of its own already; "
+                f"leave VarIdent({self.by!r}) out."
+            )
+
+    def _check_times(self) -> None:
+        correlation = self._plain
+        distances = correlation_of_distance(correlation)
+        if self.nugget and not distances:
+            raise ArgumentError(
+                f"{self.name} has no nugget, which is for correlations that depend on distance: "
+                "CAR1, Exp, Gau and Matern. Leave `nugget` out."
+            )
+        if len(self.times) > 2 or (self.time is not None and not self.times):
+            raise ArgumentError(
+                f"`time` of {self.name} should be one column, or two for places in the plane; got "
+                f"{self.time!r}."
+            )
+        if len(self.times) == 2 and (not distances or "occasion" in self.variances):
+            raise ArgumentError(
+                f"{self.name} has occasions in one order here, so `time` should be one column, got "
+                f"{self.time!r}. Places in the plane are for Exp, Gau, Matern and CAR1 with a "
+                "variance that is not by occasion."
+            )
+
+    def _check_priors(self) -> None:
+        own = ("sd", *self._plain.variables)
+        for name, prior in self.priors.items():
+            if name not in own:
+                raise ArgumentError(
+                    f"{self.name} has no `{name}`; its priors are "
+                    f"{', '.join(f'`{own_name}`' for own_name in own)}. Leave it out."
+                )
+            if not hasattr(prior, "to_pymc") or isinstance(prior, type):
+                raise ArgumentTypeError(
+                    f"`{name}` of {self.name} should be a prior such as bl.Uniform(0, 1), got "
+                    f"{prior!r}; a value that is known is bl.Fixed(value)."
+                )
+
+    def check_residual(self) -> None:
+        """Refuse a structure of the residuals without the columns that say which rows are
+        correlated, and in which order; one of random effects is over these, and has none.
+
+        Raises
+        ------
+        ArgumentError
+            For columns that it lacks.
+        """
+        correlation = self._plain
+        if "occasion" in self.variances and self.time is None:
+            raise ArgumentError(
+                f"{self.name} has a variance for each occasion, and needs `time`, the column of "
+                f"occasions: bl.{self.name}({self._first}time='week', ...)."
+            )
+        if correlation.code != correlations.NONE.code:
+            needed = ("group",) if correlation.code == correlations.CS.code else ("time", "group")
+            for name in needed:
+                if getattr(self, name) is None:
+                    raise ArgumentError(
+                        f"{self.name} correlates the rows of a subject, and needs `{name}`: "
+                        f"bl.{self.name}({self._first}time='week', group='id')."
+                    )
+
+    def __repr__(self) -> str:
+        given = {own.name: getattr(self, own.name) for own in fields(self) if own.repr}
+        shown = [f"{name}={value!r}" for name, value in given.items() if value not in (None, False)]
+        return f"{self.name}({', '.join(shown)})"
+
+    @property
+    def priors(self) -> dict[str, object]:
+        """The priors that stand with it, by variable."""
+        given = {own.name: getattr(self, own.name) for own in fields(Covariance) if not own.compare}
+        return {name: prior for name, prior in given.items() if prior is not None}
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return type(self).__name__
+
+    @property
+    def _called(self) -> str:
+        """The name with what else tells it from others of the class."""
+        return self.name
+
+    @property
+    def _first(self) -> str:
+        """What stands before the columns in a call."""
+        return ""
+
+    @property
+    def _plain(self) -> Correlation:
+        """The correlation structure without a nugget."""
+        return self._correlation
+
+    @property
+    def correlation(self) -> Correlation:
+        """The correlation structure."""
+        return replace(self._plain, nugget=True) if self.nugget else self._plain
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The columns of time or place."""
+        if self.time is None:
+            return ()
+        return (self.time,) if isinstance(self.time, str) else tuple(self.time)
+
+    @property
+    def variances(self) -> tuple[Variance, ...]:
+        """The parts of the variance model."""
+        if self.variance is None:
+            return (self._variance,)
+        if isinstance(self.variance, str | VarIdent | VarPower | VarExp):
+            return (self.variance,)
+        return tuple(self.variance)
+
+    @property
+    def words(self) -> str:
+        """What it is on which columns: "AR1 over week within id"."""
+        parts = [self._called]
+        if self.times:
+            parts.append(f"over {' and '.join(self.times)}")
+        if self.group is not None:
+            parts.append(f"within {self.group}")
+        if self.by is not None:
+            parts.append(f"by {self.by}")
+        if self.nugget:
+            parts.append("with a nugget")
+        for part in self.variances:
+            if not isinstance(part, str):
+                parts.append(f"with {type(part).__name__}({part.column})")
+            elif self.variances != (self._variance,):
+                parts.append("with one variance" if part == "one" else "with a variance each")
+        return " ".join(parts)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the data that it uses."""
+        names = [*self.times, self.group, self.by]
+        names += [part.column for part in self.variances if not isinstance(part, str)]
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def correlation_of_distance(correlation: Correlation) -> bool:
+    """Whether a correlation depends on distances."""
+    return correlation.of_distance
+
+
+def check_factors_fit(structure: Covariance, T: int, where: str) -> None:
+    """Refuse more factors than the correlations of T occasions or effects can tell.
+
+    Raises
+    ------
+    DesignError
+        With the number that fits.
+    """
+    k = structure.correlation.factors
+    most = most_factors(T)
+    if k <= most:
+        return
+    fits = f"the most is FA({most})" if most else "use UN or CS"
+    raise DesignError(
+        f"FA({k}) has {n_loadings(k, T)} loadings on {k} factor{'s' * (k > 1)}, and the {T} "
+        f"occasions of {where} have {T * (T - 1) // 2} correlations to tell them; {fits}"
+    )
+
+
+def check_spacing(structure: Covariance, spacing: float, column: str) -> None:
+    """Refuse a unit of time in which `CAR1`'s rho, the correlation at a distance of one, is a
+    number that cannot be told from 0 or 1.
+
+    Raises
+    ------
+    DataError
+        With units that fit.
+    """
+    if structure.correlation.code != correlations.CAR1.code or _CLOSEST <= spacing <= _FARTHEST:
+        return
+    raise DataError(
+        f"rho of {structure.name} is the correlation at a distance of one, and neighbours in "
+        f"{column!r} are {spacing:.3g} apart, where it cannot be told from "
+        f"{'one' if spacing > 1 else 'zero'}; give {column!r} in a unit of about that, or use "
+        "Exp, the same correlation by its range, whose unit does not matter"
+    )
+
+
+class ID(Covariance):
+    """Independent, with one variance; with ``by`` or `VarIdent` one for each stratum."""
+
+
+class Diag(Covariance):
+    """Independent, with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class UN(Covariance):
+    """Unrestricted: a variance for each occasion and a correlation for each pair of them."""
+
+    _correlation, _variance = correlations.UN, "occasion"
+
+
+class CS(Covariance):
+    """Compound symmetry: one correlation for all pairs of occasions, negative ones included."""
+
+    _correlation = correlations.CS
+
+
+class CSH(CS):
+    """Compound symmetry with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class AR1(Covariance):
+    """First-order autoregressive: rho to the power of the lag, counted in occasions."""
+
+    _correlation = correlations.AR1
+
+
+class ARH1(AR1):
+    """First-order autoregressive with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class ARMA11(Covariance):
+    """First-order autoregressive and moving average, parametrised as in nlme's ``corARMA``."""
+
+    _correlation = correlations.ARMA11
+
+
+class Toep(Covariance):
+    """Toeplitz: a correlation for each lag."""
+
+    _correlation = correlations.TOEP
+
+
+class ToepH(Toep):
+    """Toeplitz with a variance for each occasion."""
+
+    _variance = "occasion"
+
+
+class CAR1(Covariance):
+    """Autoregressive in continuous time (Ornstein-Uhlenbeck): rho to the power of the distance."""
+
+    _correlation = correlations.CAR1
+
+
+class Exp(Covariance):
+    """Exponential: exp(-distance/range)."""
+
+    _correlation = correlations.EXP
+
+
+class Gau(Covariance):
+    """Gaussian: exp(-(distance/range)²)."""
+
+    _correlation = correlations.GAU
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Matern(Covariance):
+    """Matérn, with smoothness 1.5 or 2.5."""
+
+    smoothness: float = 1.5
+
+    def __post_init__(self) -> None:
+        """Check the smoothness."""
+        if self.smoothness not in (1.5, 2.5):
+            raise ArgumentError(
+                f"`smoothness` of Matern should be 1.5 or 2.5, got {self.smoothness!r}; for 0.5 "
+                "use bl.Exp, which it is, and for infinity bl.Gau."
+            )
+        super().__post_init__()
+
+    @property
+    def _plain(self) -> Correlation:
+        return correlations.MATERN25 if self.smoothness == 2.5 else correlations.MATERN15
+
+
+class Ante1(Covariance):
+    """First-order antedependence: a correlation for each pair of neighbours, a variance each."""
+
+    _correlation, _variance = correlations.ANTE1, "occasion"
+
+
+@dataclass(frozen=True, repr=False)
+class FA(Covariance):
+    """Factor analysis: k common factors and a uniqueness for each occasion, with a variance each.
+
+    The correlation matrix is LL' + I - diag(LL'), of standardised loadings L whose rows have
+    squared lengths, the communalities, of at most 1. A rotation of the factors changes nothing:
+    the loadings above L's diagonal are zero, and those on it not negative.
+
+    Parameters
+    ----------
+    k : int
+        The number of factors; it has no default.
+    """
+
+    k: int = 0
+
+    _variance = "occasion"
+
+    def __post_init__(self) -> None:
+        """Check the number of factors."""
+        if self.k == 0:
+            raise ArgumentError(
+                "FA needs `k`, the number of factors, which should be 1 or more: "
+                "bl.FA(1, time='week', group='id')."
+            )
+        correlations.factor_analytic(self.k)
+        super().__post_init__()
+
+    @property
+    def _called(self) -> str:
+        return f"FA({self.k})"
+
+    @property
+    def _first(self) -> str:
+        return f"{self.k}, "
+
+    @property
+    def _plain(self) -> Correlation:
+        return correlations.factor_analytic(self.k)

@@ -1,0 +1,1 @@
+"""A formula, its data and covariance structures compiled into a `Design`."""

@@ -1,0 +1,362 @@
+"""Which covariance structure each bar has: by the call around it, or by ``G={"Subject": ...}``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm.covariance import structures as covariance
+from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.covariance.known import Known
+from bayeslmm.covariance.shapes import Shape
+from bayeslmm.covariance.structures import (
+    Covariance,
+    VarExp,
+    VarIdent,
+    VarPower,
+    check_factors_fit,
+    check_spacing,
+    correlation_of_distance,
+)
+from bayeslmm.design.strata import strata_column
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
+from bayeslmm.formula.parsing import columns_of
+from bayeslmm.formula.tokens import quote
+
+if TYPE_CHECKING:
+    from bayeslmm.data.frames import Array, Column
+    from bayeslmm.formula.parsing import Bar
+
+__all__ = [
+    "effect_labels",
+    "effects_of_bar",
+    "plain_name",
+    "relationships_of",
+    "shape_of_bar",
+    "structures_beside",
+    "structures_of_bars",
+]
+
+_CALLS: dict[str, Covariance] = {
+    "us": covariance.UN(),
+    "diag": covariance.Diag(),
+    "id": covariance.ID(),
+    "cs": covariance.CS(),
+    "csh": covariance.CSH(),
+    "ar1": covariance.AR1(),
+    "arh1": covariance.ARH1(),
+    "arma11": covariance.ARMA11(),
+    "toep": covariance.Toep(),
+    "toeph": covariance.ToepH(),
+    "ante1": covariance.Ante1(),
+    "car1": covariance.CAR1(),
+    "ou": covariance.CAR1(),
+    "exp": covariance.Exp(),
+    "gau": covariance.Gau(),
+    "matern": covariance.Matern(),
+    "fa": covariance.FA(1),
+}
+_MOST_EFFECTS = 60
+"""Of an unrestricted matrix with one variance: 1,770 correlations."""
+
+
+def relationships_of(G: object) -> tuple[dict[str, Known], object]:
+    """What `G` says of the relationships of levels, by grouping factor, and what else it says."""
+    if not isinstance(G, Mapping):
+        return {}, G
+    known = {name: given for name, given in G.items() if isinstance(given, Known)}
+    for name, given in known.items():
+        beside = [*given.options, *given.priors]
+        if beside:
+            raise ArgumentError(
+                f"Known in `G` is the relationship of the levels of {name!r}, whose variances and "
+                f"strata are those of its bars, and has no use for "
+                f"{', '.join(f'`{option}`' for option in beside)}; leave that out, or give "
+                "correlations of residuals as `R`."
+            )
+    return known, {name: given for name, given in G.items() if name not in known}
+
+
+def structures_beside(
+    bars: Sequence[Bar], G: Mapping[str, Sequence[Covariance] | Known]
+) -> dict[str, list[Covariance | None] | Known]:
+    """The structures of bars, by factor, that do not have theirs from the formula: what to give as
+    ``G`` for the same model again.
+    """
+    own = structures_of_bars(bars, None)
+    found: dict[str, list[Covariance | None] | Known] = {}
+    for name, structures in G.items():
+        if isinstance(structures, Known):
+            found[name] = structures
+            continue
+        written = [s for bar, s in zip(bars, own, strict=True) if bar.factor_name == name]
+        pairs = list(zip(structures, written, strict=True))
+        if any(a != b for a, b in pairs):
+            found[name] = [None if a == b else a for a, b in pairs]
+    return found
+
+
+def structures_of_bars(
+    bars: Sequence[Bar], G: object, relationships: Collection[str] = ()
+) -> tuple[Covariance, ...]:
+    """The structure of each bar of a formula.
+
+    Parameters
+    ----------
+    bars : sequence of Bar
+    G : mapping, optional
+        A structure by the name of the grouping factor; a list of them, one for each of its bars,
+        where it has several.
+    relationships : collection of str
+        Grouping factors whose levels are related, and whose bars have their structures from the
+        formula.
+
+    Returns
+    -------
+    tuple of Covariance
+
+    Raises
+    ------
+    ArgumentTypeError
+        If `G` is no mapping, or a value no structure.
+    ArgumentError
+        For an unknown grouping factor, another number of structures than bars, a structure for a
+        bar that has one in the formula, and options that are for residuals.
+    """
+    found = [
+        _CALLS["diag" if bar.uncorrelated else "us" if bar.structure is None else bar.structure]
+        for bar in bars
+    ]
+    names = list(dict.fromkeys(bar.factor_name for bar in bars))
+    for name in relationships:
+        if name not in names:
+            raise ArgumentError(unknown_name("grouping factor in `G`", name, names))
+    if G is None:
+        return tuple(found)
+    if not isinstance(G, Mapping):
+        raise ArgumentTypeError(
+            "`G` should be a dictionary from grouping factors to structures, such as "
+            f"{{'id': bl.AR1()}}, got {type(G).__name__}."
+        )
+    for name, given in G.items():
+        if name not in names:
+            raise ArgumentError(unknown_name("grouping factor in `G`", name, names))
+        own = [i for i, bar in enumerate(bars) if bar.factor_name == name]
+        several = list(given) if isinstance(given, list | tuple) else [given]
+        if len(several) != len(own):
+            texts = ", ".join(bars[i].text for i in own)
+            raise ArgumentError(
+                f"`G` has {len(several)} structures for {name!r}, which has {len(own)} bars: "
+                f"{texts}; give a list with one for each, None for a bar that stays as it is."
+            )
+        for i, structure in zip(own, several, strict=True):
+            if structure is not None:
+                found[i] = _checked(bars[i], structure)
+    return tuple(found)
+
+
+def _checked(bar: Bar, structure: object) -> Covariance:
+    """A structure of `G` for a bar."""
+    if isinstance(structure, Known):
+        raise ArgumentError(
+            f"Known is a relationship between the levels of {bar.factor_name!r}, and holds for all "
+            f"its bars: give it alone, G={{{bar.factor_name!r}: bl.Known(...)}}, and the bars "
+            "their structures in the formula, diag(...)."
+        )
+    if not isinstance(structure, Covariance):
+        raise ArgumentTypeError(
+            f"`G` should give {bar.factor_name!r} a covariance structure such as bl.AR1(), got "
+            f"{structure!r}."
+        )
+    if bar.structure is not None or bar.uncorrelated:
+        raise ArgumentError(
+            f"{bar.text} has its structure in the formula, and `G` gives it another, "
+            f"{structure.name}; write a plain bar, or leave it out of `G`."
+        )
+    columns = [name for name in ("time", "group") if getattr(structure, name) is not None]
+    if columns:
+        raise ArgumentError(
+            f"{structure.name} in `G` is over the effects of {bar.text}, and has no use for "
+            f"{', '.join(f'`{name}`' for name in columns)}; leave that out."
+        )
+    return _with_strata(bar, structure)
+
+
+def _with_strata(bar: Bar, structure: Covariance) -> Covariance:
+    """A structure whose variances are those that the effects of a bar can have, with strata of one
+    column at the most.
+    """
+    for part in structure.variances:
+        if not isinstance(part, VarPower | VarExp):
+            continue
+        if bar.effects != f"0 + {quote(part.column)}":
+            raise ArgumentError(
+                f"`variance` of {structure.name} in `G` has {part!r}, and the effects of "
+                f"{bar.text} are not those of {part.column!r}; give the column of occasions before "
+                f"the bar, (0 + {quote(part.column)} | {bar.factor_name}), or 'one' or 'occasion'."
+            )
+        if "occasion" in structure.variances:
+            raise ArgumentError(
+                f"`variance` of {structure.name} in `G` has a standard deviation for each occasion "
+                f"and {type(part).__name__}, and these cannot be told apart, because all rows of "
+                f"an occasion have one value of {part.column!r}; give one of them: "
+                f"variance=bl.{type(part).__name__}({part.column!r})."
+            )
+    idents = [part.column for part in structure.variances if isinstance(part, VarIdent)]
+    strata = list(dict.fromkeys([*idents, *([] if structure.by is None else [structure.by])]))
+    if len(strata) > 1:
+        raise ArgumentError(
+            f"{structure.name} in `G` has strata of {' and of '.join(map(repr, strata))}; join "
+            "these columns to one, whose strata are their combinations, and give that."
+        )
+    return structure
+
+
+def plain_name(structure: Covariance) -> str | None:
+    """The name of a structure that the equations have without a `Shape`, or None."""
+    several = "occasion" in structure.variances
+    if any(isinstance(part, VarPower | VarExp) for part in structure.variances):
+        return None
+    shared = structure.by is None and strata_column(structure) is not None
+    if structure.correlation.code == correlations.NONE.code:
+        return "diag" if several else "id"
+    unrestricted = structure.correlation.code == correlations.UN.code
+    return "un" if unrestricted and several and not shared else None
+
+
+def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column]) -> str:
+    """The left side of a bar as its structure means it: a column of numbers alone, of a structure
+    that is over occasions, stands for its values, each of which is one.
+
+    Raises
+    ------
+    DesignError
+        For a structure that is asked for by name, has a variance for each effect, and would have
+        the slope alone.
+    """
+    names = columns_of(bar.effects)
+    alone = len(names) == 1 and bar.effects == f"0 + {quote(names[0])}"
+    if not alone or columns[names[0]].kind != "number":
+        return bar.effects
+    name = plain_name(structure)
+    if name is None:
+        return f"0 + C({quote(names[0])})"
+    asked = bar.structure is not None or structure is not _CALLS["us"]
+    if asked and not bar.uncorrelated and name != "id" and strata_column(structure) is None:
+        raise DesignError(
+            f"{structure.name} is over several effects, and {bar.text} has one, the slope of "
+            f"{names[0]!r}; for an effect at each of its values write 0 + C({quote(names[0])}) "
+            "before the bar, and for the slope leave the structure out"
+        )
+    return bar.effects
+
+
+def effect_labels(bar: Bar, labels: Sequence[str]) -> tuple[str, ...]:
+    """Names of a bar's effects: those of `effects_of_bar` without its call, "week[3]"."""
+    names = columns_of(bar.effects)
+    if names and bar.effects == f"0 + {quote(names[0])}":
+        call = f"C({names[0]})["
+        return tuple(label.replace(call, f"{names[0]}[", 1) for label in labels)
+    return tuple(labels)
+
+
+def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Shape | None:
+    """The shape of a bar's covariance; None for those that are named.
+
+    Parameters
+    ----------
+    bar : Bar
+    structure : Covariance
+    effects : sequence of str, length q
+    Z : (n, q) array
+
+    Raises
+    ------
+    DesignError
+        For effects that the structure cannot be over.
+    DataError
+        For distances between effects that are no numbers.
+    """
+    if plain_name(structure) is not None:
+        return None
+    q, correlation = len(effects), structure.correlation
+    if q < 2:
+        raise DesignError(
+            f"{structure.name} correlates the effects of a bar, and {bar.text} has one, "
+            f"{effects[0]!r}; put a column of occasions before the bar, (0 + week | "
+            f"{bar.factor_name})"
+        )
+    check_factors_fit(structure, q, bar.text)
+    unordered = (correlations.CS.code, correlations.UN.code)
+    if correlation.code == correlations.UN.code and q > _MOST_EFFECTS:
+        raise DesignError(
+            f"{bar.text} has {q} effects with {q * (q - 1) // 2} correlations, more than data can "
+            "tell; use AR1, Toep or Ante1"
+        )
+    distances = np.zeros((q, q))
+    growing = [part for part in structure.variances if isinstance(part, VarPower | VarExp)]
+    if (correlation.code not in unordered and not correlation.factors) or growing:
+        values = _occasions(bar, structure, effects, Z)
+        if correlation_of_distance(correlation):
+            if np.isnan(values).any():
+                raise DataError(
+                    f"{structure.name} depends on distances, so the occasions in {bar.text} should "
+                    f"be numbers; they are {', '.join(map(repr, effects[:3]))}"
+                )
+            distances = np.abs(values[:, None] - values)
+    several, covariates = "occasion" in structure.variances, np.empty((q, 0))
+    if growing:
+        covariates = np.column_stack([_covariate(part, values, bar) for part in growing])
+    exponents = tuple("power" if isinstance(part, VarPower) else "expon" for part in growing)
+    shape = Shape(correlation, several, _one_each(Z), distances, exponents, covariates)
+    check_spacing(structure, shape.spacing, columns_of(bar.effects)[0])
+    return shape
+
+
+def _covariate(part: VarPower | VarExp, values: Array, bar: Bar) -> Array:
+    """What the logarithm of each occasion's standard deviation is linear in."""
+    if np.isnan(values).any():
+        raise DataError(
+            f"{type(part).__name__} needs numbers, and the occasions of {bar.text} are text"
+        )
+    if isinstance(part, VarExp):
+        return values
+    if (values == 0).any():
+        raise DataError(
+            f"VarPower takes a power of |{part.column}|, which is 0 at an occasion, where the "
+            f"variance would be 0; use bl.VarExp({part.column!r}), or shift the column"
+        )
+    return np.log(np.abs(values))
+
+
+def _occasions(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Array:
+    """The numbers that the effects stand for, NaN where they are none; in their order."""
+    if len(columns_of(bar.effects)) != 1 or not _one_each(Z):
+        raise DesignError(
+            f"{structure.name} is over occasions, so the effects in {bar.text} should be those of "
+            f"one column of them and no intercept, (0 + week | {bar.factor_name}); they are "
+            f"{', '.join(map(repr, effects[:4]))}"
+        )
+    labels = [effect[effect.rindex("[") + 1 : -1] for effect in effects]
+    values = np.array([_number(label) for label in labels])
+    if not np.isnan(values).any() and (np.diff(values) <= 0).any():
+        raise DesignError(
+            f"{structure.name} is over occasions in their order, and those in {bar.text} are text "
+            f"in the order {', '.join(labels[:5])}; make the column numbers, or a category with "
+            "its levels in order"
+        )
+    return values
+
+
+def _one_each(Z: Array) -> bool:
+    """Whether each row is of one effect."""
+    return bool(np.isin(Z, (0.0, 1.0)).all() and (Z.sum(axis=1) == 1.0).all())
+
+
+def _number(label: str) -> float:
+    try:
+        return float(label)
+    except ValueError:
+        return np.nan

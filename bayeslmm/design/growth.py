@@ -1,0 +1,107 @@
+"""Standard deviations that grow with covariates: what exponents add to their logarithms where the
+covariates have their means.
+
+Sigma of `VarPower` and `VarExp` is the standard deviation where the covariate is one or zero, which
+may lie far from all data. At the means it hardly depends on the exponents, which is why default
+priors and the sampler's coordinates are about it there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bayeslmm.data.frames import Array
+    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.design.parameters import Parameters
+    from bayeslmm.equations.residual_kernels import ResidualRows
+
+__all__ = ["Growth", "exponent_places"]
+
+_FAR = 20.0
+"""A mean of a covariate, in its standard deviations, at which nothing is known of zero."""
+_ROUNDING = 1e-6
+"""A mean of a covariate, in its standard deviations, that is as good as zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """How the standard deviations of a model grow.
+
+    Attributes
+    ----------
+    weights : (k, k) array
+        What is added to the logarithm of each standard deviation at the means of the covariates is
+        the product with theta; zero for what is no exponent.
+    units : (k,) array
+        One over the standard deviations of the covariates; one for what is no exponent.
+    """
+
+    weights: Array
+    units: Array
+
+    @property
+    def far(self) -> Array:
+        """Which standard deviations (k, k) are so far from the data by which exponents that their
+        size there says nothing.
+        """
+        return np.abs(self.weights * self.units) > _FAR
+
+    @classmethod
+    def of(
+        cls,
+        parameters: Parameters,
+        factors: Sequence[GroupingFactor],
+        rows: ResidualRows | None,
+    ) -> Growth:
+        """That of random effects, by the rows of data of each occasion, and of residuals.
+
+        Parameters
+        ----------
+        parameters : Parameters
+        factors : sequence of GroupingFactor
+        rows : ResidualRows or None
+        """
+        k = len(parameters)
+        weights, units = np.zeros((k, k)), np.ones(k)
+        for factor in factors:
+            for number, bar in enumerate(factor.bars):
+                if bar.shape is None or not bar.shape.exponents:
+                    continue
+                sd = parameters.find(factor.name, number, "sd")
+                assert sd is not None
+                counts = factor.Z[:, bar.start : bar.stop].sum(axis=0)
+                places = exponent_places(parameters, factor, number)
+                means = np.average(bar.shape.covariates, axis=0, weights=counts)
+                spreads = np.average((bar.shape.covariates - means) ** 2, axis=0, weights=counts)
+                weights[sd.start : sd.stop, places] = means
+                units[places] = _inverse(np.sqrt(spreads))
+        if rows is not None and rows.covariates.shape[1]:
+            first = k - rows.n_sigmas
+            own = slice(first - rows.covariates.shape[1], first)
+            for number in range(rows.n_sigmas):
+                weights[first + number, own] = rows.covariates[rows.sigma == number].mean(axis=0)
+            strata = int(rows.stratum.max()) + 1
+            units[own] = [
+                _inverse(np.std(column[rows.stratum == j % strata]))
+                for j, column in enumerate(rows.covariates.T)
+            ]
+        # of covariates that have mean zero, but for rounding, nothing
+        return cls(np.where(np.abs(weights * units) > _ROUNDING, weights, 0.0), units)
+
+
+def exponent_places(parameters: Parameters, factor: GroupingFactor, bar: int) -> list[int]:
+    """Where the exponents of a bar with a shape stand in theta, in the order of its covariates."""
+    shape = factor.bars[bar].shape
+    assert shape is not None
+    found = {b.name: b.start for b in parameters.of_bar(factor.name, bar) if b.kind == "power"}
+    return [found[f"{name}_{factor.name}"] for name in shape.exponents]
+
+
+def _inverse(spread: Array) -> Array:
+    return 1.0 / np.where(spread > 0, spread, 1.0)

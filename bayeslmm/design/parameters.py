@@ -1,0 +1,230 @@
+"""The layout of theta: what each covariance parameter is called and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bayeslmm.covariance.cholesky import STRUCTURES, UN
+from bayeslmm.covariance.correlations import loadings
+from bayeslmm.support import scales
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bayeslmm.design.design import BarBlock, GroupingFactor
+    from bayeslmm.design.residuals import Residuals
+
+__all__ = ["Block", "Parameters", "bars_together"]
+
+Kind = Literal["sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"]
+_VARIABLES = ("power", "expon", "sd", "corr", "rho", "loading", "ma", "range", "nugget")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of parameters of one kind within theta, of one bar of the formula (or of R).
+
+    Attributes
+    ----------
+    name : str
+        The variable it belongs to, such as ``sd_Subject``. Bars over one factor share it.
+    kind : {"sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"}
+    factor : str or None
+        The grouping factor; None for parameters of R.
+    labels : tuple of str or of pairs of str
+        A coordinate for each parameter: an effect or occasion, or a pair of them; "" where the name
+        says all.
+    start, stop : int
+        Its slice of theta.
+    bar : int
+        The position of the bar among those of its factor; -1 for R.
+    size : int
+        The number of effects of the bar, or of occasions.
+    lower, upper : float
+        The interval that each of its parameters lies in.
+    typical : tuple of float
+        Values to start from, of parameters that are no standard deviations; none for zeros.
+    sharing : tuple of int
+        The positions of other bars that they are parameters of too: those of other strata.
+    """
+
+    name: str
+    kind: Kind
+    factor: str | None
+    labels: tuple[str, ...] | tuple[tuple[str, str], ...]
+    start: int
+    stop: int
+    bar: int
+    size: int
+    lower: float = 0.0
+    upper: float = np.inf
+    typical: tuple[float, ...] | float = 0.0
+    sharing: tuple[int, ...] = ()
+
+    @property
+    def bars(self) -> tuple[int, ...]:
+        """The positions of all bars that they are parameters of."""
+        return (self.bar, *self.sharing)
+
+    @property
+    def at_one(self) -> bool:
+        """Whether they are correlations at a distance of one, of `CAR1`."""
+        return self.kind == "rho" and self.lower == 0.0
+
+    @property
+    def spacing(self) -> float:
+        """The distance of neighbours, where they are `at_one`: typical is exp(-1/spacing)."""
+        return float(-1.0 / np.log(np.ravel(self.typical)[0]))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its parameters as ``summary()`` shows them."""
+        texts = [label if isinstance(label, str) else ", ".join(label) for label in self.labels]
+        return tuple(f"{self.name}[{text}]" if text else self.name for text in texts)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The covariance parameters theta of a model, on their natural scale, in order.
+
+    Per grouping factor, in the order of the formula: what standard deviations grow by, the standard
+    deviations of all its bars, then the correlations of each bar (the strict lower triangle, row by
+    row), then what other parameters their correlations have. Then the parameters of R: its
+    correlations, what its variance depends on, and last the residual standard deviations.
+    """
+
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    def of(
+        cls, factors: Sequence[GroupingFactor], residuals: Residuals | None = None
+    ) -> Parameters:
+        """Lay out theta for the bars of a design and for the structure of R, if it has one."""
+        blocks: list[Block] = []
+        at = 0
+        for factor in factors:
+            # bars of a factor share their variables, which are runs of theta
+            for variable in _VARIABLES:
+                for i in range(len(factor.bars)):
+                    block = _block_of_bar(factor, i, variable, at)
+                    if block is not None:
+                        blocks.append(block)
+                        at = block.stop
+        if residuals is None:
+            blocks.append(Block("sigma", "sigma", None, ("",), at, at + 1, -1, 1))
+        else:
+            blocks += residuals.blocks(at)
+        return cls(tuple(blocks))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Summary row names, in the order of theta."""
+        return tuple(name for block in self.blocks for name in block.names)
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of each parameter, in the order of theta."""
+        return tuple(block.kind for block in self.blocks for _ in block.labels)
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """The interval (k, 2) that each parameter lies in."""
+        return np.array([(b.lower, b.upper) for b in self.blocks for _ in b.labels])
+
+    def __len__(self) -> int:
+        return self.blocks[-1].stop
+
+    def stepped(self, theta: np.ndarray, position: int, step: float) -> np.ndarray:
+        """Theta with one parameter moved by a step on its working scale (`scales`); loadings of a
+        communality of 1 stay at that.
+        """
+        moved, where = theta.copy(), [position]
+        x = scales.working(theta[where], self.bounds[where]) + step
+        moved[where] = scales.natural(x, self.bounds[where])
+        for block in self.blocks:
+            if block.kind == "loading" and block.start <= position < block.stop:
+                own = slice(block.start, block.stop)
+                k = loadings.n_factors(block.size, block.stop - block.start)
+                moved[own] = loadings.shortened(k, moved[own])
+        return moved
+
+    def of_bar(self, factor: str, bar: int) -> tuple[Block, ...]:
+        """The blocks that belong to a bar of a factor, its standard deviations first."""
+        own = [b for b in self.blocks if b.factor == factor and bar in b.bars]
+        return tuple(sorted(own, key=lambda block: block.kind != "sd"))
+
+    def find(self, factor: str | None, bar: int, kind: str) -> Block | None:
+        """The block of a kind that belongs to a bar of a factor (of R: None, -1), if it has one."""
+        for block in self.blocks:
+            if (block.factor, block.kind) == (factor, kind) and bar in block.bars:
+                return block
+        return None
+
+
+def bars_together(
+    parameters: Parameters, factor: GroupingFactor, number: int
+) -> tuple[list[Block], list[Block]]:
+    """The standard deviations of a bar and of the strata that share its other parameters, a block
+    for each; and these other parameters.
+    """
+    own, *others = parameters.of_bar(factor.name, number)
+    sharing = [i for i, bar in enumerate(factor.bars) if bar.like == number]
+    return [own, *(parameters.of_bar(factor.name, i)[0] for i in sharing)], others
+
+
+def _block_of_bar(factor: GroupingFactor, bar: int, variable: str, at: int) -> Block | None:
+    """The block that a bar has of a variable, from the place ``at`` of theta on."""
+    own = factor.bars[bar]
+    labels = _labels(factor, own, variable)
+    if not labels or (variable != "sd" and own.like is not None):
+        return None
+    name, q, stop = f"{variable}_{factor.name}", own.stop - own.start, at + len(labels)
+    kind: Kind = variable  # type: ignore[assignment]
+    sharing = tuple(i for i, other in enumerate(factor.bars) if other.like == bar)
+    if variable == "sd":
+        return Block(name, kind, factor.name, labels, at, stop, bar, q)
+    if own.shape is None or variable == "corr":
+        bounds = (-1.0, 1.0)
+        return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, 0.0, sharing)
+    kind = own.shape.kind(variable)  # type: ignore[assignment]
+    bounds, typical = own.shape.bounds(variable, q), own.shape.start(variable, q)
+    return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, typical, sharing)
+
+
+def _labels(
+    factor: GroupingFactor, bar: BarBlock, variable: str
+) -> tuple[str, ...] | tuple[tuple[str, str], ...]:
+    """The labels of a bar's elements of a variable."""
+    effects, plain = (names[bar.start : bar.stop] for names in (factor.effects, factor.plain))
+    if bar.shape is None:
+        structure = STRUCTURES[bar.structure]
+        if variable == "sd":
+            return structure.sd_labels(effects, bar.label)
+        if variable != "corr":
+            return ()
+        return tuple((_within(bar, a), b) for a, b in structure.corr_labels(plain))
+    if variable == "sd":
+        return bar.shape.sd_labels(effects, bar.label)
+    shared = any(other.like is not None and factor.bars[other.like] is bar for other in factor.bars)
+    labels = bar.shape.variables(plain).get(variable, ())
+    if variable == "corr":
+        pairs = UN.corr_labels(plain) if labels else ()
+        return pairs if shared else tuple((_within(bar, a), b) for a, b in pairs)
+    others = {
+        b.text
+        for b in factor.bars
+        if b.shape is not None and variable in b.shape.variables(("", ""))
+    }
+    if len(others) > 1:
+        text = bar.label.removeprefix(f"{bar.stratum}, ") if shared else bar.label
+        return tuple(": ".join(filter(None, (text, label))) for label in labels)
+    return labels if shared else tuple(_within(bar, label) for label in labels)
+
+
+def _within(bar: BarBlock, label: str) -> str:
+    """A label of one of several strata."""
+    return ": ".join(filter(None, (bar.stratum, label)))

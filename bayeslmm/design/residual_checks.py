@@ -1,0 +1,210 @@
+"""Structures of R that the subjects and occasions of a data set cannot tell of, refused."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.covariance.structures import Covariance, check_factors_fit
+from bayeslmm.data.frames import Array
+from bayeslmm.errors import DataError, DesignError
+
+if TYPE_CHECKING:
+    from bayeslmm.data.frames import Column
+    from bayeslmm.design.residuals import Residuals
+
+__all__ = [
+    "Found",
+    "check_constant",
+    "check_correlations",
+    "check_maximum",
+    "check_occasions",
+    "check_order",
+    "check_variances",
+]
+
+_MOST_OCCASIONS = 60
+"""Of an unrestricted matrix: 1,770 correlations."""
+_ORDERED = (
+    correlations.AR1.code,
+    correlations.ARMA11.code,
+    correlations.TOEP.code,
+    correlations.ANTE1.code,
+)
+
+
+class Found(NamedTuple):
+    """What each row has of subjects, occasions and strata."""
+
+    block: Array
+    point: Array
+    place: Array
+    stratum: Array
+    occasions: tuple[str, ...]
+    strata: tuple[str, ...]
+
+
+def check_constant(structure: Covariance, found: Found, subjects: tuple[str, ...]) -> None:
+    """Refuse strata that change within a subject."""
+    home = np.zeros(len(subjects), dtype=np.int64)
+    home[found.block] = found.stratum
+    changing = np.flatnonzero(home[found.block] != found.stratum)
+    if len(changing):
+        raise DataError(
+            f"{structure.by!r} gives each stratum parameters of its own, so it should be the same "
+            f"in all rows of a {structure.group!r}; it changes within "
+            f"{subjects[found.block[changing[0]]]!r}"
+        )
+
+
+def check_occasions(structure: Covariance, found: Found, subjects: tuple[str, ...]) -> None:
+    """Refuse subjects and occasions between which there is no correlation to estimate."""
+    T, sizes = len(found.occasions), np.bincount(found.block)
+    if sizes.max() < 2:
+        raise DesignError(
+            f"no {structure.group!r} has more than one row, so that there is nothing for "
+            f"{structure.name} to correlate; check `group`"
+        )
+    if structure.time is None:
+        return
+    shown = " and ".join(map(repr, structure.times))
+    values, counts = np.unique(found.block * T + found.point, return_counts=True)
+    if counts.max() > 1:
+        worst = int(values[counts.argmax()])
+        when = _occasion_text(structure, found, worst % T)
+        raise DataError(
+            f"the {structure.group!r} {subjects[worst // T]!r} has {counts.max()} rows at "
+            f"{shown} = {when}; {structure.name} needs one row for each. Average them, or number "
+            "the occasions"
+        )
+    if T < 2:
+        raise DesignError(
+            f"{shown} has one occasion only, {found.occasions[0]!r}, so that there is no "
+            f"correlation over time to estimate; use bl.CS(group={structure.group!r}) or leave "
+            "R out"
+        )
+
+
+def _occasion_text(structure: Covariance, found: Found, at: int) -> str:
+    if len(structure.times) == 1:
+        return found.occasions[at]
+    place = found.place[np.flatnonzero(found.point == at)[0]]
+    return "(" + ", ".join(f"{x:g}" for x in place) + ")"
+
+
+def check_correlations(structure: Covariance, found: Found) -> None:
+    """Refuse correlations between occasions that no subject has both of."""
+    correlation, T = structure.correlation, len(found.occasions)
+    check_factors_fit(structure, T, repr(structure.time))
+    if correlation.code == correlations.UN.code and T > _MOST_OCCASIONS:
+        raise DesignError(
+            f"{T} occasions of {structure.time!r} make {T * (T - 1) // 2} correlations, more than "
+            "data can tell; use AR1, Toep or Ante1, or CAR1 if the times differ between subjects"
+        )
+    if correlation.code not in (
+        correlations.UN.code,
+        correlations.TOEP.code,
+        correlations.ANTE1.code,
+    ):
+        return
+    for stratum, label in enumerate(found.strata):
+        here = found.stratum == stratum
+        where = f" in the stratum {label!r}" if label else ""
+        missing = _unidentified(correlation.code, found.block[here], found.point[here], T)
+        if missing is None:
+            continue
+        first, last = (f"{structure.time!r} = {found.occasions[i]}" for i in missing)
+        if correlation.code == correlations.TOEP.code:
+            lag = missing[1] - missing[0]
+            raise DesignError(
+                f"no {structure.group!r} has two rows that are {lag} occasions of "
+                f"{structure.time!r} apart{where}, so that the correlation at this lag is not "
+                "identified; use AR1 or ARMA11, which have fewer parameters"
+            )
+        raise DesignError(
+            f"no {structure.group!r} has rows at both {first} and {last}{where}, or at others that "
+            "would tell their correlation, so that it is not identified; use AR1, Toep or CAR1, "
+            "which have fewer parameters"
+        )
+
+
+def _unidentified(code: int, block: Array, point: Array, T: int) -> tuple[int, int] | None:
+    """Two occasions whose correlation, of those that are parameters, the rows do not tell."""
+    incidence = csr_array((np.ones(len(block)), (block, point)), shape=(block.max() + 1, T))
+    together = (incidence.T @ incidence).toarray() > 0
+    if code == correlations.UN.code:
+        pairs = np.argwhere(np.triu(~together, 1))
+        return (int(pairs[0, 0]), int(pairs[0, 1])) if len(pairs) else None
+    if code == correlations.TOEP.code:
+        unseen = [lag for lag in range(1, T) if not together.diagonal(lag).any()]
+        return (0, unseen[0]) if unseen else None
+    # neighbours' correlations are told by the logarithms of their products between rows
+    order = np.lexsort((point, block))
+    same = np.diff(block[order]) == 0
+    ends = np.unique(np.column_stack([point[order][:-1], point[order][1:]])[same], axis=0)
+    steps = np.arange(T - 1)
+    spans = (ends[:, :1] <= steps) & (steps < ends[:, 1:])
+    for k in range(T - 1):
+        extra = np.vstack([spans, steps == k]).astype(float)
+        if np.linalg.matrix_rank(extra) > np.linalg.matrix_rank(spans.astype(float)):
+            return k, k + 1
+    return None
+
+
+def check_maximum(residuals: Residuals) -> None:
+    """Refuse to maximise a likelihood that an unrestricted R makes infinite.
+
+    The residuals of S subjects span S dimensions at most. R can be close to singular in all others,
+    and if a subject has more than S rows the density of these grows without bound. A posterior is
+    proper nonetheless: what is close to singular has little volume.
+
+    Raises
+    ------
+    DesignError
+        Naming the numbers of occasions, parameters and subjects.
+    """
+    structure, rows = residuals.structure, residuals.rows
+    unrestricted = structure.correlation.code == correlations.UN.code
+    if not unrestricted or "occasion" not in structure.variances:
+        return
+    T = len(residuals.occasions)
+    for stratum, label in enumerate(residuals.strata):
+        sizes = np.bincount(rows.block[rows.stratum == stratum])
+        subjects, most = int((sizes > 0).sum()), int(sizes.max())
+        if subjects < most:
+            where = f" in the stratum {label!r}" if label else ""
+            raise DesignError(
+                f"{structure.name} over {T} occasions of {structure.time!r} has {T * (T + 1) // 2} "
+                f"parameters, too many for {subjects} levels of {structure.group!r}{where}: with "
+                f"fewer of them than the {most} rows that one has, the likelihood has no maximum. "
+                "Use AR1, Toep, Ante1 or FA(1), which have fewer parameters, or fit by 'nuts'"
+            )
+
+
+def check_order(structure: Covariance, column: Column) -> None:
+    """Refuse text whose order is not that of the numbers in it."""
+    if structure.correlation.code not in _ORDERED or column.kind == "number":
+        return
+    texts = list(map(str, column.levels))
+    natural = sorted(texts, key=lambda text: [float(x) for x in re.findall(r"\d+", text)])
+    if all(re.search(r"\d", text) for text in texts) and texts != natural:
+        raise DataError(
+            f"{structure.name} needs occasions in their order, and {column.name!r} is text, whose "
+            f"order is {', '.join(map(repr, texts[:4]))}; make it numbers, or a categorical whose "
+            "levels are in order"
+        )
+
+
+def check_variances(labels: tuple[str, ...], sigma: Array) -> None:
+    """Refuse a standard deviation of a single row, which fits it exactly by going to zero."""
+    alone = np.flatnonzero(np.bincount(sigma, minlength=len(labels)) < 2)
+    if len(labels) > 1 and len(alone):
+        raise DesignError(
+            f"a residual standard deviation of their own is asked for at "
+            f"{', '.join(repr(labels[i]) for i in alone[:5])}, where there is one row only, from "
+            "which none can be estimated; merge levels, or use fewer variances"
+        )

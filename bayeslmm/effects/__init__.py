@@ -1,0 +1,1 @@
+"""Tables, predictions and residuals of a solution."""

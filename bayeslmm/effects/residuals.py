@@ -1,0 +1,152 @@
+"""Residuals of a fit, of every kind.
+
+Conditional residuals are y - Xβ̂ - Zû, marginal ones y - Xβ̂. Of a posterior β̂ and û are its means,
+and R and V the means of these matrices.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from bayeslmm.effects.rows import functions_of_rows
+from bayeslmm.equations.connected_rows import connected_rows, residual_blocks, residual_pattern
+from bayeslmm.errors import ArgumentError, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bayeslmm.api.fit import Fit
+    from bayeslmm.data.frames import Array
+
+__all__ = ["ResidualKind", "residuals", "row_variances"]
+
+ResidualKind = Literal["response", "pearson", "standardized", "studentized", "normalized"]
+_KINDS = get_args(ResidualKind)
+_HINTS = {
+    "marginal": "For residuals about the fixed part alone give marginal=True.",
+    "conditional": "Those given the random effects are 'response', the default.",
+}
+_LARGEST = 5000
+"""The number of rows that are correlated with each other, of which V is factorised."""
+_NONE = 1e-12
+"""The share of a variance that is zero but for rounding."""
+
+
+def residuals(fit: Fit, kind: object, marginal: bool) -> Array:
+    """Residuals of the rows that were fitted; see `Fit.residuals`.
+
+    Parameters
+    ----------
+    fit : Fit
+    kind : {"response", "pearson", "standardized", "studentized", "normalized"}
+    marginal : bool
+
+    Returns
+    -------
+    (n,) array
+    """
+    if kind not in _KINDS:
+        raise ArgumentError(
+            unknown_name("kind of residuals", kind, _KINDS, _HINTS.get(str(kind), ""))
+        )
+    design = fit.model.design
+    zero = tuple(np.zeros_like(u) for u in fit._u)
+    functions = functions_of_rows(fit.model)
+    values = design.y - functions.values(fit._beta, zero if marginal else fit._u)
+    if kind == "response":
+        return values
+    if kind == "pearson":
+        return values if design.weights is None else values * np.sqrt(design.weights)
+    if kind == "normalized":
+        return _of_marginal(fit, values) if marginal else _of_conditional(fit, values)
+    variances = row_variances(fit, marginal=marginal)
+    if kind == "studentized":
+        if fit.method == "nuts":
+            raise ArgumentError(
+                "studentized residuals are divided by their standard deviation over repeated "
+                "samples, which a posterior has none of; use kind='standardized', or fit by "
+                "'reml'."
+            )
+        rows = functions_of_rows(fit.model, "none" if marginal else "all")
+        # Var(y - ŷ) = Var(y) less that of ŷ; conditionally, ŷ less what it predicts
+        left = variances - fit._linear(rows, 0.95).std_error ** 2
+        variances = np.where(left > _NONE * variances, left, 0.0)
+    return _over(values, np.sqrt(variances))
+
+
+def row_variances(fit: Fit, *, marginal: bool) -> Array:
+    """The diagonal of R, or of V = ZGZ' + R."""
+    weights = fit.model.design.weights
+    variances = fit._residual_sds**2
+    if weights is not None:
+        variances = variances / weights
+    if not marginal:
+        return variances
+    for factor in fit.model.design.factors:
+        G = fit._moments[0][factor.name]
+        own = np.einsum("ij,jk,ik->i", factor.Z, G, factor.Z)
+        variances = variances + own * factor.own_variances[factor.codes]
+    return variances
+
+
+def _of_conditional(fit: Fit, values: Array) -> Array:
+    """By the Cholesky factor of R, rows of a subject in the order of their occasions."""
+    own = fit.model.equations.residuals
+    if own is None:
+        return _over(values, np.sqrt(row_variances(fit, marginal=False)))
+    out, covariance = np.empty_like(values), _patterned(fit)
+    for rows in residual_blocks(own):
+        out[rows] = _whitened(covariance(rows), values[rows])
+    return out
+
+
+def _of_marginal(fit: Fit, values: Array) -> Array:
+    """By the Cholesky factor of V: the rows of subjects of R in their order, others as the data
+    have them.
+    """
+    own = fit.model.equations.residuals
+    components = connected_rows(fit.model.design)
+    largest = max(map(len, components))
+    if largest > _LARGEST:
+        raise ArgumentError(
+            f"marginal normalized residuals need V of the rows that are correlated with each other "
+            f"as a dense matrix, of {largest:,} rows here; up to {_LARGEST:,} are computed. Use "
+            "kind='standardized', or the residuals given the random effects."
+        )
+    place = np.arange(len(values))
+    if own is not None:
+        place[own.order] = np.arange(len(values))
+    out, covariance = np.empty_like(values), _patterned(fit)
+    for component in components:
+        rows = component[np.argsort(place[component])]
+        V = covariance(rows) + fit._between_covariance(rows)
+        out[rows] = _whitened(V, values[rows])
+    return out
+
+
+def _patterned(fit: Fit) -> Callable[[Array], Array]:
+    """R of some rows, weights included; the same correlations are computed once."""
+    own, weights = fit.model.equations.residuals, fit.model.design.weights
+    known: dict[bytes, Array] = {}
+
+    def covariance(rows: Array) -> Array:
+        key = str(len(rows)).encode() if own is None else residual_pattern(own, rows)
+        if key not in known:
+            known[key] = fit._residual_covariance(rows)
+        R = known[key]
+        return R if weights is None else R / np.sqrt(np.outer(weights[rows], weights[rows]))
+
+    return covariance
+
+
+def _whitened(V: Array, values: Array) -> Array:
+    if not (np.diag(V) > 0).all():
+        return np.full_like(values, np.nan)
+    return solve_triangular(np.linalg.cholesky(V), values, lower=True)
+
+
+def _over(values: Array, sds: Array) -> Array:
+    return np.divide(values, sds, out=np.full_like(values, np.nan), where=sds > 0)

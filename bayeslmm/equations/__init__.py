@@ -1,0 +1,1 @@
+"""The mixed-model equations of a design."""

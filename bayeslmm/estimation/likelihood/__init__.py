@@ -1,0 +1,1 @@
+"""Maximisation of the likelihood, by REML or ML."""

@@ -1,0 +1,1 @@
+"""The posterior of theta: its density, its mode and its sampling."""

@@ -1,0 +1,118 @@
+"""Linear functions of the coefficients, as users write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
+
+if TYPE_CHECKING:
+    from bayeslmm.data.frames import Array
+
+__all__ = ["read_functions"]
+
+
+def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
+    """Read linear functions of the coefficients.
+
+    Parameters
+    ----------
+    L : dict, DataFrame, str, sequence of str or array_like
+        ``{"Days": 7}`` is one function; ``{"a week": {"Days": 7}, ...}`` names several; a frame has
+        a column for each coefficient that counts; names of coefficients stand for these; an array
+        has a number for each coefficient, one row a function.
+    coef : sequence of str, length p
+
+    Returns
+    -------
+    names : list of str, length m
+    functions : (m, p) array
+
+    Raises
+    ------
+    ArgumentTypeError
+        For anything else.
+    ArgumentError
+        For unknown names, numbers that are not finite, an array of another shape, and functions
+        without any coefficient.
+    """
+    coef = list(coef)
+    if isinstance(L, str):
+        L = [L]
+    if isinstance(L, pd.DataFrame):
+        L = {str(name): row.dropna().to_dict() for name, row in L.iterrows()}
+    if isinstance(L, Mapping):
+        several = any(isinstance(value, Mapping) for value in L.values())
+        rows = L if several else {_words(L): L}
+        names = [str(name) for name in rows]
+        functions = np.array([_row(name, row, coef) for name, row in rows.items()])
+    elif isinstance(L, Sequence) and len(L) and all(isinstance(name, str) for name in L):
+        names = [str(name) for name in L]
+        functions = np.array([_row(name, {name: 1.0}, coef) for name in names])
+    else:
+        functions = _array(L, coef)
+        names = [_words(dict(zip(coef, row, strict=True))) for row in functions]
+    if not len(functions):
+        raise ArgumentError(f"`L` has no functions; give one of the coefficients {coef}.")
+    for name, row in zip(names, functions, strict=True):
+        if not np.isfinite(row).all():
+            raise ArgumentError(f"the function {name!r} has weights that are no finite numbers.")
+        if not row.any():
+            raise ArgumentError(
+                f"the function {name!r} has a weight of zero for every coefficient, so that there "
+                "is nothing to estimate."
+            )
+    return names, functions
+
+
+def _row(name: object, weights: object, coef: list[str]) -> Array:
+    if not isinstance(weights, Mapping):
+        raise ArgumentTypeError(
+            f"the function {name!r} should be a dict of coefficients and weights such as "
+            f"{{{coef[-1]!r}: 1}}, got {weights!r}."
+        )
+    row = np.zeros(len(coef))
+    for key, weight in weights.items():
+        known = str(key).removeprefix("beta[")
+        known = known.removesuffix("]") if known != str(key) else known
+        if known not in coef:
+            raise ArgumentError(unknown_name("coefficient", key, coef))
+        if isinstance(weight, bool) or not isinstance(weight, Real):
+            raise ArgumentTypeError(f"the weight of {key!r} should be a number, got {weight!r}.")
+        row[coef.index(known)] += float(weight)
+    return row
+
+
+def _array(L: object, coef: list[str]) -> Array:
+    try:
+        array = np.asarray(L, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(
+            "`L` should be a dict such as {'Days': 1}, names of coefficients, or an array of "
+            f"numbers; got {L!r}."
+        ) from None
+    array = np.atleast_2d(array)
+    if array.ndim != 2 or array.shape[1] != len(coef):
+        raise ArgumentError(
+            f"`L` has the shape {array.shape}; each function needs {len(coef)} numbers, one for "
+            f"each of the coefficients {coef}."
+        )
+    return array
+
+
+def _words(weights: Mapping[str, object]) -> str:
+    """A function in words: "Machine[B] - Machine[C]"."""
+    text = ""
+    for name, weight in weights.items():
+        if not isinstance(weight, Real) or weight == 0:
+            continue
+        size = abs(float(weight))
+        sign = "-" if weight < 0 else "+"
+        text += f" {sign} " if text else ("-" if weight < 0 else "")
+        text += f"{name}" if size == 1 else f"{size:g} {name}"
+    return text or "0"

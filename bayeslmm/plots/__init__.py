@@ -1,0 +1,1 @@
+"""The methods of `fit.plot` and `model.plot`."""

@@ -1,0 +1,1 @@
+"""Families of priors, their defaults, and which parameter has which."""

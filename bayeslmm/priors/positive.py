@@ -1,0 +1,315 @@
+"""Prior families of positive parameters, such as standard deviations, and of parameters in an
+interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+from bayeslmm.errors import PriorError
+from bayeslmm.priors.base import Prior
+
+__all__ = [
+    "PC",
+    "Beta",
+    "Exponential",
+    "Gamma",
+    "HalfCauchy",
+    "HalfNormal",
+    "HalfStudentT",
+    "HalfStudentTAtMeans",
+    "InverseGamma",
+    "LogNormal",
+    "Uniform",
+]
+
+
+@dataclass(frozen=True, repr=False)
+class HalfNormal(Prior):
+    """Absolute value of a normal variable with mean 0, for standard deviations.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of the normal variable (not its variance), in the parameter's units; the
+        mean is 0.80 sigma.
+
+    Examples
+    --------
+    >>> from bayeslmm import HalfNormal
+    >>> HalfNormal(sigma=25)
+    HalfNormal(25)
+    """
+
+    sigma: float
+    support = "positive"
+    pymc_name = "HalfNormal"
+    pymc_parameters = ("sigma",)
+
+
+@dataclass(frozen=True, repr=False)
+class HalfStudentT(Prior):
+    """Absolute value of a Student's t variable with location 0, for standard deviations.
+
+    Parameters
+    ----------
+    nu : float
+        Degrees of freedom; fewer make a heavier tail.
+    sigma : float
+        Scale of the t variable (not its standard deviation), in the parameter's units.
+
+    Examples
+    --------
+    >>> from bayeslmm import HalfStudentT
+    >>> HalfStudentT(3, sigma=25)
+    HalfStudentT(3, 25)
+    """
+
+    nu: float
+    sigma: float
+    support = "positive"
+    pymc_name = "HalfStudentT"
+    pymc_parameters = ("nu", "sigma")
+
+
+@dataclass(frozen=True, repr=False)
+class HalfStudentTAtMeans(HalfStudentT):
+    """Half Student's t prior for the standard deviation that a random intercept has where the other
+    columns of its bar are at their means, or residuals where the covariates of their variance are.
+
+    `nu` are its degrees of freedom and `sigma` its scale, in units of the response. The reported
+    standard deviation and correlations stay where the predictors are zero; their prior is set
+    elsewhere, so that it does not depend on where a predictor has its zero. The LKJ prior of the
+    bar is then for the correlations of that intercept too. ``"sd_Subject[Intercept]"`` takes it
+    in a bar with correlations, ``(Days | Subject)``, and ``"sigma"`` with `VarPower` (at the
+    geometric mean of the covariate's size) and `VarExp` (at its mean).
+    """
+
+
+@dataclass(frozen=True, repr=False)
+class HalfCauchy(Prior):
+    """Absolute value of a Cauchy variable with median 0, for standard deviations.
+
+    Parameters
+    ----------
+    sigma : float
+        Scale, which is the median, in the parameter's units.
+
+    Examples
+    --------
+    >>> from bayeslmm import HalfCauchy
+    >>> HalfCauchy(sigma=25)
+    HalfCauchy(25)
+    """
+
+    sigma: float
+    support = "positive"
+    pymc_name = "HalfCauchy"
+    pymc_parameters = ("beta",)
+
+
+@dataclass(frozen=True, repr=False)
+class Exponential(Prior):
+    """Exponential distribution, for standard deviations.
+
+    Parameters
+    ----------
+    rate : float
+        Rate (not the scale): the mean is 1/rate, so it is in inverse units of the parameter.
+
+    Examples
+    --------
+    >>> from bayeslmm import Exponential
+    >>> Exponential(rate=1 / 25)
+    Exponential(0.04)
+    """
+
+    rate: float
+    support = "positive"
+    pymc_name = "Exponential"
+    pymc_parameters = ("lam",)
+
+
+@dataclass(frozen=True, repr=False)
+class Gamma(Prior):
+    """Gamma distribution, for standard deviations (not for their squares, or inverse squares).
+
+    Parameters
+    ----------
+    alpha : float
+        Shape.
+    beta : float
+        Rate (not the scale), in inverse units of the parameter: the mean is alpha/beta.
+
+    Examples
+    --------
+    >>> from bayeslmm import Gamma
+    >>> Gamma(2, beta=0.1)
+    Gamma(2, 0.1)
+    """
+
+    alpha: float
+    beta: float
+    support = "positive"
+    pymc_name = "Gamma"
+    pymc_parameters = ("alpha", "beta")
+
+
+@dataclass(frozen=True, repr=False)
+class InverseGamma(Prior):
+    """Distribution of 1/g for g gamma, for standard deviations.
+
+    It is a prior for the standard deviation itself, not for its square as in some other programs.
+
+    Parameters
+    ----------
+    alpha : float
+        Shape.
+    beta : float
+        Scale, in the parameter's units, which is the rate of g: the mean is beta/(alpha - 1) for
+        alpha above 1.
+
+    Examples
+    --------
+    >>> from bayeslmm import InverseGamma
+    >>> InverseGamma(3, beta=50)
+    InverseGamma(3, 50)
+    """
+
+    alpha: float
+    beta: float
+    support = "positive"
+    pymc_name = "InverseGamma"
+    pymc_parameters = ("alpha", "beta")
+
+
+@dataclass(frozen=True, repr=False)
+class LogNormal(Prior):
+    """Distribution of exp(x) for x normal, for standard deviations.
+
+    Parameters
+    ----------
+    mu : float
+        Mean of the logarithm x: the median is exp(mu).
+    sigma : float
+        Standard deviation (not the variance) of the logarithm x.
+
+    Examples
+    --------
+    >>> from bayeslmm import LogNormal
+    >>> LogNormal(3, sigma=0.5)
+    LogNormal(3, 0.5)
+    """
+
+    mu: float
+    sigma: float
+    support = "positive"
+    pymc_name = "LogNormal"
+    pymc_parameters = ("mu", "sigma")
+
+
+@dataclass(frozen=True, repr=False)
+class Uniform(Prior):
+    """Uniform distribution, for standard deviations (not for their squares).
+
+    Parameters
+    ----------
+    lower, upper : float
+        The bounds, in the parameter's units; `lower` is 0 or more for a standard deviation.
+
+    Examples
+    --------
+    >>> from bayeslmm import Uniform
+    >>> Uniform(0, upper=100)
+    Uniform(0, 100)
+    """
+
+    lower: float
+    upper: float
+    support = "interval"
+    pymc_name = "Uniform"
+    pymc_parameters = ("lower", "upper")
+
+    def __post_init__(self) -> None:
+        Prior.__post_init__(self)
+        if not self.lower < self.upper:
+            raise PriorError(
+                f"Uniform: `lower` should be below `upper`, got lower={self.lower:g} and "
+                f"upper={self.upper:g}."
+            )
+
+
+@dataclass(frozen=True, repr=False)
+class PC(Prior):
+    """Penalised-complexity prior for a standard deviation, stated by a value that it should hardly
+    exceed: P(sd > bound) = alpha.
+
+    The exponential distribution with rate -log(alpha)/bound, whose density falls at a constant rate
+    with the distance from the simpler model in which the standard deviation is zero. Source:
+    Simpson, Rue, Riebler, Martins and Sørbye (2017), Statistical Science 32, 1-28.
+
+    Parameters
+    ----------
+    bound : float
+        The value U, in the parameter's units.
+    alpha : float
+        The probability that the standard deviation is larger, in (0, 1).
+
+    Examples
+    --------
+    >>> from bayeslmm import PC
+    >>> prior = PC(100, alpha=0.05)
+    >>> round(1 / prior.rate, 2)  # the mean
+    33.38
+    """
+
+    bound: float
+    alpha: float
+    support = "positive"
+    pymc_name = "Exponential"
+    pymc_parameters = ("lam",)
+
+    def __post_init__(self) -> None:
+        Prior.__post_init__(self)
+        if self.alpha >= 1:
+            raise PriorError(
+                f"PC: `alpha` is the probability of more than `bound` and should be below 1, got "
+                f"{self.alpha:g}."
+            )
+
+    @property
+    def rate(self) -> float:
+        """The rate of the exponential distribution."""
+        return -log(self.alpha) / self.bound
+
+    def pymc_arguments(self) -> dict[str, float]:
+        """The rate, by PyMC's name."""
+        return {"lam": self.rate}
+
+
+@dataclass(frozen=True, repr=False)
+class Beta(Prior):
+    """Beta distribution, stretched to the interval that the parameter lies in.
+
+    A parameter in (lower, upper) is lower + (upper - lower) b with b beta distributed: ``rho`` of
+    `AR1` lies in (-1, 1), so that ``Beta(2, 2)`` there is centred at 0; ``rho`` of `CS` over T
+    occasions lies in (-1/(T - 1), 1).
+
+    Parameters
+    ----------
+    alpha, beta : float
+        Shapes: b has the mean alpha/(alpha + beta). Both 1 is uniform.
+
+    Examples
+    --------
+    >>> from bayeslmm import Beta
+    >>> Beta(2, beta=2)
+    Beta(2, 2)
+    """
+
+    alpha: float
+    beta: float
+    support = "interval"
+    pymc_name = "Beta"
+    pymc_parameters = ("alpha", "beta")

@@ -1,0 +1,434 @@
+"""Which prior each parameter has: by the user's keys, or a default scaled to the data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.linalg import toeplitz
+
+from bayeslmm.covariance.correlations.loadings import inside, n_factors
+from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
+from bayeslmm.priors.checks import check_fits, check_fits_matrix, check_fits_variance
+from bayeslmm.priors.coefficients import GAUSSIAN, covered, gaussian_prior
+from bayeslmm.priors.defaults import (
+    MatrixSlot,
+    Slot,
+    coefficient_slots,
+    growth_of,
+    level_coefficients,
+    matrix_slots,
+    theta_slots,
+)
+from bayeslmm.priors.families import (
+    Beta,
+    Fixed,
+    HalfStudentTAtMeans,
+    MvNormal,
+    Prior,
+    VarianceSplit,
+    as_prior,
+)
+from bayeslmm.priors.structure_priors import priors_of_structures
+from bayeslmm.priors.variance_parts import VarianceParts, at_means, variance_parts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.parameters import Parameters
+
+__all__ = ["PriorRow", "PriorTable", "resolve"]
+
+_VARIANCE = "V"
+
+
+@dataclass(frozen=True, slots=True)
+class PriorRow:
+    """One parameter's prior.
+
+    Attributes
+    ----------
+    parameter : str
+        The key that sets it, which is the name in ``summary()``; for correlations, that of their
+        matrix; ``G_<factor>`` or ``R`` where a covariance matrix has a prior as a whole, ``V``
+        where all standard deviations have a joint one.
+    prior : Prior
+    source : {"default", "user"}
+    scale : str
+        How a default's scale comes about; of a joint prior, which parameters have it; empty for
+        other priors of the user's.
+    """
+
+    parameter: str
+    prior: Prior
+    source: Literal["default", "user"]
+    scale: str
+
+
+@dataclass(frozen=True, eq=False)
+class PriorTable:
+    """The prior of every parameter of a model.
+
+    Attributes
+    ----------
+    rows : tuple of PriorRow
+        Coefficients in the order of X, then theta in its order.
+    theta : tuple of Prior
+        The prior of each element of theta; elements of one correlation matrix share theirs.
+    bases : dict of (q, q) arrays
+        By factor and number of the bar, the matrix that takes the effects that the prior is about,
+        with the intercept at the means, to those that are reported. Only for bars in which they
+        differ.
+    beta_mean : (p,) array
+    beta_precision : (p, p) array
+        Inverse covariance matrix of the Gaussian prior of beta, in inverse squared units of the
+        coefficients. Not diagonal when a prior is set at the predictors' means; of deficient rank
+        when a coefficient's prior is flat. Zero for coefficients whose prior is not Gaussian.
+    whole : dict of str
+        By parameter with a prior that it shares, ``MvNormal`` or one of G, R or V, the key of its
+        row.
+    exponents : dict of (k,) arrays
+        By place in theta of a residual standard deviation whose prior is about rows at the means of
+        the variance's covariates: the weights in theta of what is added to its logarithm there.
+    variance_weights : (k,) array
+        What the square of each standard deviation contributes to the variance of a response, where
+        ``V`` has a prior; else zero.
+    slope_root : (p, m) array
+        With columns for the coefficients but the intercept where ``V`` has a prior of R²: what
+        makes them of vectors w whose squared length is the variance that they explain. Else m = 0.
+    """
+
+    rows: tuple[PriorRow, ...]
+    theta: tuple[Prior, ...]
+    bases: Mapping[tuple[str, int], np.ndarray]
+    beta_mean: np.ndarray
+    beta_precision: np.ndarray
+    whole: Mapping[str, str]
+    exponents: Mapping[int, np.ndarray]
+    variance_weights: np.ndarray
+    slope_root: np.ndarray
+
+    def __getitem__(self, parameter: str) -> Prior:
+        """The prior of a parameter by its key; the joint one of those that have one."""
+        try:
+            return self._priors[self.whole.get(parameter, parameter)]
+        except KeyError:
+            raise PriorError(unknown_name("parameter", parameter, self._priors)) from None
+
+    def basis(self, factor: str, bar: int, q: int) -> np.ndarray:
+        """The matrix (q, q) that takes the effects of a bar that the prior is about to those that
+        are reported.
+        """
+        return self.bases.get((factor, bar), np.eye(q))
+
+    @cached_property
+    def not_gaussian(self) -> tuple[str, ...]:
+        """Coefficients with priors of their own that are neither Gaussian nor flat, so that all
+        coefficients and random effects are sampled.
+        """
+        return tuple(
+            row.parameter
+            for row in self.rows
+            if row.parameter.startswith("beta") and not isinstance(row.prior, GAUSSIAN)
+        )
+
+    @cached_property
+    def slopes(self) -> tuple[str, ...]:
+        """Coefficients under a prior of R², which are sampled with theta."""
+        return tuple(
+            name for name, key in self.whole.items() if key == _VARIANCE and name.startswith("beta")
+        )
+
+    @cached_property
+    def held(self) -> np.ndarray:
+        """Which elements of theta are held by `Fixed`; (k,) array of bool."""
+        return np.array([isinstance(prior, Fixed) for prior in self.theta])
+
+    def with_held(self, theta: np.ndarray) -> np.ndarray:
+        """A copy of theta in which the held parameters have their values."""
+        values = [prior.value if isinstance(prior, Fixed) else np.nan for prior in self.theta]
+        return np.where(self.held, values, theta)
+
+    @cached_property
+    def _priors(self) -> dict[str, Prior]:
+        return {row.parameter: row.prior for row in self.rows}
+
+    def frame(self) -> pd.DataFrame:
+        """The table as a frame by parameter, to be edited and passed back as ``priors=``."""
+        import pandas as pd
+
+        columns = {
+            name: pd.Series([getattr(row, name) for row in self.rows], dtype=object)
+            for name in ("prior", "source", "scale")
+        }
+        index = pd.Index([row.parameter for row in self.rows], name="parameter")
+        return pd.DataFrame(columns).set_index(index)
+
+    def __repr__(self) -> str:
+        width = max(len(row.parameter) for row in self.rows)
+        lines = [
+            f"{row.parameter:<{width}}  {row.prior!s}  "
+            f"({': '.join(filter(None, (row.source, row.scale)))})"
+            for row in self.rows
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.frame().astype(str).to_html(escape=True)
+
+
+def resolve(
+    priors: Mapping[str, object] | pd.DataFrame | PriorTable | None,
+    parameters: Parameters,
+    design: Design,
+) -> PriorTable:
+    """Give every parameter its prior.
+
+    Parameters
+    ----------
+    priors : mapping, frame or PriorTable, optional
+        Priors by key, or a (changed) frame of :meth:`PriorTable.frame`. The keys are
+        ``"beta[Days]"``; ``"beta"`` for every coefficient but the intercept;
+        ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
+        ``"sigma"``. The most specific key wins. ``"G_Subject"`` is for the whole covariance matrix
+        of a bar and ``"R"`` for that of the residuals, in place of their standard deviations and
+        correlations; ``"V"`` for all standard deviations together, and the coefficients but the
+        intercept with them where it states R²; and ``"beta"`` takes a joint prior of several
+        coefficients too.
+    parameters : Parameters
+    design : Design
+
+    Returns
+    -------
+    PriorTable
+
+    Raises
+    ------
+    PriorError
+        For an unknown key, a prior whose support does not fit, and one that no parameter would use.
+    ArgumentTypeError
+        For a value that is no prior.
+    """
+    coefficients = coefficient_slots(design)
+    slots = [*coefficients, *theta_slots(parameters, design)]
+    stated = _given(priors, slots)
+    given = _given(priors_of_structures(parameters, design), slots) | stated
+    # a prior of the user's for correlations is about those that are reported
+    slots = [*coefficients, *theta_slots(parameters, design, given)]
+    matrices = matrix_slots(parameters, design)
+    parts = variance_parts(parameters, design)
+    whole = _wholes(given, matrices, parts, design.coef)
+    valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
+    for key in given:
+        if key not in valid and key not in (*matrices, _VARIANCE) and key not in whole.values():
+            base = str(key).partition("[")[0]
+            if base in (slot.parameter for slot in slots):
+                raise PriorError(
+                    f"{key!r} has no prior of its own; the prior for {base!r} covers it."
+                )
+            raise PriorError(unknown_name("prior key", key, [*valid, *matrices, _VARIANCE]))
+
+    level = level_coefficients(design)
+    rows = _rows(slots, given, whole, stated)
+    by_row = {row.parameter: row.prior for row in rows}
+    chosen = by_row | {parameter: by_row[key] for parameter, key in whole.items()}
+    mean, precision = gaussian_prior(
+        [chosen[f"beta[{name}]"] for name in design.coef], design.coef, design.X.mean(axis=0), level
+    )
+    mean.flags.writeable = precision.flags.writeable = False
+    names = [
+        block.name if block.kind == "corr" else name
+        for block in parameters.blocks
+        for name in block.names
+    ]
+    theta = tuple(chosen[name] for name in names)
+    _check_lags(theta, parameters)
+    bases = _bases(theta, parameters, design)
+    exponents = _exponents(theta, parameters, design)
+    weights = parts.weights if _VARIANCE in given else np.zeros(len(parameters))
+    slope_root = parts.slope_root if _states_r2(given) else np.empty((len(design.coef), 0))
+    for array in (weights, slope_root, *exponents.values()):
+        array.flags.writeable = False
+    return PriorTable(
+        tuple(rows), theta, bases, mean, precision, whole, exponents, weights, slope_root
+    )
+
+
+def _states_r2(given: Mapping[str, Prior]) -> bool:
+    prior = given.get(_VARIANCE)
+    return isinstance(prior, VarianceSplit) and prior.r2 is not None
+
+
+def _wholes(
+    given: Mapping[str, Prior],
+    matrices: Mapping[str, MatrixSlot],
+    parts: VarianceParts,
+    coef: Sequence[str],
+) -> dict[str, str]:
+    """By parameter that shares a prior, ``MvNormal`` or one of G, R or V, the key of that."""
+    whole: dict[str, str] = {}
+    if isinstance(joint := given.get("beta"), MvNormal):
+        whole = {f"beta[{name}]": "beta" for name in covered(joint, coef)}
+    for key, matrix in matrices.items():
+        if key in given:
+            check_fits_matrix(matrix, given[key])
+            whole |= dict.fromkeys(matrix.parameters, key)
+    if _VARIANCE not in given:
+        return whole
+    check_fits_variance(parts, given[_VARIANCE])
+    slopes = parts.slopes if _states_r2(given) else ()
+    for name in (*slopes, *parts.parameters):
+        if name in whole:
+            raise PriorError(
+                f"{_VARIANCE!r} and {whole[name]!r} both have a prior, and both are for "
+                f"{name!r}; leave one out."
+            )
+        whole[name] = _VARIANCE
+    return whole
+
+
+def _rows(
+    slots: Sequence[Slot],
+    given: Mapping[str, Prior],
+    whole: Mapping[str, str],
+    stated: Collection[str],
+) -> list[PriorRow]:
+    """Each parameter with its prior, or the one that it shares; all that are stated are used."""
+    rows: list[PriorRow] = []
+    used = set()
+    for slot in slots:
+        joint = whole.get(slot.parameter)
+        found = joint or next((key for key in slot.keys if key in given), None)
+        if found is None:
+            rows.append(PriorRow(slot.parameter, slot.default, "default", slot.scale))
+        elif joint is None:
+            check_fits(slot, given[found])
+            rows.append(PriorRow(slot.parameter, given[found], "user", ""))
+        elif joint not in used:
+            own = ", ".join(name for name, key in whole.items() if key == joint)
+            rows.append(PriorRow(joint, given[joint], "user", f"of {own}"))
+        if found is not None:
+            used.add(found)
+    for key in stated:
+        if key not in used:
+            raise PriorError(
+                f"nothing would use the prior for {key!r}: every parameter it could be for has a "
+                "prior of its own. Leave it out."
+            )
+    return rows
+
+
+def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
+    """Refuse some lags or loadings that are held with others that are not: they move together."""
+    for block in parameters.blocks:
+        own = theta[block.start : block.stop]
+        values = [prior.value for prior in own if isinstance(prior, Fixed)]
+        if block.kind not in ("lag", "loading") or not values:
+            continue
+        if len(values) < len(own):
+            what = "loadings" if block.kind == "loading" else "correlations"
+            raise PriorError(
+                f"{len(values)} of the {len(own)} {what} {block.name!r} are held, but their "
+                "bounds depend on each other: hold all of them, or none."
+            )
+        if block.kind == "loading":
+            if not inside(n_factors(block.size, len(own)), np.array(values)):
+                raise PriorError(
+                    f"the loadings {values}, at which {block.name!r} is held, have communalities "
+                    "above 1, or a negative one where signs are fixed (the first of each factor); "
+                    "take smaller values, and the other sign of a factor."
+                )
+        elif np.linalg.eigvalsh(toeplitz([1.0, *values]))[0] <= 0:
+            raise PriorError(
+                f"the correlations {values} by lag, at which {block.name!r} is held, are not those "
+                "of a positive definite matrix; take values nearer to 0."
+            )
+
+
+def _bases(
+    theta: tuple[Prior, ...], parameters: Parameters, design: Design
+) -> dict[tuple[str, int], np.ndarray]:
+    """The effects that priors are about, of bars whose intercept has its prior at the means."""
+    bases = {}
+    for factor in design.factors:
+        for number in range(len(factor.bars)):
+            sds = parameters.find(factor.name, number, "sd")
+            own = () if sds is None else theta[sds.start : sds.stop]
+            if any(isinstance(prior, HalfStudentTAtMeans | VarianceSplit) for prior in own):
+                basis = at_means(parameters, factor, number)
+                if np.array_equal(basis, np.eye(len(basis))):
+                    continue
+                corr = parameters.find(factor.name, number, "corr")
+                if corr is not None and isinstance(theta[corr.start], Fixed):
+                    raise PriorError(
+                        f"{corr.name!r} cannot be held: the prior for the standard deviation of "
+                        "the intercept is about the means of the other columns, where the "
+                        "correlation is another. Centre these columns, so that both are the same."
+                    )
+                basis.flags.writeable = False
+                bases[factor.name, number] = basis
+    return bases
+
+
+def _exponents(
+    theta: tuple[Prior, ...], parameters: Parameters, design: Design
+) -> dict[int, np.ndarray]:
+    """See `PriorTable.exponents`."""
+    weights = growth_of(parameters, design).weights
+    return {
+        place: own
+        for place, own in enumerate(weights)
+        if own.any() and isinstance(theta[place], HalfStudentTAtMeans)
+    }
+
+
+def _given(priors: object, slots: Sequence[Slot]) -> dict[str, Prior]:
+    """What the user has set, by key."""
+    if priors is None:
+        return {}
+    if isinstance(priors, PriorTable):
+        priors = priors.frame()
+    if isinstance(priors, Mapping):
+        return {key: _taken(value, key, slots) for key, value in priors.items()}
+
+    import pandas as pd
+
+    if not isinstance(priors, pd.DataFrame):
+        raise ArgumentTypeError(
+            "priors should be a dictionary such as {'sigma': bl.HalfNormal(10)} or the frame that "
+            f"`model.priors` shows, got {type(priors).__name__}."
+        )
+    frame = priors.set_index("parameter") if "parameter" in priors.columns else priors
+    if "prior" not in frame.columns:
+        raise PriorError(
+            "a frame of priors should have a column 'prior', got the columns "
+            f"{list(priors.columns)}."
+        )
+    if not frame.index.is_unique:
+        twice = frame.index[frame.index.duplicated()][0]
+        raise PriorError(f"a frame of priors should name a parameter once, got {twice!r} twice.")
+    sources = frame["source"] if "source" in frame.columns else [""] * len(frame)
+    defaults = {slot.parameter: slot.default for slot in slots}
+    return {
+        key: _taken(prior, key, slots)
+        for key, prior, source in zip(frame.index, frame["prior"], sources, strict=True)
+        if not (source == "default" and defaults.get(key) == prior)
+    }
+
+
+def _taken(value: object, key: str, slots: Sequence[Slot]) -> Prior:
+    """A prior for a key; a Beta of another package, which is not stretched, only from 0 to 1."""
+    prior = as_prior(value, key)
+    if isinstance(prior, Beta) and prior is not value:
+        for slot in slots:
+            if key in slot.keys and np.isfinite(slot.bounds).all() and slot.bounds != (0.0, 1.0):
+                raise PriorError(
+                    f"the prior for {key!r}, {value!r}, is about a number from 0 to 1, and "
+                    f"{slot.parameter!r} lies in ({slot.bounds[0]:.4g}, {slot.bounds[1]:.4g}); "
+                    f"bl.{prior} is stretched to that interval."
+                )
+    return prior

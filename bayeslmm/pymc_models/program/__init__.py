@@ -1,0 +1,1 @@
+"""The textbook model as the text of a PyMC program."""

@@ -1,0 +1,139 @@
+"""The part of `Model.code` about random effects: the factors of G and the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.design.variables import variables_of
+from bayeslmm.pymc_models.program.correlations import (
+    by_lag_or_distance,
+    is_by_element,
+    of_all_occasions,
+)
+from bayeslmm.pymc_models.program.data import identifier, number, quoted
+
+if TYPE_CHECKING:
+    from bayeslmm.api.model import Model
+    from bayeslmm.covariance.shapes import Shape
+    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.design.parameters import Block
+
+__all__ = ["bar_suffix", "correlation_factor_name", "mean"]
+
+
+def bar_suffix(model: Model, factor: str, bar: int) -> str:
+    """What tells the factor of a bar's G from those of other bars."""
+    found = {
+        i
+        for f in model.design.factors
+        if f.name == factor
+        for i, own in enumerate(f.bars)
+        if own.shape is not None or model.parameters.find(factor, i, "corr") is not None
+    }
+    return "" if found == {bar} else f"_{bar + 1}"
+
+
+def correlation_factor_name(model: Model, block: Block) -> str:
+    """The name of the factor of unrestricted correlations of effects whose standard deviations are
+    not theirs alone.
+    """
+    factor = str(block.factor)
+    return f"K_{identifier(factor)}{bar_suffix(model, factor, block.bar)}"
+
+
+def mean(model: Model) -> Iterator[str]:
+    """The mean ``mu`` of the rows, given random effects."""
+    design = model.design
+    yield "mu = pt.dot(X, beta)" + ("" if design.offset is None else " + offset")
+    for factor in design.factors:
+        name = identifier(factor.name)
+        for position, bar in enumerate(factor.bars):
+            if bar.shape is not None:
+                yield from _factor_of_shape(model, factor, position, bar.shape)
+        dims = f"dims=({quoted(factor.name)}, {quoted(factor.name + '_effect')})"
+        yield f"z_{name} = pm.Normal({quoted('z_' + factor.name)}, 0, 1, {dims})"
+        parts = [_effects(model, factor, position, name) for position in range(len(factor.bars))]
+        u = parts[0]
+        if len(parts) > 1:
+            u = f"u_{name}"
+            yield f"{u} = pt.concatenate(["
+            yield from (f"    {part}," for part in parts)
+            yield "], axis=1)"
+        if factor.related is not None:
+            u = f"pt.dot(root_{name}, {u})"
+        yield f"u_{name} = pm.Deterministic({quoted('u_' + factor.name)}, {u}, {dims})"
+        if factor.effects == ("Intercept",):
+            yield f"mu = mu + u_{name}[row_{name}, 0]"
+        else:
+            yield f"mu = mu + (Z_{name} * u_{name}[row_{name}]).sum(axis=1)"
+
+
+def _effects(model: Model, factor: GroupingFactor, position: int, name: str) -> str:
+    """Random effects of a bar."""
+    bar = factor.bars[position]
+    z = f"z_{name}" if len(factor.bars) == 1 else f"z_{name}[:, {bar.start}:{bar.stop}]"
+    if bar.shape is not None or model.parameters.find(factor.name, position, "corr") is not None:
+        return f"{z} @ L_{name}{bar_suffix(model, factor.name, position)}.T"
+    sds = model.parameters.find(factor.name, position, "sd")
+    assert sds is not None
+    return f"{z} * {_elements(model, sds)}"
+
+
+def _elements(model: Model, block: Block) -> str:
+    """The parameters of a block: a number, or a vector."""
+    own = next(v for v in variables_of(model.parameters) if v.name == block.name)
+    name, start, stop = identifier(own.name), block.start - own.start, block.stop - own.start
+    if own.dim is None:
+        return name
+    if stop - start == 1:
+        return f"{name}[{start}]"
+    return name if len(own.blocks) == 1 else f"{name}[{start}:{stop}]"
+
+
+def _factor_of_shape(
+    model: Model, factor: GroupingFactor, position: int, shape: Shape
+) -> Iterator[str]:
+    """The factor of the G of a bar with a structured correlation."""
+    correlation, bar = shape.correlation, factor.bars[position]
+    own = {block.name: block for block in model.parameters.of_bar(factor.name, position)}
+    sds = own.pop(f"sd_{factor.name}")
+    q = sds.size
+
+    def parameter(variable: str) -> str:
+        return _elements(model, own[f"{variable}_{factor.name}"])
+
+    L = f"L_{identifier(factor.name)}{bar_suffix(model, factor.name, position)}"
+    yield f"# {bar.covariance.words.split(' by ')[0]} over the effects of {bar.text}" + (
+        f" in {bar.stratum}" if bar.stratum else ""
+    )
+    scale = _elements(model, sds)
+    if shape.exponents and scale == identifier(sds.name):
+        scale += "[0]"
+    for exponent, covariate in zip(shape.exponents, shape.covariates.T, strict=True):
+        values = ", ".join(map(number, covariate))
+        scale += f" * pt.exp({parameter(exponent)} * np.array([{values}]))"
+        own.pop(f"{exponent}_{factor.name}")
+    if shape.several or shape.exponents:
+        scale = f"({scale})[:, None]" if shape.exponents else f"{scale}[:, None]"
+    if f"corr_{factor.name}" in own:
+        yield f"{L} = {scale} * {correlation_factor_name(model, own[f'corr_{factor.name}'])}"
+        return
+    if correlation.code == correlations.NONE.code:
+        yield f"{L} = {scale} * np.eye({q})"
+        return
+    if is_by_element(correlation):
+        ((_, block),) = own.items()
+        vector = _elements(model, block)
+        if block.stop - block.start == 1:
+            vector = f"pt.stack([{vector}])"
+        yield from of_all_occasions(correlation, q, "C", vector, L)
+    else:
+        if correlation.of_distance:
+            places = ", ".join(map(number, shape.distances[0]))
+            yield f"place = np.array([{places}])"
+            yield "distance = abs(np.subtract.outer(place, place))"
+        lags = f"abs(np.subtract.outer(np.arange({q}), np.arange({q})))"
+        yield from by_lag_or_distance(correlation, str(q), lags, parameter)
+    yield f"{L} = {scale} * pt.linalg.cholesky(C)"

@@ -1,0 +1,1 @@
+"""Models and fits as pages for reading."""

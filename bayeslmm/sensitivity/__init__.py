@@ -1,0 +1,1 @@
+"""What priors imply and what they do."""

@@ -1,0 +1,1 @@
+"""What was estimated, with the quantities that follow from it directly."""

@@ -1,0 +1,122 @@
+"""Wald tests of linear functions of beta: t for one function, F for several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
+
+from bayeslmm.data.frames import Array
+from bayeslmm.equations.linear import Estimates
+
+__all__ = ["ByCoefficient", "FTest", "Wald", "principal_functions", "t_columns", "t_intervals"]
+
+_NEGLIGIBLE = np.sqrt(np.finfo(float).eps)
+"""Variance, relative to the largest, of a function that the others determine; lmerTest's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class FTest:
+    """An F statistic with its degrees of freedom.
+
+    Attributes
+    ----------
+    F : float
+    num_df : int
+        The number of functions that are linearly independent.
+    den_df : float
+        Infinite for Wald's chi-squared divided by `num_df`.
+    """
+
+    F: float
+    num_df: int
+    den_df: float
+
+    @property
+    def p(self) -> float:
+        """The probability of an F as large or larger."""
+        if np.isnan(self.F) or np.isnan(self.den_df):
+            return float("nan")
+        if np.isinf(self.den_df):
+            return float(chdtrc(self.num_df, self.F * self.num_df))
+        return float(fdtrc(self.num_df, self.den_df, self.F))
+
+
+class Wald(Protocol):
+    """What each way of finding degrees of freedom offers."""
+
+    @property
+    def vcov(self) -> Array:
+        """Covariance matrix (p, p) of the estimates of beta."""
+
+    def df(self, L: Array) -> Array:
+        """Degrees of freedom (m,) of each of the functions L beta; L is (m, p)."""
+
+    def f_test(self, L: Array, difference: Array) -> FTest:
+        """Test that L beta is what it differs from by `difference`, all of it at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class ByCoefficient:
+    """Tests with degrees of freedom that belong to each coefficient.
+
+    A function of several coefficients, and a test of several functions, has the smallest degrees of
+    freedom of those that are in it.
+
+    Attributes
+    ----------
+    vcov : (p, p) array
+    each : (p,) array
+        Degrees of freedom; infinite for the normal distribution.
+    """
+
+    vcov: Array
+    each: Array
+
+    def df(self, L: Array) -> Array:
+        """Degrees of freedom of each of the functions L beta; L is (m, p)."""
+        return np.where(L != 0, self.each, np.inf).min(axis=1, initial=np.inf)
+
+    def f_test(self, L: Array, difference: Array) -> FTest:
+        """Test that L beta is what it differs from by `difference`; L is (m, p)."""
+        _, values, variances = principal_functions(L, difference, self.vcov)
+        return FTest(float(np.mean(values**2 / variances)), len(values), float(self.df(L).min()))
+
+
+def principal_functions(L: Array, difference: Array, vcov: Array) -> tuple[Array, Array, Array]:
+    """Uncorrelated functions that say the same as L beta.
+
+    Parameters
+    ----------
+    L : (m, p) array
+    difference : (m,) array
+        Of L beta from what it is tested to be.
+    vcov : (p, p) array
+        Of the estimates of beta.
+
+    Returns
+    -------
+    functions : (q, p) array
+        Of beta; q is the rank of L.
+    values : (q,) array
+        Their differences.
+    variances : (q,) array
+    """
+    variances, vectors = np.linalg.eigh(L @ vcov @ L.T)
+    keep = variances > _NEGLIGIBLE * variances.max(initial=0.0)
+    rotation = vectors[:, keep].T
+    return rotation @ L, rotation @ difference, variances[keep]
+
+
+def t_intervals(estimate: Array, std_error: Array, df: Array, level: float) -> Estimates:
+    """Estimates with intervals of Student's t; infinite `df` make it the normal distribution."""
+    half = stdtrit(df, (1 + level) / 2) * std_error
+    return Estimates(estimate, std_error, estimate - half, estimate + half)
+
+
+def t_columns(difference: Array, std_error: Array, df: Array) -> dict[str, Array]:
+    """The columns df, t and p (two-sided) of estimates that differ from what is tested."""
+    t = difference / std_error
+    return {"df": df, "t": t, "p": 2 * stdtr(df, -np.abs(t))}

@@ -1,0 +1,66 @@
+"""Draws of a model's parameters, and its data, with their labels as ArviZ takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayeslmm.data.frames import Array
+from bayeslmm.design.variables import in_tree, labelled
+
+if TYPE_CHECKING:
+    from bayeslmm.api.model import Model
+
+__all__ = ["labelled_draws", "labelled_rows"]
+
+_TAKEN = ("chain", "draw", "sample", "coef", "row")
+"""Dimensions that ArviZ and `beta` have; a grouping factor of that name is told apart."""
+
+Labelled = tuple[dict[str, Array], dict[str, list[str]], dict[str, Any]]
+
+
+def labelled_draws(model: Model, theta: Array, beta: Array, u: Array) -> Labelled:
+    """Variables of theta, beta and u; their dimensions; and the coordinates of those.
+
+    Parameters
+    ----------
+    model : Model
+    theta : (chain, draw, k) array
+    beta : (chain, draw, p) array
+    u : (chain, draw, n_random) array
+    """
+    design = model.design
+    variables, dims, coords = labelled(model.parameters, design.coef, beta, theta)
+    for factor in design.factors:
+        label = in_tree(factor.name)
+        level = f"{label}_level" if label in _TAKEN else label
+        coords[level] = list(factor.levels)
+        coords[f"{label}_effect"] = list(factor.effects)
+        dims[f"u_{label}"] = [level, f"{label}_effect"]
+    for factor, own in zip(design.factors, model.equations.split_u(u).values(), strict=True):
+        # what a level would have in another stratum is no parameter
+        shown = own if factor.own is None else np.where(factor.own, own, np.nan)
+        variables[f"u_{in_tree(factor.name)}"] = shown
+    return variables, dims, coords
+
+
+def labelled_rows(
+    model: Model,
+) -> tuple[dict[str, dict[str, Array]], dict[str, Any], dict[str, Any]]:
+    """The response ``y``, and weights and offset where there are any, by group of a DataTree; the
+    dimensions of what has a number for each row; and the coordinate ``row``.
+
+    Parameters
+    ----------
+    model : Model
+    """
+    design, index = model.design, model.design.index
+    known = {"weights": design.weights, "offset": design.offset}
+    constant = {name: value for name, value in known.items() if value is not None}
+    groups = {"observed_data": {"y": design.y}}
+    if constant:
+        groups["constant_data"] = constant
+    unique = index.is_unique and index.nlevels == 1
+    row = index.to_numpy() if unique else np.arange(len(index))
+    return groups, {name: ["row"] for name in ("y", *constant)}, {"row": row}

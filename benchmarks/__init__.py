@@ -1,1 +1,0 @@
-"""Timings of this library and of its peers, run by `python -m benchmarks`."""

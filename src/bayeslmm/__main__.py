@@ -1,8 +1,0 @@
-"""``python -m bayeslmm``: the same as the command ``bayeslmm``."""
-
-import sys
-
-from bayeslmm.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main())

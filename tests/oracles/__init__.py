@@ -1,0 +1,1 @@
+"""Independent ways to the same numbers, and cases and fits that tests share."""

@@ -1,0 +1,166 @@
+"""What models, fits and diagnoses look like."""
+
+import re
+
+import numpy as np
+import pytest
+
+import bayeslmm as bl
+from bayeslmm.criticism.diagnose import Diagnosis, Finding
+from bayeslmm.reports.printing import _numbers
+from tests.oracles import fits_cache
+
+
+def test_a_model():
+    assert repr(fits_cache.model("slopes")) == (
+        "Linear mixed model\n"
+        "Formula: Reaction ~ Days + (Days | Subject)\n"
+        "Rows: 180 used\n"
+        "Coefficients: Intercept, Days (2)\n"
+        "\n"
+        "Groups:\n"
+        " group    levels  term              effects\n"
+        " Subject  18      (Days | Subject)  Intercept, Days"
+    )
+
+
+def test_a_model_without_random_effects_says_so():
+    text = "no random effects: an ordinary linear model"
+    assert text in repr(fits_cache.model("no random effects"))
+    for shown in (fits_cache.model, fits_cache.likelihood, fits_cache.posterior):
+        assert repr(shown("no random effects")).startswith("Linear model")
+    assert text in fits_cache.model("no random effects")._repr_html_()
+
+
+def test_a_fit_shows_what_lme4_shows():
+    assert repr(fits_cache.likelihood("slopes")) == (
+        "Linear mixed model fit by REML\n"
+        "Formula: Reaction ~ Days + (Days | Subject)\n"
+        "REML criterion: 1743.6   AIC: 1755.6   BIC: 1774.8\n"
+        "Status: converged\n"
+        "\n"
+        "Scaled residuals:\n"
+        "     Min       1Q  Median      3Q     Max\n"
+        " -3.9536  -0.4634  0.0231  0.4634  5.1793\n"
+        "\n"
+        "Random effects:\n"
+        " Groups    Name       Variance  Std.Dev.  Std. Error  Corr\n"
+        " Subject   Intercept    612.09    24.740       5.836\n"
+        "           Days          35.07     5.922       1.248  0.07\n"
+        " Residual               654.94    25.592       1.508\n"
+        "\n"
+        "Number of obs: 180\n"
+        "Groups: Subject, 18\n"
+        "\n"
+        "Fixed effects:\n"
+        "            Estimate  Std. Error    df  t value        p\n"
+        " Intercept    251.41       6.825  17.0    36.84  <0.0001\n"
+        " Days          10.47       1.546  17.0     6.77  <0.0001\n"
+        "\n"
+        "no problem found"
+    )
+
+
+def test_a_posterior_has_the_same_tables_and_its_own_diagnostics():
+    text = repr(fits_cache.posterior("slopes"))
+    for part in (
+        "Linear mixed model fit by NUTS",
+        "Draws: 2 chains of 1000",
+        f"seed {fits_cache.SEED}",
+        "Number of obs: 180\nGroups: Subject, 18",
+        "no problem found",
+    ):
+        assert part in text
+    header, number = "Estimate +Post. SD +2.5% +97.5% +ESS +r_hat", r" +-?\d+\.\d\d"
+    row = f"({number}){{4}} +\\d+ +[01]\\.\\d{{3}}\n"
+    assert re.search(
+        rf"Random effects:\n +{header}\n Subject\n   sd\(Intercept\){row}   sd\(Days\){row}"
+        rf"   corr\(Intercept, Days\){row} Residual sd{row}",
+        text,
+    )
+    assert re.search(rf"Fixed effects:\n +{header}\n Intercept{row} Days{row}", text)
+
+
+def test_a_posterior_shows_the_numbers_of_its_summary():
+    post = fits_cache.posterior("crossed")
+    page = [line for line in repr(post).splitlines() if len(line.split()) > 6]
+    lines = {line.rsplit(None, 6)[0].strip(): line.split()[-6:] for line in page}
+    columns = ["estimate", "std_error", "lower", "upper", "ess_bulk", "r_hat"]
+    for name, shown in (("beta[Intercept]", "Intercept"), ("sigma", "Residual sd")):
+        numbers = post.summary().loc[name, columns]
+        for number, text in zip(numbers, lines[shown], strict=True):
+            assert abs(float(text) - number) <= 0.5 * 10.0 ** -len(text.partition(".")[2]) + 1e-9
+
+
+def test_one_chain_has_no_r_hat():
+    model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
+    with pytest.warns(bl.ConvergenceWarning):
+        fit = model.fit("nuts", draws=3, tune=3, chains=1, random_seed=1, progress=False)
+    assert "nan" not in repr(fit).partition("error:")[0]
+
+
+def test_dropped_rows_are_said_once():
+    data = bl.load_dataset("sleepstudy")
+    data.loc[3, "Reaction"] = np.nan
+    text = repr(bl.Model("Reaction ~ Days + (1 | Subject)", data).fit("reml"))
+    assert "Number of obs: 179\n" in text
+    assert text.count("dropped") == 1
+    assert text.endswith("note: 1 row with missing values dropped (missing: Reaction 1)")
+
+
+@pytest.mark.parametrize("name", fits_cache.MODELS)
+@pytest.mark.parametrize("kind", [fits_cache.likelihood, fits_cache.posterior])
+def test_every_fit_prints(name, kind):
+    fit = kind(name)
+    text, html = repr(fit), fit._repr_html_()
+    assert fit.model.formula in text
+    assert "nan" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    for name in (*fit.model.design.coef, *(f.name for f in fit.model.design.factors)):
+        assert name in text
+        assert name in html
+
+
+def test_html_escapes_what_came_from_data():
+    rng = np.random.default_rng(1)
+    column = "<script>alert(1)</script>"
+    levels = np.array(["<script>", "<b>b</b>", "&amp;", "d"])
+    g, x = np.repeat(levels, 8), np.tile(np.array(["<i>", "</table>"]), 16)
+    data = {"y": rng.normal(size=32) + np.arange(32) % 8, column: g, "x": x}
+    model = bl.Model(f"y ~ x + (1 | `{column}`)", data)
+    fit = model.fit("ml")
+    diagnosis = Diagnosis((Finding("warning", "<script>", "<b>", "<i>"),))
+    for shown in (model, fit, diagnosis):
+        html = shown._repr_html_()
+        assert "<script>" not in html
+        assert "<i>" not in html
+        assert "<b>b" not in html
+        assert "&lt;script&gt;" in html
+        assert html.count("<table>") == html.count("</table>")
+
+
+def test_a_diagnosis():
+    assert repr(Diagnosis(())) == "no problem found"
+    findings = (Finding("error", "it is bad", "sigma", "Try this"), Finding("note", "so", "", ""))
+    assert repr(Diagnosis(findings)) == "error: it is bad (sigma). Try this\nnote: so"
+    assert not Diagnosis(findings).ok
+    assert Diagnosis(findings[1:]).ok
+
+
+NUMBERS = [
+    ([251.4051, 10.46729], ["251.41", "10.47"]),
+    ([612.0899, 35.07166, 654.9410], ["612.09", "35.07", "654.94"]),
+    ([1234567.0, 2345.0], ["1234567", "2345"]),
+    ([0.0, 1.5], ["0.000", "1.500"]),
+    ([0.0, 0.0], ["0", "0"]),
+    ([np.nan, 2.0], ["--", "2.000"]),
+    ([1e-15, 1.0], ["1e-15", "1"]),
+    ([1e7, 1e-3], ["1e+07", "0.001"]),
+    ([-0.0123456], ["-0.01235"]),
+    ([], []),
+]
+
+
+@pytest.mark.parametrize(("values", "shown"), NUMBERS)
+def test_numbers_are_rounded_for_display(values, shown):
+    assert _numbers(values) == shown
