@@ -14,7 +14,7 @@ import pandas as pd
 
 from bayeslmm.api.likelihood_fit import LikelihoodFit
 from bayeslmm.api.point_fit import PointFit
-from bayeslmm.data.frames import Taken, framed, to_pandas
+from bayeslmm.data.frames import Taken, framed, same_labels, to_pandas
 from bayeslmm.design.design import compile_design
 from bayeslmm.design.residual_checks import check_maximum
 from bayeslmm.equations.equations import Equations
@@ -28,6 +28,7 @@ from bayeslmm.errors import (
     unknown_name,
 )
 from bayeslmm.estimation.likelihood.algorithms import maximise
+from bayeslmm.formula.terms import MAX_COLUMNS
 from bayeslmm.reports import printing
 from bayeslmm.support.arguments import truth_value
 
@@ -81,6 +82,9 @@ class Model:
         holds a parameter.
     weights : str or array_like, optional
         A column, or a number per row; the residual variance is σ²/weight.
+    max_columns : int
+        The most columns that the fixed effects, or a bar, may have. They are counted before they
+        are made, so that a formula that asks for millions by mistake says so instead of hanging.
 
     Raises
     ------
@@ -107,6 +111,8 @@ class Model:
     """Response, X, grouping factors, weights and offset of the rows that are used."""
     weights: str | np.ndarray | None
     """Weights as given; an array cannot be written to."""
+    max_columns: int
+    """The most columns that the fixed effects, or a bar, may have."""
 
     def __init__(
         self,
@@ -117,19 +123,21 @@ class Model:
         R: Covariance | None = None,
         priors: Mapping[str, object] | pd.DataFrame | PriorTable | None = None,
         weights: object | None = None,
+        max_columns: int = MAX_COLUMNS,
     ) -> None:
         if isinstance(data, Mapping):
             # frames are copied when somebody writes to them, arrays of a dictionary are not
             data = {name: copy(column) for name, column in data.items()}
         elif isinstance(data, pd.DataFrame):
             data = Taken(data)
-        design = compile_design(formula, data, weights, R, G)
+        design = compile_design(formula, data, weights, R, G, max_columns)
         column = isinstance(weights, str)
         names = [*design.formula.columns, *([str(weights)] if column else [])]
         names += R.columns if R is not None else ()
         names += [name for f in design.factors for own in f.structures for name in own.columns]
         state = self.__dict__
         state["design"] = design
+        state["max_columns"] = max_columns
         state["_columns"], state["_index"] = _taken(data, list(dict.fromkeys(names)))
         state["weights"] = weights if weights is None or column else np.array(weights)
         if isinstance(state["weights"], np.ndarray):
@@ -401,7 +409,8 @@ class Model:
         Raises
         ------
         DataError
-            If `y` has another length, is constant, or has values that are not finite.
+            If `y` has another length, is constant, has values that are not finite, or is a Series
+            with another index.
         ArgumentTypeError
             If `y` is not numbers.
 
@@ -413,6 +422,12 @@ class Model:
         >>> seconds.fit("reml").beta.round(4).to_dict()
         {'Intercept': 0.2514, 'Days': 0.0105}
         """
+        if isinstance(y, pd.Series) and not same_labels(y.index, self.design.index):
+            raise DataError(
+                "`y` is a pandas Series whose index is not that of the rows that are used, so it "
+                "is not clear which row a value belongs to; align it, y.loc[model.design.index], "
+                "or pass y.to_numpy()."
+            )
         try:
             values = np.array(y, dtype=np.float64)
         except (TypeError, ValueError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayeslmm.data.frames import same_labels
 from bayeslmm.design.bars import structures_beside
 from bayeslmm.errors import ArgumentError, DataError
 
@@ -66,13 +67,14 @@ def _like(model: Model, formula: str | None = None, data: object | None = None) 
         R=model.R,
         priors=model.__dict__["_given"],
         weights=model.weights,
+        max_columns=model.max_columns,
     )
 
 
 def _same_response(new: Model, old: Model) -> Model:
     """The new model with the response of the old one, which need not be that of its data."""
     index, before = new.design.index, old.design.index
-    if index.equals(before):
+    if same_labels(index, before):
         y = old.design.y
     elif before.is_unique and index.isin(before).all():
         y = pd.Series(old.design.y, before)[index].to_numpy()

@@ -409,7 +409,14 @@ def _with_structure(
         R = structure if on is None else model.R
         if on is not None:
             G[on] = [structure]
-        found = Model(model.formula, frame, G=G, R=R, weights=model.weights)
+        found = Model(
+            model.formula,
+            frame,
+            G=G,
+            R=R,
+            weights=model.weights,
+            max_columns=model.max_columns,
+        )
     y = model.design.y
     if len(y) == len(found.design.y) and not np.array_equal(y, found.design.y):
         return found.with_response(y)  # which the data of the model do not have

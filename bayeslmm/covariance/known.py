@@ -13,7 +13,7 @@ from scipy import sparse
 
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.structures import Covariance, Variance
-from bayeslmm.data.frames import Array, level_label
+from bayeslmm.data.frames import Array, check_told_apart, level_label
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["Known"]
@@ -250,6 +250,8 @@ def _levels(names: Sequence[object] | None, size: int, what: str) -> tuple[str, 
             f"{what} of Known has no names of levels to match the data by; give a frame with names "
             "on both axes, or `levels`, one for each row."
         )
+    floats = [name for name in names if isinstance(name, float | np.floating)]
+    check_told_apart(np.array(floats), f"the levels of {what} of Known")
     levels = tuple(level_label(name) for name in names)
     if len(levels) != size:
         raise ArgumentError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.data.frames import from_least
 from bayeslmm.errors import ArgumentError, unknown_name
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _column(model: Model, time: str) -> tuple[Array, Array]:
     column: pd.Series = data[time][data.notna().all(axis=1).to_numpy()]
     labels = column.astype(str).to_numpy(dtype=object)
     if column.dtype.kind in "iuf":
-        return column.to_numpy(dtype=float)[:, None], labels
+        return from_least(column.to_numpy())[:, None], labels
     order = column.astype("category").cat.codes.to_numpy(dtype=float)
     return order[:, None], labels
 

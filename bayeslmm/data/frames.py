@@ -23,6 +23,7 @@ type Array = np.ndarray[Any, Any]
 
 _COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
 """Whether writing to a frame leaves the columns alone that were taken from it."""
+_LARGEST = float(np.finfo(np.float64).max)
 _SHOWN_ROWS = 5
 _SHOWN_NAMES = 30
 _NO_REMEDIES: Mapping[str, Sequence[str]] = MappingProxyType({})
@@ -39,7 +40,9 @@ class Column:
     kind : str
         "number", "category" or "date"; a date has the fields of a category.
     values : ndarray, shape (n,)
-        The numbers, or for a category the codes of the levels, -1 where missing.
+        The numbers, or for a category the codes of the levels, -1 where missing. Whole numbers are
+        integers, 0 where missing; numbers of several types that double precision would not tell
+        apart are Python objects.
     levels : tuple
         Levels in order; empty for numbers. Text is sorted by code point (R's C locale), numbers by
         value, the levels of a pandas Categorical or a polars Enum as they are.
@@ -184,9 +187,58 @@ def read(
 def number_label(value: float) -> str:
     """Write a number as a level: 308 rather than 308.0."""
     number = float(value)
-    if number.is_integer() and abs(number) < 1e15:
+    if number.is_integer() and abs(number) < 2**64:
         return str(int(number))
     return repr(number)
+
+
+def check_told_apart(values: Array, what: str) -> None:
+    """Refuse floats that are whole numbers beyond those that their precision tells apart.
+
+    A file or a frame in which one is missing makes such floats of ids, and neighbours become one.
+    Few digits, as in 1e16, are a measurement rather than an id.
+
+    Raises
+    ------
+    DataError
+        Naming the first one.
+    """
+    if values.dtype.kind != "f":
+        return
+    precision = np.finfo(values.dtype)
+    whole = 2.0 ** (precision.nmant + 1)
+    for value in values[np.abs(values) >= whole]:
+        if len(np.format_float_scientific(value, trim="-").strip("-").split("e")[0]) > (
+            precision.precision + 1
+        ):
+            raise DataError(
+                f"{what} holds the whole number {float(value):.0f} as a floating-point number, and "
+                f"from {whole:.0f} on these do not tell neighbours apart, so that different levels "
+                "may have become one; read the data again with whole numbers or text, such as "
+                "pd.read_csv(..., dtype={'id': 'Int64'})"
+            )
+
+
+def from_least(values: Array) -> Array:
+    """Numbers as float64; whole ones that double precision does not hold less the least of them, so
+    that their distances stay exact.
+    """
+    doubles = _doubles(values)
+    if values.dtype.kind == "f" or not len(values) or np.abs(doubles).max() < 2.0**53:
+        return doubles
+    exact = values.astype(object)
+    return np.asarray(exact - exact.min()).astype(np.float64)
+
+
+def same_labels(a: pd.Index, b: pd.Index) -> bool:
+    """Whether rows have the same labels in the same order; pandas compares integers with floats as
+    floats.
+    """
+    return bool(a.equals(b)) and (a.dtype == b.dtype or a.tolist() == b.tolist())
+
+
+def _doubles(values: Array) -> Array:
+    return values.astype(np.float64, copy=False)
 
 
 def level_label(level: object) -> str:
@@ -199,10 +251,22 @@ def level_label(level: object) -> str:
         return str(int(level))
     if isinstance(level, (float, np.floating)):
         return number_label(float(level))
+    if isinstance(level, decimal.Decimal):
+        return _decimal_label(level)
     if isinstance(level, (pd.Timestamp, datetime.datetime)):
         stamp = pd.Timestamp(level)
         return str(stamp.date()) if stamp == stamp.normalize() else str(stamp)
     return str(level)
+
+
+def _decimal_label(value: decimal.Decimal) -> str:
+    """Write a decimal as the same number of another type, without zeros at its end."""
+    if value.is_finite() and value == value.to_integral_value():
+        return str(int(value))
+    if decimal.Decimal(repr(float(value))) == value:
+        return number_label(float(value))
+    text = f"{value:f}"
+    return text.rstrip("0") if "." in text else text
 
 
 def where(rows: Array, index: pd.Index) -> str:
@@ -234,10 +298,35 @@ def to_pandas(
     frame = frame.select(names)
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
+    pandas = _to_pandas(frame)
     # The order of a polars Categorical is that of first appearance anywhere in the process.
     unordered = frame.implementation.is_polars()
     sort = {name for name in names if unordered and schema[name] == nw.Categorical}
-    return frame.to_pandas(), sort
+    return pandas, sort
+
+
+def _to_pandas(frame: "nw.DataFrame[Any]") -> pd.DataFrame:
+    """A frame of another library; pandas would make floats of whole numbers beside missing ones."""
+    if frame.implementation.is_pandas_like():
+        return frame.to_pandas()
+    whole = [name for name, dtype in frame.schema.items() if dtype.is_integer()]
+    pandas = frame.drop(whole).to_pandas() if len(whole) < len(frame.columns) else pd.DataFrame()
+    columns = {
+        name: _series_to_pandas(frame[name]) if name in whole else pandas[name]
+        for name in frame.columns
+    }
+    return pd.DataFrame(columns, copy=False)
+
+
+def _series_to_pandas(series: "nw.Series[Any]") -> "pd.Series[Any]":
+    if series.dtype == nw.Int128:  # which Arrow does not have
+        return pd.Series(series.to_list(), dtype=object)
+    if series.implementation.is_pandas_like() or not series.dtype.is_integer():
+        return series.to_pandas()
+    if not series.null_count():
+        return series.to_pandas()
+    nullable = pd.api.types.pandas_dtype(str(series.dtype))  # narwhals has pandas' names: "Int64"
+    return series.to_arrow().to_pandas(types_mapper=lambda _: nullable)
 
 
 def framed(series: Mapping[str, "pd.Series[Any]"], index: pd.Index) -> pd.DataFrame:
@@ -249,14 +338,20 @@ def _from_mapping(columns: dict[str, Any]) -> pd.DataFrame:
     series = {}
     for name, column in columns.items():
         native = nw.from_native(column, series_only=True, pass_through=True)
-        values = native.to_pandas() if isinstance(native, nw.Series) else column
+        values = _series_to_pandas(native) if isinstance(native, nw.Series) else column
         if np.ndim(values) != 1:
             raise DataError(
                 f"{name!r} is not a column: a dictionary of columns holds one-dimensional arrays "
                 "or lists of equal length"
             )
+        try:
+            own = pd.Series(values, copy=False)
+        except UnicodeEncodeError:  # half a character, which Arrow does not hold
+            own = pd.Series(values, dtype=object)
+        if own.dtype.kind == "f" and not hasattr(values, "dtype"):
+            own = pd.Series(values, dtype=object)  # floats may have been whole numbers
         # Series of a dictionary stand side by side by position, whatever index they carry.
-        series[name] = pd.Series(values, copy=False).reset_index(drop=True)
+        series[name] = own.reset_index(drop=True)
     lengths = {name: len(column) for name, column in series.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(f"the columns have different lengths: {lengths}")
@@ -293,21 +388,29 @@ def _check_names(
 def _column(name: str, series: "pd.Series[Any]", sort: bool) -> Column:
     if isinstance(series.dtype, pd.ArrowDtype):
         arrow_type = series.dtype.pyarrow_dtype
-        if pa.types.is_dictionary(arrow_type):
+        if pa.types.is_dictionary(arrow_type) or pa.types.is_decimal(arrow_type):
             series = pa.chunked_array(series.array.__arrow_array__()).to_pandas()
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _categorical(name, series, sort)
     if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
-        return _numbers(name, series.to_numpy(), series.index)
-    missing = series.isna().to_numpy(dtype=bool)
+        values = series.to_numpy()
+        return _numbers(name, _doubles(values) if dtype.itemsize > 8 else values, series.index)
+    try:
+        missing = series.isna().to_numpy(dtype=bool)
+    except decimal.InvalidOperation:
+        raise DataError(
+            f"column {name!r} holds signalling NaN among decimals; make them missing"
+        ) from None
     if is_bool_dtype(dtype):
         return _booleans(name, series, missing)
     if is_complex_dtype(dtype):
         raise DataError(f"column {name!r} holds complex numbers; choose its real part or modulus")
     if is_numeric_dtype(dtype):
-        if dtype.kind in "iu" and not missing.any():
-            return _numbers(name, series.to_numpy(dtype=np.int64), series.index)
+        if dtype.kind in "iu":
+            whole = np.uint64 if dtype.kind == "u" else np.int64
+            values = series.to_numpy(dtype=whole, na_value=whole(0))
+            return Column(name, "number", values, (), missing)
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
         return _numbers(name, values, series.index)
     if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind in "Mm":
@@ -347,7 +450,13 @@ def _categorical(name: str, series: "pd.Series[Any]", sort: bool) -> Column:
 def _factorized(name: str, series: "pd.Series[Any]", missing: Array, kind: str) -> Column:
     codes, uniques = pd.factorize(series)
     levels = uniques.tolist()
-    order = sorted(range(len(levels)), key=lambda i: levels[i])
+    try:
+        order = sorted(range(len(levels)), key=lambda i: levels[i])
+    except TypeError:
+        raise DataError(
+            f"column {name!r} holds dates or durations of several kinds that cannot be ordered, "
+            "such as with and without a time zone; make them one kind"
+        ) from None
     return _reordered(Column(name, kind, codes.astype(np.int32), tuple(levels), missing), order)
 
 
@@ -373,12 +482,52 @@ def _objects(name: str, series: "pd.Series[Any]", missing: Array) -> Column:
     if all(issubclass(t, (int, float, np.number, decimal.Decimal)) for t in types) and not any(
         issubclass(t, (bool, np.complexfloating)) for t in types
     ):
-        return _numbers(name, series.astype(np.float64).to_numpy(), series.index)
+        return _number_objects(name, present, missing, series.index)
     found = ", ".join(sorted(t.__name__ for t in types))
     raise DataError(
         f"column {name!r} holds values of type {found}; a column holds numbers, text, booleans, "
         "categories or dates, and one kind only. Convert it first."
     )
+
+
+def _number_objects(
+    name: str, present: "pd.Series[Any]", missing: Array, index: pd.Index
+) -> Column:
+    """Numbers of any types: as integers or doubles where these hold them, else as they are."""
+    numbers = np.empty(len(missing), dtype=object)
+    numbers[missing] = 0
+    numbers[~missing] = [_python_number(value) for value in present]
+    beyond = np.array([not abs(number) <= _LARGEST for number in numbers], dtype=bool)
+    if beyond.any():
+        raise DataError(
+            f"column {name!r} is infinite or beyond {_LARGEST:.3g} in {where(beyond, index)}; "
+            "correct these values or make them missing, or convert the column to text if it holds "
+            "ids"
+        )
+    if all(isinstance(number, int) for number in numbers):
+        try:
+            return Column(name, "number", numbers.astype(np.int64), (), missing)
+        except OverflowError:
+            return Column(name, "number", numbers, (), missing)
+    if all(_is_double(number) for number in numbers):
+        values = np.where(missing, np.nan, numbers).astype(np.float64)
+        return Column(name, "number", values, (), missing)
+    return Column(name, "number", numbers, (), missing)
+
+
+def _python_number(value: Any) -> int | float | decimal.Decimal:
+    if isinstance(value, decimal.Decimal):
+        # the exponent is looked at first: 1E+999999 has a million digits as a whole number
+        small = value.is_finite() and value.adjusted() < 400
+        return int(value) if small and value == value.to_integral_value() else value
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
+def _is_double(number: Any) -> bool:
+    """Whether its double stands for this number alone: equal, or the nearest to its digits."""
+    if isinstance(number, decimal.Decimal):
+        return decimal.Decimal(repr(float(number))) == number
+    return isinstance(number, float) or float(number) == number
 
 
 def _drop_unused(column: Column) -> Column:

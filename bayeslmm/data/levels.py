@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayeslmm.data.frames import Array, Column, level_label
+from bayeslmm.data.frames import Array, Column, check_told_apart, level_label
 from bayeslmm.errors import DataError
 
 
@@ -93,12 +93,20 @@ def same_partition(a: Array, b: Array) -> bool:
 def _coded(column: Column) -> tuple[Array, list[str]]:
     if column.kind == "number":
         codes, values = _compact(column.values)
+        check_told_apart(_floats(values), f"column {column.name!r}")
         return codes, [level_label(value) for value in values.tolist()]
     codes = column.values.astype(np.int64)
     if np.bincount(codes, minlength=len(column.levels)).all():
         return codes, [level_label(level) for level in column.levels]
     codes, used = _compact(codes)
     return codes, [level_label(column.levels[i]) for i in used]
+
+
+def _floats(values: Array) -> Array:
+    """The floats among numbers of several types."""
+    if values.dtype != object:
+        return values
+    return np.array([value for value in values if isinstance(value, float)], dtype=np.float64)
 
 
 def _compact(values: Array) -> tuple[Array, Array]:

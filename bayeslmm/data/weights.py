@@ -4,7 +4,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from bayeslmm.data.frames import Column, Table, read, where
+from bayeslmm.data.frames import Column, Table, read, same_labels, where
 from bayeslmm.errors import DataError
 
 
@@ -49,7 +49,7 @@ def read_weights(weights: object | None, data: object, table: Table) -> Column |
 
 
 def _array(weights: object, table: Table) -> Column:
-    if isinstance(weights, pd.Series) and not weights.index.equals(table.index):
+    if isinstance(weights, pd.Series) and not same_labels(weights.index, table.index):
         raise DataError(
             "the weights are a pandas Series whose index is not that of the data, so it is not "
             "clear which row a weight belongs to; align them, or pass weights.to_numpy()"

@@ -300,12 +300,12 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
     if (correlation.code not in unordered and not correlation.factors) or growing:
         values = _occasions(bar, structure, effects, Z)
         if correlation_of_distance(correlation):
-            if np.isnan(values).any():
+            if (values != values).any():
                 raise DataError(
                     f"{structure.name} depends on distances, so the occasions in {bar.text} should "
                     f"be numbers; they are {', '.join(map(repr, effects[:3]))}"
                 )
-            distances = np.abs(values[:, None] - values)
+            distances = np.abs(values[:, None] - values).astype(np.float64)
     several, covariates = "occasion" in structure.variances, np.empty((q, 0))
     if growing:
         covariates = np.column_stack([_covariate(part, values, bar) for part in growing])
@@ -317,22 +317,24 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
 
 def _covariate(part: VarPower | VarExp, values: Array, bar: Bar) -> Array:
     """What the logarithm of each occasion's standard deviation is linear in."""
-    if np.isnan(values).any():
+    if (values != values).any():
         raise DataError(
             f"{type(part).__name__} needs numbers, and the occasions of {bar.text} are text"
         )
     if isinstance(part, VarExp):
-        return values
+        return values.astype(np.float64)
     if (values == 0).any():
         raise DataError(
             f"VarPower takes a power of |{part.column}|, which is 0 at an occasion, where the "
             f"variance would be 0; use bl.VarExp({part.column!r}), or shift the column"
         )
-    return np.log(np.abs(values))
+    return np.log(np.abs(values.astype(np.float64)))
 
 
 def _occasions(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Array:
-    """The numbers that the effects stand for, NaN where they are none; in their order."""
+    """The numbers that the effects stand for, NaN where they are none; in their order, and Python's
+    own, so that whole ones stay exact.
+    """
     if len(columns_of(bar.effects)) != 1 or not _one_each(Z):
         raise DesignError(
             f"{structure.name} is over occasions, so the effects in {bar.text} should be those of "
@@ -340,8 +342,8 @@ def _occasions(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array
             f"{', '.join(map(repr, effects[:4]))}"
         )
     labels = [effect[effect.rindex("[") + 1 : -1] for effect in effects]
-    values = np.array([_number(label) for label in labels])
-    if not np.isnan(values).any() and (np.diff(values) <= 0).any():
+    values = np.array([_number(label) for label in labels], dtype=object)
+    if not (values != values).any() and (np.diff(values) <= 0).any():
         raise DesignError(
             f"{structure.name} is over occasions in their order, and those in {bar.text} are text "
             f"in the order {', '.join(labels[:5])}; make the column numbers, or a category with "
@@ -357,6 +359,6 @@ def _one_each(Z: Array) -> bool:
 
 def _number(label: str) -> float:
     try:
-        return float(label)
+        return int(label) if label.isdecimal() else float(label)
     except ValueError:
         return np.nan

@@ -31,8 +31,9 @@ from bayeslmm.design.residuals import Residuals, resolve_residuals
 from bayeslmm.design.strata import strata_column, strata_of
 from bayeslmm.errors import ArgumentError, DataError, DesignError, unknown_name
 from bayeslmm.formula.parsing import Bar, Formula, parse, quoted_name
-from bayeslmm.formula.terms import Columns, Expression, Terms
+from bayeslmm.formula.terms import MAX_COLUMNS, Columns, Expression, Terms
 from bayeslmm.formula.tokens import tokenize
+from bayeslmm.support.arguments import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +318,7 @@ def compile_design(
     weights: object | None = None,
     R: object | None = None,
     G: Mapping[str, object] | None = None,
+    max_columns: int = MAX_COLUMNS,
 ) -> Design:
     """Evaluate a formula on data.
 
@@ -335,6 +337,8 @@ def compile_design(
         The structure of the residuals.
     G : mapping, optional
         Structures of random effects, by grouping factor.
+    max_columns : int
+        The most columns that the fixed effects, or a bar, may have.
 
     Returns
     -------
@@ -363,6 +367,7 @@ def compile_design(
     (('Intercept', 'x'), ('a', 'b'))
     """
     parsed = parse(formula)
+    most = whole_number("max_columns", max_columns)
     relationships, others = relationships_of(G)
     structures = structures_of_bars(parsed.bars, others, relationships)
     table = read(data, parsed.columns)
@@ -386,7 +391,7 @@ def compile_design(
     frame = expression_frame(used, (*parsed.response_columns, *parsed.predictor_columns))
 
     y = _response(parsed, frame, used.index)
-    fixed = Terms(parsed.fixed, frame, used.index)
+    fixed = Terms(parsed.fixed, frame, used.index, most)
     matrix = fixed.matrix
     kept = full_rank_columns(matrix, fixed.labels)
     offsets = tuple(Expression(text) for text in parsed.offsets)
@@ -398,7 +403,7 @@ def compile_design(
     evaluated = {parsed.fixed: fixed}
     for side in sides:  # often that of the fixed effects
         if side not in evaluated:
-            evaluated[side] = Terms(side, frame, used.index)
+            evaluated[side] = Terms(side, frame, used.index, most)
     bars = tuple(evaluated[side] for side in sides)
     factors = _factors(parsed.bars, bars, structures, used, relationships)
     for terms in evaluated.values():

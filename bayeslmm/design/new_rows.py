@@ -176,6 +176,7 @@ def _check_strata(factor: "GroupingFactor", new: NewFactor, index: pd.Index) -> 
 def expression_frame(table: Table, names: Collection[str]) -> Columns:
     """Columns as formulae evaluates them: numbers as float64, categories in their order."""
     frame: dict[str, Any] = {}
+    exact: dict[str, Array] = {}
     for name in dict.fromkeys(names):
         column = table.columns[name]
         if column.kind == "date":
@@ -186,12 +187,19 @@ def expression_frame(table: Table, names: Collection[str]) -> Columns:
         if column.kind == "number":
             # Whole numbers would overflow silently in powers and products.
             frame[name] = column.values.astype(np.float64, copy=False)
+            if column.values.dtype.kind != "f" and np.abs(frame[name]).max(initial=0.0) >= 2.0**53:
+                exact[name] = column.values
         else:
-            categories = pd.Categorical.from_codes(
-                column.values, categories=pd.Index(column.levels), ordered=True
-            )
+            try:
+                levels = pd.Index(column.levels)
+            except UnicodeEncodeError:
+                raise DataError(
+                    f"column {name!r} holds half a character (a surrogate without its pair), which "
+                    "is no text in UTF-8; correct it, or read the data with the right encoding"
+                ) from None
+            categories = pd.Categorical.from_codes(column.values, categories=levels, ordered=True)
             frame[name] = pd.Series(categories, copy=False)
-    return Columns(frame, len(table.index))
+    return Columns(frame, len(table.index), exact)
 
 
 def _expression_columns(text: str) -> tuple[str, ...]:

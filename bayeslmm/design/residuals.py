@@ -19,6 +19,7 @@ from bayeslmm.covariance.structures import (
     check_spacing,
     correlation_of_distance,
 )
+from bayeslmm.data.frames import from_least
 from bayeslmm.data.levels import Grouping, group
 from bayeslmm.design.parameters import Block
 from bayeslmm.design.residual_checks import (
@@ -253,7 +254,7 @@ def _places(structure: Covariance, columns: Sequence[Column], n: int) -> Array:
                 f"{structure.name} depends on distances in time, so {column.name!r} should be "
                 "numbers; it holds text or dates. Make them numbers, such as days since the start"
             )
-    return np.column_stack([column.values.astype(np.float64) for column in columns])
+    return np.column_stack([from_least(column.values) for column in columns])
 
 
 def _occasions(

@@ -5,6 +5,9 @@ Nothing else is reachable from a formula. Functions of a whole column (``np.mean
 `scale` and the spline bases remember what they learned.
 """
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 TRANSFORMS: dict[str, tuple[str, ...]] = {
@@ -27,8 +30,96 @@ BY_KEYWORD = {"bs": 2, "cr": 2, "cc": 2, "tp": 1}
 """Transforms whose parameters after this many are given by name only, because their positions in
 formulae are not those of `TRANSFORMS`."""
 
-CONTRASTS: dict[str, tuple[str, ...]] = {"Treatment": ("reference",), "Sum": ("omit",)}
+REQUIRED = {
+    "bs": ("df", "bs needs the number of its columns: bs(x, df=4)"),
+    "cc": ("period", "cc needs the length of the cycle: cc(x, period=12)"),
+}
+"""Parameters that have to be given, and what to say where they are not."""
+
+LEAST_DF = {"cr": 2, "cc": 1, "tp": 2}
+"""The smallest `df` of a spline with ``center=True``, of which one less is a straight line or
+nothing; with ``center=False`` it is one more."""
+
+CONTRASTS: dict[str, tuple[str, ...]] = {
+    "Treatment": ("reference",),
+    "Sum": ("omit",),
+    "Helmert": (),
+    "Poly": (),
+}
 """Contrasts that ``C(x, ...)`` takes, with the parameters of each."""
+
+CONTRASTS_IN_R = {f"contr.{name.lower()}": name for name in CONTRASTS}
+"""The same by R's names, which stand there without arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a parameter of a transform can be.
+
+    Attributes
+    ----------
+    what : str
+        In words: "a whole number of 1 or more".
+    holds : function of a value
+    """
+
+    what: str
+    holds: Callable[[object], bool]
+
+
+def _whole(least: int, greatest: float = math.inf, *, optional: bool = False) -> Allowed:
+    bounds = f"of {least} or more" if greatest == math.inf else f"from {least} to {greatest}"
+
+    def holds(value: object) -> bool:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return (whole and least <= value <= greatest) or (optional and value is None)  # type: ignore[operator]
+
+    return Allowed(f"a whole number {bounds}", holds)
+
+
+def _finite(above: float = -math.inf, *, optional: bool = True) -> Allowed:
+    def holds(value: object) -> bool:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return (number and above < value < math.inf) or (optional and value is None)  # type: ignore[operator]
+
+    bound = "" if above == -math.inf else f" greater than {above:g}"
+    return Allowed(f"a finite number{bound}", holds)
+
+
+_FLAG = Allowed("True or False", lambda value: isinstance(value, bool))
+_BOUND = _finite()
+PARAMETERS: dict[str, dict[str, Allowed]] = {
+    "poly": {"degree": _whole(1), "raw": _FLAG},
+    # FITPACK evaluates splines up to the fifth degree, and writes beyond its memory for higher ones
+    "bs": {
+        "df": _whole(1),
+        "degree": _whole(0, 5),
+        "lower_bound": _BOUND,
+        "upper_bound": _BOUND,
+        "center": _FLAG,
+    },
+    "cr": {
+        "df": _whole(1, optional=True),
+        "lower_bound": _BOUND,
+        "upper_bound": _BOUND,
+        "center": _FLAG,
+    },
+    "cc": {
+        "period": _finite(0, optional=False),
+        "df": _whole(1, optional=True),
+        "lower_bound": _BOUND,
+        "center": _FLAG,
+    },
+    # the thin-plate basis takes eigenvectors of a dense matrix over the knots; seeds are NumPy's
+    "tp": {
+        "df": _whole(2),
+        "center": _FLAG,
+        "max_knots": _whole(3, 10_000),
+        "seed": _whole(0, 2**32 - 1),
+    },
+}
+"""What the parameters of transforms can be, by what formulae and the libraries under it support;
+those of categories are levels, of any kind."""
 
 _BARE = ("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "sin", "cos", "tan")
 _UNARY = (

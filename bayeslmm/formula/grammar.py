@@ -12,13 +12,26 @@ use and looks functions up by attribute. So what reaches it has passed this gram
 with arithmetic and comparisons only inside calls.
 """
 
+import math
 from functools import lru_cache
 
-from bayeslmm.formula.callables import ARITY, BY_KEYWORD, CONTRASTS, TRANSFORMS, unknown_call
-from bayeslmm.formula.tokens import Token, Tokens, fail, split
+from bayeslmm.formula.callables import (
+    ARITY,
+    BY_KEYWORD,
+    CONTRASTS,
+    CONTRASTS_IN_R,
+    LEAST_DF,
+    PARAMETERS,
+    REQUIRED,
+    TRANSFORMS,
+    unknown_call,
+)
+from bayeslmm.formula.tokens import LITERALS, Token, Tokens, fail, number, render, split
 
 _COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _ARITHMETIC = ("+", "-", "*", "/")
+_COUNTED = 10**9
+"""Terms are counted up to here."""
 
 
 def check_term(tokens: Tokens, formula: str) -> tuple[str, ...]:
@@ -47,6 +60,13 @@ def check_term(tokens: Tokens, formula: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reader.columns))
 
 
+def count_terms(tokens: Tokens, formula: str) -> int:
+    """The number of terms that an additive term stands for when its crossings are expanded; at most
+    ``10**9``, and more than there are where a column stands in it several times.
+    """
+    return _Reader(tokens, formula).term()
+
+
 @lru_cache(maxsize=256)
 def check_expression(tokens: Tokens, formula: str) -> tuple[str, ...]:
     """Check an arithmetic expression, as it stands inside a call; return its columns."""
@@ -57,7 +77,9 @@ def check_expression(tokens: Tokens, formula: str) -> tuple[str, ...]:
 
 
 class _Reader:
-    """Reads tokens from left to right; every method consumes what it is named after."""
+    """Reads tokens from left to right; every method consumes what it is named after, and those of
+    terms return how many terms that stands for.
+    """
 
     def __init__(self, tokens: Tokens, formula: str) -> None:
         self.tokens = tokens
@@ -94,23 +116,26 @@ class _Reader:
 
     # Terms
 
-    def term(self) -> None:
-        self.product()
+    def term(self) -> int:
+        count = self.product()
         while self.next_is("*", "/"):
             self.at += 1
-            self.product()
+            other = self.product()
+            count = min(count * other + count + other, _COUNTED)
+        return count
 
-    def product(self) -> None:
-        self.power()
+    def product(self) -> int:
+        count = self.power()
         while self.next_is(":"):
             self.at += 1
-            self.power()
+            count = min(count * self.power(), _COUNTED)
+        return count
 
-    def power(self) -> None:
+    def power(self) -> int:
         start = self.peek()
-        self.atom()
+        count = self.atom()
         if not self.next_is("**"):
-            return
+            return count
         operator = self.take("")
         exponent = self.take("a degree")
         if start is None or not start.is_op("("):
@@ -122,13 +147,20 @@ class _Reader:
             )
         if exponent.kind != "number" or not exponent.text.isdigit() or int(exponent.text) < 1:
             fail("the degree of a crossing is a whole number of 1 or more", self.formula, exponent)
+        total = 0
+        for degree in range(1, min(int(exponent.text), count) + 1):
+            total += math.comb(count, degree)
+            if total > _COUNTED:
+                return _COUNTED
+        return total
 
-    def atom(self) -> None:
+    def atom(self) -> int:
         token = self.take("a column or a function")
         if token.is_op("("):
-            self.sum()
+            count = self.sum()
             self.close()
-        elif token.kind == "name" and self.next_is("("):
+            return count
+        if token.kind == "name" and self.next_is("("):
             if token.text == "offset":
                 fail("offset(...) is added as a term of its own", self.formula, token)
             self.call(token)
@@ -145,12 +177,14 @@ class _Reader:
             fail("text is not a term; a column is written `like this`", self.formula, token)
         else:
             fail(f"a column or a function is missing before {token.text!r}", self.formula, token)
+        return 1
 
-    def sum(self) -> None:
-        self.term()
+    def sum(self) -> int:
+        count = self.term()
         while self.next_is("+", "-"):
             self.at += 1
-            self.term()
+            count = min(count + self.term(), _COUNTED)
+        return count
 
     def column(self, token: Token) -> None:
         if self.next_is("("):
@@ -205,8 +239,11 @@ class _Reader:
         known = TRANSFORMS[function.text]
         if not arguments:
             fail(f"{function.text} needs an argument", self.formula, function)
+        used = len(self.columns)
         self.nested(arguments[0])
-        given = set()
+        if len(self.columns) == used and function.text != "I":
+            fail(f"{function.text} needs a column of the data", self.formula, function)
+        given: dict[str, object] = {}
         for place, argument in enumerate(arguments[1:], start=1):
             name, value = self.named(argument)
             if name is None:
@@ -228,13 +265,37 @@ class _Reader:
                     )
             if parameter in given:
                 fail(f"{parameter} is given twice", self.formula, argument[0])
-            given.add(parameter)
+            given[parameter] = None
             if parameter == "contrast":
                 self.contrast(value)
             else:
-                self.constant(value)
-        if function.text == "cc" and "period" not in given:
-            fail("cc needs the length of the cycle: cc(x, period=12)", self.formula, function)
+                given[parameter] = self.parameter(function, parameter, value)
+        required, message = REQUIRED.get(function.text, (None, ""))
+        if required is not None and given.get(required) is None:
+            fail(message, self.formula, function)
+        least = LEAST_DF.get(function.text, 0) + (given.get("center") is False)
+        df = given.get("df")
+        if function.text in LEAST_DF and isinstance(df, int) and df < least:
+            fail(
+                f"`df` of {function.text} should be a whole number of {least} or more"
+                f"{', with center=False' * (given.get('center') is False)}, got {df}",
+                self.formula,
+                function,
+            )
+
+    def parameter(self, function: Token, name: str, tokens: Tokens) -> object:
+        """A constant that the transform takes."""
+        value = self.constant(tokens)
+        allowed = PARAMETERS.get(function.text, {}).get(name)
+        if allowed is not None and not allowed.holds(value):
+            if REQUIRED.get(function.text, ("",))[0] == name and value is None:
+                fail(REQUIRED[function.text][1], self.formula, tokens[0])
+            fail(
+                f"`{name}` of {function.text} should be {allowed.what}, got {render(tokens)}",
+                self.formula,
+                tokens[0],
+            )
+        return value
 
     def named(self, argument: Tokens) -> tuple[Token | None, Tokens]:
         if len(argument) > 1 and argument[0].kind == "name" and argument[1].is_op("="):
@@ -243,24 +304,39 @@ class _Reader:
             return argument[0], argument[2:]
         return None, argument
 
-    def constant(self, tokens: Tokens) -> None:
+    def constant(self, tokens: Tokens) -> object:
         body = tokens[1:] if tokens[0].is_op("-") and len(tokens) == 2 else tokens
         kinds = ("number",) if body is not tokens else ("number", "string", "literal")
         if len(body) != 1 or body[0].kind not in kinds:
             fail(
                 "this has to be a number, a text in quotes, True or False", self.formula, tokens[0]
             )
+        (token,) = body
+        if token.kind != "number":
+            return LITERALS[token.text] if token.kind == "literal" else token.value
+        return number(token.text) if body is tokens else -number(token.text)
 
     def contrast(self, tokens: Tokens) -> None:
         name, rest = tokens[0], tokens[1:]
-        if name.text not in CONTRASTS or (rest and not rest[0].is_op("(")):
+        known = name.text in CONTRASTS or name.text in CONTRASTS_IN_R
+        if not known or (rest and not rest[0].is_op("(")):
             fail(
-                "a contrast is one of Treatment, Treatment('level'), Sum, Sum('level')",
+                "a contrast is one of Treatment, Treatment('level'), Sum, Sum('level'), Helmert, "
+                f"Poly, or by R's names {', '.join(CONTRASTS_IN_R)}",
                 self.formula,
                 name,
             )
         inside = rest[1:-1]
         if inside:
+            if name.text in CONTRASTS_IN_R:
+                fail(
+                    f"{name.text} stands without arguments; a level is given by Treatment('level') "
+                    "or Sum('level')",
+                    self.formula,
+                    name,
+                )
+            if not CONTRASTS[name.text]:
+                fail(f"{name.text} takes no arguments", self.formula, name)
             parameter, value = self.named(inside)
             if parameter is not None and parameter.text not in CONTRASTS[name.text]:
                 fail(

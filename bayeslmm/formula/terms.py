@@ -5,6 +5,7 @@ module hands it tokens that `grammar` has checked, an environment that holds not
 elementwise functions of `callables`, and columns that are numbers or ordered categories.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
@@ -19,17 +20,19 @@ from formulae.environment import Environment
 from formulae.parser import Parser
 from formulae.resolver import Resolver
 from formulae.terms import Call, Intercept, Term, Variable
-from formulae.terms.call_resolver import LazyCall, LazyOperator, LazyVariable
+from formulae.terms.call_resolver import LazyCall, LazyOperator, LazyValue, LazyVariable
 from formulae.terms.terms import Model
 from formulae.token import Token as FormulaeToken
 from formulae.transforms import TRANSFORMS
 
-from bayeslmm.data.frames import Array, level_label, where
+from bayeslmm.data.frames import Array, check_told_apart, level_label, where
 from bayeslmm.errors import BayeslmmError, DataError, DesignError, FormulaError
-from bayeslmm.formula.callables import ARITY, CONTRASTS
+from bayeslmm.formula.callables import ARITY, CONTRASTS, CONTRASTS_IN_R
+from bayeslmm.formula.contrasts import Helmert, Poly
+from bayeslmm.formula.grammar import count_terms
 from bayeslmm.formula.parsing import signed_terms
 from bayeslmm.formula.term_columns import term_columns
-from bayeslmm.formula.tokens import Token, Tokens, tokenize
+from bayeslmm.formula.tokens import LITERALS, Token, Tokens, number, tokenize
 
 _KINDS = {
     "(": "LEFT_PAREN",
@@ -49,7 +52,10 @@ _KINDS = {
     "<": "LESS",
     ">": "GREATER",
 }
-_LITERALS = {"True": True, "False": False, "None": None}
+MAX_COLUMNS = 2_000
+"""Columns that one side can have unless a model is given more."""
+_CATEGORIES = ("C", "S", "T")
+_COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _PRECEDENCE = {"+": 2, "-": 2, "*": 3, "/": 3, "**": 5}
 
 
@@ -70,7 +76,7 @@ _NUMPY = {name[3:]: _elementwise(name[3:]) for name in ARITY if name.startswith(
 _ENVIRONMENT = Environment(
     [
         {name: _NUMPY[name] for name in ARITY if not name.startswith("np.")}
-        | {"np": SimpleNamespace(**_NUMPY)}
+        | {"np": SimpleNamespace(**_NUMPY), "Helmert": Helmert, "Poly": Poly}
     ]
 )
 
@@ -82,17 +88,35 @@ def _categories(data: Any, *_: Any, **__: Any) -> CategoricalBox:
 
 
 _WITH_TRANSFORMS = Environment([{**TRANSFORMS, **ENCODINGS}, *_ENVIRONMENT._namespaces])
-_FOR_NEW_DATA = Environment([dict.fromkeys("CST", _categories), *_WITH_TRANSFORMS._namespaces])
+_FOR_NEW_DATA = Environment(
+    [dict.fromkeys(_CATEGORIES, _categories), *_WITH_TRANSFORMS._namespaces]
+)
 
 
 class Columns(dict[str, Any]):
     """Columns by name, in the place of a data frame, which takes longer to make and to ask: arrays
     of float64, and series of ordered categories without unused levels.
+
+    Parameters
+    ----------
+    columns : mapping
+    rows : int
+    exact : mapping
+        Arrays of the columns that float64 does not hold exactly.
     """
 
-    def __init__(self, columns: Mapping[str, Any], rows: int) -> None:
+    def __init__(self, columns: Mapping[str, Any], rows: int, exact: Mapping[str, Array]) -> None:
         super().__init__(columns)
         self.shape = (rows, len(columns))
+        self.exact = exact
+
+
+class _ExactColumn(LazyVariable):
+    """A column where its values are told apart rather than computed with."""
+
+    def eval(self, data_mask: Columns, env: Environment) -> Any:
+        exact = data_mask.exact.get(self.name)
+        return super().eval(data_mask, env) if exact is None else exact
 
 
 class Terms:
@@ -106,6 +130,8 @@ class Terms:
         Complete rows.
     index : pandas.Index
         Row labels, for messages.
+    most : int
+        Columns that it may have, which are counted before they are made.
 
     Attributes
     ----------
@@ -117,8 +143,8 @@ class Terms:
         The matrix of the data it was fitted to. Taken away by `release`.
     """
 
-    def __init__(self, side: str, frame: Columns, index: pd.Index) -> None:
-        self._model = _resolve(side)
+    def __init__(self, side: str, frame: Columns, index: pd.Index, most: int = MAX_COLUMNS) -> None:
+        self._model = _resolve(side, most)
         _check_levels(self._model.common_terms, frame)
         with np.errstate(all="ignore"):
             _guarded(repr(side), lambda: self._model.eval(frame, _ENVIRONMENT))
@@ -163,7 +189,8 @@ class Expression:
     @cached_property
     def _call(self) -> LazyCall:
         """What formulae evaluates, with what its transforms have learned."""
-        call: LazyCall = deepcopy(_parse(tokenize(f"I({self.text})"), self.text).components[0].call)
+        component = _own(_parse(tokenize(f"I({self.text})"), self.text).components[0])
+        call: LazyCall = component.call
         return call
 
     def values(self, frame: Columns, index: pd.Index) -> Array:
@@ -194,14 +221,125 @@ class Expression:
         return array
 
 
-def _resolve(side: str) -> Model:
+class _Counted(Model):
+    """A model of formulae that counts its columns before it makes them.
+
+    Parameters
+    ----------
+    terms : sequence of Term
+    side : str
+        For messages.
+    most : int
+        The most columns.
+    """
+
+    def __init__(self, terms: Iterable[Any], side: str, most: int) -> None:
+        super().__init__(*terms)
+        self.side, self.most = side, most
+
+    def set_types(self, data: Columns, env: Environment) -> None:
+        components = [c for term in self.common_terms for c in getattr(term, "components", ())]
+        for component in components:
+            _check_polynomial(component, data)
+        super().set_types(data, env)
+        for component in components:
+            _check_level_of_contrast(component)
+        widths = {component.name: _width(component, data) for component in components}
+        for term in self.common_terms:  # whatever its margins, it spans all its cells with them
+            cells = [widths[component.name] for component in getattr(term, "components", ())]
+            _check_count(math.prod(cells), self.most, self.side, "at least ")
+        _check_count(self._count(widths), self.most, self.side)
+
+    def _count(self, widths: Mapping[str, int]) -> int:
+        """The columns, by the coding that each term will have; several are several terms."""
+        codings = self._get_encoding_bools()
+        total = 0
+        for term in self.common_terms:
+            for coding in codings.get(term.name) or [{}]:
+                total += math.prod(
+                    widths[component.name] - (not coding.get(component.name, True))
+                    for component in getattr(term, "components", ())
+                    if component.kind == "numeric" or component.name in coding
+                )
+        return total
+
+
+def _check_count(count: int, most: int, side: str, bound: str = "") -> None:
+    if count > most:
+        raise DesignError(
+            f"{side!r} makes {bound}{count:,} columns, more than the {most:,} that a model may "
+            "have by default or by its `max_columns`; leave terms out, make a factor of many "
+            f"levels a grouping factor, or raise it, Model(..., max_columns={count})"
+        )
+
+
+def _width(component: Any, frame: Columns) -> int:
+    """The levels of a category, or the columns of numbers."""
+    values = component._intermediate_data
+    if component.kind != "categoric":
+        return int(values.shape[1]) if np.ndim(values) == 2 else 1
+    return len(_levels(values))
+
+
+def _levels(values: Any) -> list[Any]:
+    """The levels of a category before it is coded."""
+    if isinstance(values, CategoricalBox):
+        return list(pd.unique(values.data)) if values.levels is None else list(values.levels)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return list(values.dtype.categories)
+    return list(pd.unique(np.asarray(values)))
+
+
+def _check_polynomial(component: Any, frame: Columns) -> None:
+    """Refuse a polynomial through all values of its variable and beyond, which is not unique."""
+    if not isinstance(component, Call) or component.call.callee != "poly":
+        return
+    degree = _made_by(component)
+    x = _guarded(repr(component.name), lambda: component.call.args[0].eval(frame, _WITH_TRANSFORMS))
+    count = len(pd.unique(np.asarray(x)))
+    if count <= degree:
+        raise DataError(
+            f"{component.name!r} is over {count} different values, which take a polynomial of "
+            f"degree {count - 1} at most, not {degree}; lower the degree"
+        )
+
+
+def _check_level_of_contrast(component: Any) -> None:
+    """Refuse a contrast with a level that there is not."""
+    values = component._intermediate_data
+    contrast = values.contrast if isinstance(values, CategoricalBox) else None
+    level = getattr(contrast, "reference", getattr(contrast, "omit", None))
+    levels = _levels(values) if level is not None else []
+    if level is not None and level not in levels:
+        known = [repr(own) if isinstance(own, str) else level_label(own) for own in levels]
+        raise DataError(
+            f"{level!r} is not a level in {component.name!r}; its levels: {', '.join(known)}"
+        )
+
+
+def _made_by(component: Any) -> int:
+    """The columns that a call says it makes: the degree of a polynomial, or `df` of a spline."""
+    call = getattr(component, "call", None)
+    if not isinstance(call, LazyCall) or call.callee not in ("poly", "bs", "cr", "cc", "tp"):
+        return 1
+    given = call.kwargs.get("degree" if call.callee == "poly" else "df")
+    given = call.args[1] if given is None and len(call.args) > 1 else given
+    return given.value if isinstance(given, LazyValue) and given.value is not None else 1
+
+
+def _resolve(side: str, most: int) -> Model:
     """Terms of a side as formulae's model, made safe for its evaluation.
 
     a:b and b:a are one term, and terms of fewer components come first, both as in R: formulae
     fails on ``a:b + a``. Calls are spelled so that different ones have different names.
     """
     terms: dict[frozenset[tuple[type, str]], Intercept | Term] = {}
-    for sign, tokens in signed_terms(tokenize(side), side):
+    pieces = list(signed_terms(tokenize(side), side))
+    count = sum(
+        count_terms(own, side) for _, own in pieces if len(own) > 1 or own[0].text not in ("0", "1")
+    )
+    _check_count(count, most, side, "at least ")
+    for sign, tokens in pieces:
         if tokens[0].text in ("0", "1") and len(tokens) == 1:
             if tokens[0].text == "1":
                 terms[frozenset()] = Intercept()
@@ -223,12 +361,33 @@ def _resolve(side: str) -> Model:
                 terms.setdefault(key, own)
     ordered = sorted(terms.items(), key=lambda item: len(item[0]))
     _check_unique(tuple(term.name for _, term in ordered), side)
-    return Model(*(term for _, term in ordered))
+    model = _Counted([term for _, term in ordered], side, most)
+    for term in model.common_terms:
+        stated = math.prod(_made_by(component) for component in getattr(term, "components", ()))
+        _check_count(stated, most, side, "at least ")
+    return model
 
 
 def _own(component: Any) -> Any:
     """A component to be evaluated, apart from what is shared; calls learn from the data."""
-    return deepcopy(component) if isinstance(component, Call) else copy(component)
+    if not isinstance(component, Call):
+        return copy(component)
+    own = deepcopy(component)
+    _tell_apart(own.call)
+    return own
+
+
+def _tell_apart(node: Any) -> None:
+    """Take columns exactly where a call makes categories of them or compares them."""
+    if not isinstance(node, LazyCall | LazyOperator):
+        return
+    categories = isinstance(node, LazyCall) and node.callee in _CATEGORIES
+    if categories or (isinstance(node, LazyOperator) and node.symbol in _COMPARISONS):
+        node.args = [
+            _ExactColumn(own.name) if isinstance(own, LazyVariable) else own for own in node.args
+        ]
+    for argument in node.args:
+        _tell_apart(argument)
 
 
 @lru_cache(maxsize=256)
@@ -258,11 +417,21 @@ def _translate(tokens: Tokens) -> Iterable[FormulaeToken]:
         elif token.is_op(")"):
             callers.pop()
         # Sum and Treatment are contrasts in the second argument of C, and columns elsewhere.
-        if token.text in CONTRASTS and callers[-1:] == ["C"] and i and tokens[i - 1].text in ",=":
-            yield FormulaeToken("IDENTIFIER", token.text)
+        contrast = CONTRASTS_IN_R.get(token.text, token.text)
+        if contrast in CONTRASTS and callers[-1:] == ["C"] and i and tokens[i - 1].text in ",=":
+            yield FormulaeToken("IDENTIFIER", contrast)
             if not called:
                 yield FormulaeToken("LEFT_PAREN", "(")
                 yield FormulaeToken("RIGHT_PAREN", ")")
+        elif token.is_op("**") and not any(callers):
+            assert after is not None
+            # formulae has no degree of 1, and goes through all of them, however few the terms are
+            degree = min(int(after.text), len(tokens))
+            if degree > 1:
+                yield _translated(token, called, after)
+                yield FormulaeToken("NUMBER", after.text, degree)
+        elif i and tokens[i - 1].is_op("**") and not any(callers):
+            continue  # the degree
         else:
             yield _translated(token, called, after)
 
@@ -271,12 +440,11 @@ def _translated(token: Token, called: bool, after: Token | None) -> FormulaeToke
     if token.kind == "op":
         return FormulaeToken(_KINDS[token.text], token.text)
     if token.kind == "number":
-        value = int(token.text) if token.text.isdigit() else float(token.text)
-        return FormulaeToken("NUMBER", token.text, value)
+        return FormulaeToken("NUMBER", token.text, number(token.text))
     if token.kind == "string":
         return FormulaeToken("STRING", token.text, token.value)
     if token.kind == "literal":
-        return FormulaeToken("PYTHON_LITERAL", token.text, _LITERALS[token.text])
+        return FormulaeToken("PYTHON_LITERAL", token.text, LITERALS[token.text])
     keyword = token.kind == "name" and after is not None and after.is_op("=")
     if token.kind == "name" and (called or keyword):
         return FormulaeToken("IDENTIFIER", token.text)
@@ -358,6 +526,8 @@ def _check_components(terms: list[Any]) -> None:
             if component.kind != "categoric":
                 continue
             _check_two(component.name, component.levels)
+            floats = [level for level in component.levels if isinstance(level, float)]
+            check_told_apart(np.array(floats), repr(component.name))
             labels = {str(level): level_label(level) for level in component.levels}
             contrast = component.contrast_matrix
             contrast.labels = [labels.get(label, label) for label in contrast.labels]

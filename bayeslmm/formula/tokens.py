@@ -1,5 +1,6 @@
 """Characters of a formula → tokens that know their place, and tokens → text in one spelling."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE,
 )
-_LITERALS = ("True", "False", "None")
+LITERALS = {"True": True, "False": False, "None": None}
 _SPACED = ("+", "-", "*", "/", "|", "||", "~", "==", "!=", "<=", ">=", "<", ">")
 _HINTS = {
     "^": "write ** for a power or for crossing to a degree",
@@ -102,14 +103,31 @@ def tokenize(formula: str) -> tuple[Token, ...]:
         if match is None:
             _unexpected(formula, position, tuple(tokens))
         kind, text = str(match.lastgroup), match.group()
-        if kind == "name" and text in _LITERALS:
+        if kind == "name" and text in LITERALS:
             kind = "literal"
+        if kind == "number" and _too_long(text):
+            raise FormulaError(
+                f"a number in a formula has up to 308 digits, and this has {len(text)}",
+                formula=formula,
+                position=position,
+                length=len(text),
+            )
         if kind != "space":
             tokens.append(Token(kind, text, position))
         position = match.end()
     checked = tuple(tokens)
     _check_brackets(formula, checked)
     return checked
+
+
+def number(text: str) -> int | float:
+    """The value of a number's token."""
+    return int(text) if text.isdigit() else float(text)
+
+
+def _too_long(text: str) -> bool:
+    """Whether a number is too long to read, or a whole one that double precision does not reach."""
+    return len(text) > 400 or (text.isdigit() and math.isinf(float(text)))
 
 
 def split(tokens: Tokens, *operators: str) -> list[tuple[Token | None, Tokens]]:
@@ -164,7 +182,7 @@ def render(tokens: Iterable[Token]) -> str:
 def quote(column: str) -> str:
     """Write the name of a column as a formula needs it: in backticks unless it is a plain name."""
     match = _PATTERN.fullmatch(column)
-    plain = match is not None and match.lastgroup == "name" and column not in _LITERALS
+    plain = match is not None and match.lastgroup == "name" and column not in LITERALS
     return column if plain else f"`{column}`"
 
 

@@ -24,8 +24,9 @@ def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
     ----------
     L : dict, DataFrame, str, sequence of str or array_like
         ``{"Days": 7}`` is one function; ``{"a week": {"Days": 7}, ...}`` names several; a frame has
-        a column for each coefficient that counts; names of coefficients stand for these; an array
-        has a number for each coefficient, one row a function.
+        a column for each coefficient that counts; a Series is by its names, as a dict is; names of
+        coefficients stand for these; an array has a number for each coefficient, one row for each
+        function.
     coef : sequence of str, length p
 
     Returns
@@ -46,6 +47,8 @@ def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
         L = [L]
     if isinstance(L, pd.DataFrame):
         L = {str(name): row.dropna().to_dict() for name, row in L.iterrows()}
+    if isinstance(L, pd.Series):
+        L = L.to_dict()  # by its names, whatever their order
     if isinstance(L, Mapping):
         several = any(isinstance(value, Mapping) for value in L.values())
         rows = L if several else {_words(L): L}

@@ -161,7 +161,7 @@ def _without_arrow(series: pd.Series[Any]) -> pd.Series[Any]:
 
     converted = pa.chunked_array(series.array.__arrow_array__()).to_pandas()
     if series.isna().any() and converted.dtype.kind == "f" and series.dtype.kind in "iu":
-        converted = series.astype("Int64")
+        converted = series.astype("UInt64" if series.dtype.kind == "u" else "Int64")
     return converted.set_axis(series.index).rename(series.name)
 
 

@@ -26,6 +26,7 @@ from bayeslmm.covariance.known import Known
 from bayeslmm.design.bars import structures_beside
 from bayeslmm.errors import ArgumentTypeError, BayeslmmError, DesignWarning, FileError
 from bayeslmm.estimation.likelihood.quasi_newton import Optimum, Status, Step
+from bayeslmm.formula.terms import MAX_COLUMNS
 from bayeslmm.priors.families import FAMILIES, Prior
 from bayeslmm.storage.file import (
     DATA,
@@ -189,6 +190,7 @@ def _model_dataset(fit: LikelihoodFit | MapFit | PosteriorFit) -> xr.Dataset:
         "formula": model.formula,
         "priors": _priors_as_json(model.priors),
         "weights": weights if isinstance(weights, str) else None,
+        "max_columns": model.max_columns,
         "G": _structures_as_json(model),
         "R": relationship_to_plain(model.R, "R")
         if isinstance(model.R, Known)
@@ -222,7 +224,15 @@ def _restored_model(tree: xr.DataTree) -> Model:
             else [structure_from_plain(structure) for structure in own]
             for name, own in specification.get("G", {}).items()
         }
-        model = Model(specification["formula"], data, G=G, R=R, priors=priors, weights=weights)
+        model = Model(
+            specification["formula"],
+            data,
+            G=G,
+            R=R,
+            priors=priors,
+            weights=weights,
+            max_columns=specification.get("max_columns", MAX_COLUMNS),
+        )
     y = group["y"].to_numpy()
     # A model made by `with_response` has a response that its data do not have.
     return model if np.array_equal(y, model.design.y) else model.with_response(y)

@@ -219,7 +219,7 @@ ERRORS = {
     "y ~ poly(x, 2, degree=2)": ("degree", 15, "twice"),
     "y ~ bs(x, 4, 3)": ("3", 13, "by name"),
     "y ~ cc(x)": ("cc", 4, "period"),
-    "y ~ C(f, Helmert)": ("Helmert", 9, "a contrast is"),
+    "y ~ C(f, Scaled)": ("Scaled", 9, "a contrast is"),
 }
 
 
