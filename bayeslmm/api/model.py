@@ -18,13 +18,14 @@ from bayeslmm.data.frames import Taken, framed, same_labels, to_pandas
 from bayeslmm.design.design import compile_design
 from bayeslmm.design.residual_checks import check_maximum
 from bayeslmm.equations.equations import Equations
-from bayeslmm.equations.identifiability import check_identified
+from bayeslmm.equations.identifiability import unidentified
 from bayeslmm.equations.responses import of_response
 from bayeslmm.errors import (
     ArgumentError,
     ArgumentTypeError,
     ConvergenceWarning,
     DataError,
+    DesignError,
     unknown_name,
 )
 from bayeslmm.estimation.likelihood.algorithms import maximise
@@ -85,6 +86,9 @@ class Model:
     max_columns : int
         The most columns that the fixed effects, or a bar, may have. They are counted before they
         are made, so that a formula that asks for millions by mistake says so instead of hanging.
+    check : bool, default True
+        Whether to refuse a model whose covariance parameters these data cannot identify; with False
+        `diagnose` of its fits says what was found.
 
     Raises
     ------
@@ -113,6 +117,8 @@ class Model:
     """Weights as given; an array cannot be written to."""
     max_columns: int
     """The most columns that the fixed effects, or a bar, may have."""
+    check: bool
+    """Whether a model that these data cannot identify is refused."""
 
     def __init__(
         self,
@@ -124,6 +130,7 @@ class Model:
         priors: Mapping[str, object] | pd.DataFrame | PriorTable | None = None,
         weights: object | None = None,
         max_columns: int = MAX_COLUMNS,
+        check: bool = True,
     ) -> None:
         if isinstance(data, Mapping):
             # frames are copied when somebody writes to them, arrays of a dictionary are not
@@ -143,9 +150,17 @@ class Model:
         if isinstance(state["weights"], np.ndarray):
             state["weights"].flags.writeable = False
         state["_given"] = priors
-        check_identified(design, self.equations)
+        state["check"] = truth_value("check", check)
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Check the priors here rather than when they are used, and what the data identify."""
         if self._states_priors:
-            self.priors  # noqa: B018  checked here rather than when it is used
+            self.priors  # noqa: B018
+        if self.check and self.unidentified:
+            raise DesignError(
+                f"{self.unidentified}. To go on nonetheless give check=False, and see diagnose()"
+            )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(
@@ -225,6 +240,12 @@ class Model:
         if not self._states_priors:
             return np.zeros(len(self.parameters), dtype=bool)
         return self.priors.held
+
+    @cached_property
+    def unidentified(self) -> str:
+        """What these data cannot tell of the covariance parameters; empty if all is identified."""
+        values = self.priors.with_held(np.zeros(len(self.held))) if self.held.any() else self.held
+        return unidentified(self.design, self.equations, self.held, values)
 
     @cached_property
     def pymc(self) -> pm.Model:
@@ -378,6 +399,8 @@ class Model:
         ------
         PriorError
             For priors that do not fit.
+        DesignError
+            For a model that these data identify only while parameters are held that are not now.
 
         Examples
         --------
@@ -387,8 +410,8 @@ class Model:
         HalfNormal(5)
         """
         self.equations  # noqa: B018  evaluated now, so that all models made from this one share them
-        other = self._without("priors", "pymc", "held")._with(_given=priors)
-        other.priors  # noqa: B018
+        other = self._without("priors", "pymc", "held", "unidentified")._with(_given=priors)
+        other._refuse()
         return other
 
     def with_response(self, y: object) -> Self:

@@ -68,6 +68,7 @@ def _like(model: Model, formula: str | None = None, data: object | None = None) 
         priors=model.__dict__["_given"],
         weights=model.weights,
         max_columns=model.max_columns,
+        check=model.check,
     )
 
 

@@ -416,6 +416,7 @@ def _with_structure(
             R=R,
             weights=model.weights,
             max_columns=model.max_columns,
+            check=model.check,
         )
     y = model.design.y
     if len(y) == len(found.design.y) and not np.array_equal(y, found.design.y):

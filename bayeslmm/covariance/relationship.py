@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
 from bayeslmm.covariance.known import symmetric_factor
-from bayeslmm.errors import ArgumentError, DataError, DesignError
+from bayeslmm.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from bayeslmm.covariance.known import Known
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Relationship",
-    "check_told_from_residuals",
     "correlations_of_occasions",
     "resolve_relationship",
+    "told_from_residuals",
 ]
 
 _NOTHING = 1e-13
@@ -209,18 +209,13 @@ def _dense(values: Any) -> Array:
     return np.array(values.toarray() if sparse.issparse(values) else values, dtype=np.float64)
 
 
-def check_told_from_residuals(factor: GroupingFactor, X: Array) -> None:
-    """Refuse related levels with one row each whose covariance is that of the residuals, but for
-    what the fixed effects take away.
-
-    Raises
-    ------
-    DesignError
-        Naming the factor.
+def told_from_residuals(factor: GroupingFactor, X: Array) -> str:
+    """Of related levels with one row each, that their covariance is that of the residuals, but for
+    what the fixed effects take away; empty where it is not.
     """
     related = factor.related
     if related is None or len(factor.effects) > 1 or len(factor.levels) < len(factor.codes):
-        return
+        return ""
     z = factor.Z[:, 0]
     S = related.matrix[np.ix_(factor.codes, factor.codes)] * np.outer(z, z)
     basis = np.linalg.qr(X)[0]
@@ -229,9 +224,10 @@ def check_told_from_residuals(factor: GroupingFactor, X: Array) -> None:
     P = np.eye(len(S)) - basis @ basis.T
     share = np.sum(S * P) / np.sum(P * P)
     if np.abs(S - share * P).max() <= _ALIKE * np.abs(S).max():
-        raise DesignError(
+        return (
             f"every level of {factor.name!r} has one row, and beside the fixed effects its "
             "relationship says no more than that all differ alike, as residuals do, so the "
             "variance between levels cannot be told from that of the residuals; use data with more "
             "rows per level, or leave the factor out"
         )
+    return ""

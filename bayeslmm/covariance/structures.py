@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar
@@ -39,27 +40,76 @@ __all__ = [
 _CLOSEST, _FARTHEST = 1e-2, 1e6
 """Between them the correlation at a distance of one can be told from those at the spacing of the
 data with enough digits."""
+_PART = re.compile(r"`[^`]+`|[^:`]+")
+_INTERACTION = re.compile(rf"(?:{_PART.pattern})(?::(?:{_PART.pattern}))*")
+"""Names of columns joined by colons."""
 
 
 @dataclass(frozen=True)
-class VarIdent:
-    """A standard deviation of its own for each level of a column (nlme's ``varIdent``); of random
-    effects, a column that is constant within their levels.
+class _OfColumn:
+    """What standard deviations depend on: a column."""
+
+    column: str
+    exponent: ClassVar[str]
+    """The name of the parameters that the logarithms of standard deviations are linear in."""
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        if not isinstance(self.column, str):
+            raise ArgumentTypeError(
+                f"{type(self).__name__} takes the name of a column, got {self.column!r}."
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the data that it uses."""
+        return (self.column,)
+
+
+class VarIdent(_OfColumn):
+    """A standard deviation for each level of a column (nlme's ``varIdent``); of random effects, a
+    column that is constant within their levels.
+
+    In a list with others the variance is their product (nlme's ``varComb``): ``"occasion"``, or
+    else the first of them, has the standard deviations, and each of the others multiplies these by
+    a ratio, 1 at its first level. The logarithms of ratios are the parameters ``log_ratio``.
 
     Parameters
     ----------
     column : str
+        Or columns joined by ":", for a standard deviation of each combination of their levels;
+        a name that has ":" in it stands in backticks.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> data = bl.load_dataset("Orthodont")
+    >>> product = bl.ID(variance=[bl.VarIdent("Sex"), bl.VarIdent("age")])
+    >>> bl.Model("distance ~ age * Sex", data, R=product).parameters.names[:3]
+    ('log_ratio[age[10]]', 'log_ratio[age[12]]', 'log_ratio[age[14]]')
+    >>> each = bl.ID(variance=bl.VarIdent("Sex:age"))
+    >>> len(bl.Model("distance ~ age * Sex", data, R=each).parameters)
+    8
     """
 
-    column: str
+    exponent = "log_ratio"
 
     def __post_init__(self) -> None:
-        """Check the name."""
-        _check_column(self)
+        """Check the names."""
+        super().__post_init__()
+        if not _INTERACTION.fullmatch(self.column):
+            raise ArgumentError(
+                f"VarIdent takes a column, or columns joined by ':', got {self.column!r}; a name "
+                "that has ':' in it stands in backticks, '`a:b`'."
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the data whose combinations have a standard deviation each."""
+        return tuple(part.strip("`") for part in _PART.findall(self.column))
 
 
-@dataclass(frozen=True)
-class VarPower:
+class VarPower(_OfColumn):
     """A standard deviation in proportion to a power of a column's absolute value (nlme's
     ``varPower``): sigma |x|^power.
 
@@ -69,15 +119,10 @@ class VarPower:
         Numbers other than zero; of random effects, the occasions.
     """
 
-    column: str
-
-    def __post_init__(self) -> None:
-        """Check the name."""
-        _check_column(self)
+    exponent = "power"
 
 
-@dataclass(frozen=True)
-class VarExp:
+class VarExp(_OfColumn):
     """A standard deviation that grows exponentially with a column (nlme's ``varExp``):
     sigma exp(expon x).
 
@@ -87,18 +132,7 @@ class VarExp:
         Numbers; of random effects, the occasions.
     """
 
-    column: str
-
-    def __post_init__(self) -> None:
-        """Check the name."""
-        _check_column(self)
-
-
-def _check_column(function: _Function) -> None:
-    if not _is_text(function.column):
-        raise ArgumentTypeError(
-            f"{type(function).__name__} takes the name of a column, got {function.column!r}."
-        )
+    exponent = "expon"
 
 
 _Function = VarIdent | VarPower | VarExp
@@ -120,7 +154,8 @@ class Covariance:
         A column of strata, each of which has parameters of its own; constant within a subject.
     variance : str, variance function, or sequence of them, optional
         ``"one"``, ``"occasion"`` (a variance for each), `VarIdent`, `VarPower`, `VarExp`, or a
-        list, whose product it is.
+        list, whose product it is; a variance for each combination of levels is one `VarIdent` of
+        an interaction, ``VarIdent("Sex:week")``.
     nugget : bool, default False
         Whether a share of the variance is not correlated; for correlations that depend on
         distance.
@@ -193,11 +228,12 @@ class Covariance:
                 f"`variance` of {self.name} has {twice[0]!r} twice, whose parameters the data "
                 "could not tell apart; give it once."
             )
-        if self.by is not None and VarIdent(self.by) in self.variances:
-            raise ArgumentError(
-                f"by={self.by!r} of {self.name} gives each stratum a variance of its own already; "
-                f"leave VarIdent({self.by!r}) out."
-            )
+        for part in self.variances:
+            if isinstance(part, VarIdent) and self.by in part.columns:
+                raise ArgumentError(
+                    f"by={self.by!r} of {self.name} gives each stratum a variance of its own "
+                    f"already; leave {_without(part, self.by)} out."
+                )
 
     def _check_times(self) -> None:
         correlation = self._plain
@@ -310,6 +346,21 @@ class Covariance:
         return tuple(self.variance)
 
     @property
+    def leading(self) -> VarIdent | str | None:
+        """The part of the variance model whose levels have the standard deviations: "occasion", or
+        the first `VarIdent`.
+        """
+        idents = [part for part in self.variances if isinstance(part, VarIdent)]
+        return "occasion" if "occasion" in self.variances else next(iter(idents), None)
+
+    @property
+    def growing(self) -> tuple[VarIdent | VarPower | VarExp, ...]:
+        """The parts that multiply these standard deviations, those of a class together."""
+        parts = [p for p in self.variances if not isinstance(p, str) and p != self.leading]
+        kinds = dict.fromkeys(map(type, parts))
+        return tuple(part for kind in kinds for part in parts if isinstance(part, kind))
+
+    @property
     def words(self) -> str:
         """What it is on which columns: "AR1 over week within id"."""
         parts = [self._called]
@@ -332,8 +383,18 @@ class Covariance:
     def columns(self) -> tuple[str, ...]:
         """The columns of the data that it uses."""
         names = [*self.times, self.group, self.by]
-        names += [part.column for part in self.variances if not isinstance(part, str)]
+        names += [name for part in self.variances for name in columns_of_variance(part)]
         return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+def columns_of_variance(part: Variance | None) -> tuple[str, ...]:
+    """The columns that a part of a variance model names itself."""
+    return () if part is None or isinstance(part, str) else part.columns
+
+
+def _without(part: VarIdent, column: str) -> str:
+    """What to leave out of a variance model, so that it has no column that is in another part."""
+    return f"VarIdent({part.column!r})" if part.columns == (column,) else f"{column!r} of {part!r}"
 
 
 def _is_text(value: object) -> bool:

@@ -36,6 +36,10 @@ _ON_THE_WAY = 0.05
 _SHOWN = 5
 
 
+_LOST = 1e-6
+"""A share of a standard error that rounding may not take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing worth knowing about a fit.
@@ -116,7 +120,7 @@ def of_likelihood(fit: LikelihoodFit) -> Diagnosis:
     """
     from bayeslmm.estimation.likelihood.quasi_newton import Status
 
-    findings = [*_of_design(fit.model), *_of_status(fit)]
+    findings = [*_of_design(fit.model), *_of_status(fit), *_of_rounding(fit)]
     if fit.status is Status.SINGULAR:
         for factor in fit.model.design.factors:
             findings += _singular(factor, fit.G(factor.name).to_numpy())
@@ -138,7 +142,7 @@ def of_map(fit: MapFit) -> Diagnosis:
     -------
     Diagnosis
     """
-    findings = [*_of_design(fit.model), *_of_status(fit)]
+    findings = [*_of_design(fit.model), *_of_status(fit), *_of_rounding(fit)]
     if not fit.status.ok:
         return _diagnosis(findings)
     parameters, boundary = fit.model.parameters, fit.optimum.boundary
@@ -266,8 +270,35 @@ def _of_status(fit: PointFit) -> list[Finding]:
     return [Finding("error", f"{fit.method.upper()}: {what}", where, remedy)]
 
 
+def _of_rounding(fit: PointFit) -> list[Finding]:
+    """Factors beside whose variance that of the residuals is so small that rounding shows."""
+    optimum, design, equations = fit.optimum, fit.model.design, fit.model.equations
+    if not optimum.status.ok:
+        return []
+    G, findings = equations.covariances(optimum.M, 1.0), []
+    weights = 1.0 if design.weights is None else design.weights
+    weights = weights / equations.residual_sds(optimum.theta) ** 2
+    for factor in design.factors:
+        sizes = weights * np.einsum("ij,jk,ik->i", factor.Z, G[factor.name], factor.Z)
+        ratio = float(np.bincount(factor.codes, sizes).max())
+        lost = ratio * np.finfo(float).eps
+        if lost > _LOST:
+            what = (
+                f"in a level the random effects have about {ratio:.0e} times the variance of the "
+                f"residuals, so that rounding moves coefficients by some {lost:.0e} standard "
+                "errors, and variances by more"
+            )
+            remedy = "Look for levels in another unit, or make them fixed effects"
+            findings.append(Finding("warning", what, factor.name, remedy))
+    return findings
+
+
 def _of_design(model: Model) -> list[Finding]:
     design, findings = model.design, [*_of_growth(model), *_of_lags(model)]
+    if not model.check and model.unidentified:
+        what, _, remedy = model.unidentified.rpartition("; ")
+        remedy = remedy[:1].upper() + remedy[1:]
+        findings.append(Finding("error", what or remedy, "", remedy if what else ""))
     if design.dropped:
         findings.append(
             Finding(
@@ -322,6 +353,8 @@ def _of_growth(model: Model) -> list[Finding]:
         zero, remedy = "0", "Take the mean off the column"
         if name.startswith("power"):
             zero, remedy = "1", "Divide the column by its mean"
+        elif name.startswith("log_ratio"):
+            remedy = "Make a level with more rows the first"
         what = (
             f"{model.parameters.names[i]} is the standard deviation where the covariate of {name} "
             f"is {zero}, {abs(apart[i, j]):.0f} standard deviations from its mean: its estimate "

@@ -204,7 +204,8 @@ def _with_strata(bar: Bar, structure: Covariance) -> Covariance:
                 f"an occasion have one value of {part.column!r}; give one of them: "
                 f"variance=bl.{type(part).__name__}({part.column!r})."
             )
-    idents = [part.column for part in structure.variances if isinstance(part, VarIdent)]
+    parts = [part for part in structure.variances if isinstance(part, VarIdent)]
+    idents = [name for part in parts for name in part.columns]
     strata = list(dict.fromkeys([*idents, *([] if structure.by is None else [structure.by])]))
     if len(strata) > 1:
         raise ArgumentError(

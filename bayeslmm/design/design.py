@@ -9,7 +9,6 @@ import pandas as pd
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.relationship import (
     Relationship,
-    check_told_from_residuals,
     resolve_relationship,
 )
 from bayeslmm.covariance.shapes import Shape
@@ -410,9 +409,7 @@ def compile_design(
         terms.release()
     values = None if weight is None else weight.values[keep].astype(np.float64)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
-    check_factors(factors, values, X)
-    for factor in factors:
-        check_told_from_residuals(factor, X)
+    check_factors(factors, X)
     predictors = (*parsed.predictor_columns, *parsed.grouping_columns)
     return Design(
         formula=parsed,

@@ -1,9 +1,8 @@
-"""Models that the data cannot identify, refused before any fitting with the remedy said."""
+"""Columns of X and effects of bars that say what others say: left out, refused or warned of."""
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +14,6 @@ from bayeslmm.errors import DesignError, DesignWarning
 
 if TYPE_CHECKING:
     from bayeslmm.design.design import BarBlock, GroupingFactor
-
-_EXACT = 1e-8
 
 
 def full_rank_columns(X: Array, coef: Sequence[str]) -> Array:
@@ -55,47 +52,37 @@ def full_rank_columns(X: Array, coef: Sequence[str]) -> Array:
     return np.array([j for j in range(p) if j not in dropped], dtype=np.int64)
 
 
-def check_factors(factors: Sequence["GroupingFactor"], weights: Array | None, X: Array) -> None:
-    """Refuse factors whose covariance the data cannot tell from another part of the model.
+def check_factors(factors: Sequence["GroupingFactor"], X: Array) -> None:
+    """Refuse effects that say nothing or what others of their bar say.
+
+    Whether covariances can be told apart is another question (`residual_identifiability`).
 
     Raises
     ------
     DesignError
-        For a factor with one level, an effect that is zero or determined by others of its bar, a
-        term that cannot be told from the residual, and two factors that group the rows alike.
+        For an effect that is zero or determined by others of its bar.
 
     Warns
     -----
     DesignWarning
         For covariances that rest on few levels only.
     """
-    equal_weights = weights is None or bool(np.ptp(weights) == 0)
     for factor in factors:
-        if len(factor.levels) < 2:
-            raise DesignError(
-                f"the grouping factor {factor.name!r} has one level only, {factor.levels[0]!r}, so "
-                "its variance cannot be estimated; leave out its terms, which the fixed effects "
-                "cover"
-            )
         for bar in factor.bars:
-            part = _stratum(factor, bar)
+            part = stratum_of(factor, bar)
             if part.Z is not X:  # which has full rank
                 _check_effects(part, bar)
             _check_constant(part, bar)
-            if equal_weights and bar.shape is None and not _related(factor):
+            if bar.shape is None and not related(factor):
                 _check_residual(part, bar, np.bincount(part.codes))
-    for a, b in combinations(factors, 2):
-        if (_related(a) or _related(b)) and not _same_relationship(a, b):
-            continue
-        shared = [effect for effect in a.effects if effect in b.effects]
-        if shared and len(a.levels) == len(b.levels) and same_partition(a.codes, b.codes):
-            raise DesignError(
-                f"the grouping factors {a.name!r} and {b.name!r} group the rows alike, so the "
-                f"variances of {shared[0]!r} over the two cannot be told apart; leave one out"
-            )
 
 
-def _stratum(factor: "GroupingFactor", bar: "BarBlock") -> "GroupingFactor":
+def same_levels(a: "GroupingFactor", b: "GroupingFactor") -> bool:
+    """Whether two factors group the rows alike."""
+    return len(a.levels) == len(b.levels) and same_partition(a.codes, b.codes)
+
+
+def stratum_of(factor: "GroupingFactor", bar: "BarBlock") -> "GroupingFactor":
     """The levels that have the effects of a bar, and their rows."""
     if factor.own is None:
         return factor
@@ -110,12 +97,12 @@ def _stratum(factor: "GroupingFactor", bar: "BarBlock") -> "GroupingFactor":
     )
 
 
-def _related(factor: "GroupingFactor") -> bool:
+def related(factor: "GroupingFactor") -> bool:
     """Whether the levels are otherwise related than independent ones are."""
     return factor.related is not None and not factor.related.independent
 
 
-def _same_relationship(a: "GroupingFactor", b: "GroupingFactor") -> bool:
+def same_relationship(a: "GroupingFactor", b: "GroupingFactor") -> bool:
     """Whether both have the levels related in the same way."""
     return a.related is not None and b.related is not None and a.related.known is b.related.known
 
@@ -161,44 +148,13 @@ def _check_constant(factor: "GroupingFactor", bar: "BarBlock") -> None:
 
 
 def _check_residual(factor: "GroupingFactor", bar: "BarBlock", counts: Array) -> None:
+    """Warn of covariances that few levels tell from the residual variance."""
     q, levels, n = bar.stop - bar.start, len(factor.levels), len(factor.codes)
-    remedy = "leave out effects, or use data with more rows per level"
-    if counts.max() <= q and (bar.structure == "un" or _holds_identity(factor, bar)):
-        if q == 1:
-            raise DesignError(
-                f"the grouping factor {factor.name!r} has as many levels as there are rows ({n}), "
-                f"so the variance of {bar.text} cannot be told from the residual variance; "
-                "the number of levels must be less than the number of rows"
-            )
-        raise DesignError(
-            f"{bar.text} has {q} effects on each of {levels} levels, and no level has more than "
-            f"{counts.max()} rows, so their covariances cannot be told from the residual variance "
-            f"({q * levels} random effects, {n} rows); {remedy}"
-        )
-    if bar.structure == "un" and q * levels >= n:
+    if bar.structure == "un" and q * levels >= n and counts.max() > q:
         warnings.warn(
             f"{bar.text} has {q * levels} random effects for {n} rows; only the levels with more "
-            f"than {q} rows tell its covariances from the residual variance; {remedy}",
+            f"than {q} rows tell its covariances from the residual variance; leave out effects, or "
+            "use data with more rows per level",
             DesignWarning,
             stacklevel=5,
         )
-
-
-def _holds_identity(factor: "GroupingFactor", bar: "BarBlock") -> bool:
-    """Whether Z S Z' = I within every level for a diagonal (one-valued for "id") S.
-
-    Then the residual covariance is one that the term can take, and the two cannot be told apart.
-    """
-    Z = factor.Z[:, bar.start : bar.stop]
-    order = np.argsort(factor.codes, kind="stable")
-    Z, codes = Z[order], factor.codes[order]
-    products, targets = [Z * Z], [np.ones(len(Z))]
-    for lag in range(1, bar.stop - bar.start):
-        together = codes[lag:] == codes[:-lag]
-        products.append((Z[lag:] * Z[:-lag])[together])
-        targets.append(np.zeros(int(together.sum())))
-    A, b = np.vstack(products), np.concatenate(targets)
-    if bar.structure == "id":
-        A = A.sum(axis=1, keepdims=True)
-    s = np.linalg.lstsq(A, b, rcond=None)[0]
-    return bool(np.abs(A @ s - b).max() < _EXACT)

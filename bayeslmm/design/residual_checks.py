@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bayeslmm.covariance.correlations import kernels as correlations
-from bayeslmm.covariance.structures import Covariance, check_factors_fit
+from bayeslmm.covariance.structures import Covariance, VarIdent, check_factors_fit
 from bayeslmm.data.frames import Array
 from bayeslmm.errors import DataError, DesignError
 
@@ -24,6 +24,7 @@ __all__ = [
     "check_maximum",
     "check_occasions",
     "check_order",
+    "check_ratios",
     "check_variances",
 ]
 
@@ -208,3 +209,22 @@ def check_variances(labels: tuple[str, ...], sigma: Array) -> None:
             f"{', '.join(repr(labels[i]) for i in alone[:5])}, where there is one row only, from "
             "which none can be estimated; merge levels, or use fewer variances"
         )
+
+
+def check_ratios(residuals: Residuals) -> None:
+    """Refuse a ratio of standard deviations for a single row, which fits it exactly, and for no
+    row.
+    """
+    counts = (residuals.rows.covariates != 0).sum(axis=0)
+    at = 0
+    for part, labels in residuals.growing:
+        for label in labels:
+            for stratum in residuals.variance_strata:
+                if isinstance(part, VarIdent) and counts[at] < 2:
+                    where = f" in the stratum {stratum!r}" if stratum else ""
+                    raise DesignError(
+                        f"{part!r} asks for a ratio of standard deviations at {label}, which "
+                        f"{counts[at] or 'no'} row has{where}, so that it cannot be estimated; "
+                        "merge levels, or leave it out"
+                    )
+                at += 1

@@ -17,10 +17,11 @@ from bayeslmm.covariance.structures import (
     VarIdent,
     VarPower,
     check_spacing,
+    columns_of_variance,
     correlation_of_distance,
 )
 from bayeslmm.data.frames import from_least
-from bayeslmm.data.levels import Grouping, group
+from bayeslmm.data.levels import Grouping, group, match
 from bayeslmm.design.parameters import Block
 from bayeslmm.design.residual_checks import (
     Found,
@@ -28,6 +29,7 @@ from bayeslmm.design.residual_checks import (
     check_correlations,
     check_occasions,
     check_order,
+    check_ratios,
     check_variances,
 )
 from bayeslmm.equations.residual_kernels import ResidualRows
@@ -58,6 +60,8 @@ class Residuals:
         The same of those that have powers of their own.
     sigmas : tuple of str
         Labels of the residual standard deviations; one, empty, where there is one.
+    ratios : tuple of tuple of str
+        Of each `VarIdent` by whose ratios these are multiplied, the levels.
     spacing : float
         A typical distance between neighbouring rows of a subject.
     """
@@ -69,6 +73,7 @@ class Residuals:
     strata: tuple[str, ...]
     variance_strata: tuple[str, ...]
     sigmas: tuple[str, ...]
+    ratios: tuple[tuple[str, ...], ...]
     spacing: float
 
     @property
@@ -77,8 +82,23 @@ class Residuals:
         structure = self.structure
         names = list(structure.times) if "occasion" in structure.variances else []
         names += [structure.by] if structure.by is not None else []
-        names += [part.column for part in structure.variances if not isinstance(part, str)]
+        names += [name for part in structure.variances for name in columns_of_variance(part)]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def growing(self) -> list[tuple[VarIdent | VarPower | VarExp, tuple[str, ...]]]:
+        """The parts of the variance model that multiply standard deviations, with a label for each
+        of the exponents that they have in every stratum.
+        """
+        parts, ratios = self.structure.growing, iter(self.ratios)
+        found: list[tuple[VarIdent | VarPower | VarExp, tuple[str, ...]]] = []
+        for part in parts:
+            several = sum(type(part) is type(other) for other in parts) > 1
+            labels: tuple[str, ...] = (part.column if several else "",)
+            if isinstance(part, VarIdent):
+                labels = tuple(_named(part, level) for level in next(ratios)[1:])
+            found.append((part, labels))
+        return found
 
     def variance_of(self, table: Table) -> tuple[Array, Array]:
         """Of new rows, which residual standard deviation is theirs, and the covariates of it.
@@ -107,7 +127,9 @@ class Residuals:
             )
         known = np.array([self.sigmas.index(label) for label in labels], dtype=np.int64)
         place = np.array([self.variance_strata.index(label) for label in strata], dtype=np.int64)
-        covariates = _covariates(structure, column, place[stratum], len(self.variance_strata))
+        covariates = _covariates(
+            structure, column, place[stratum], len(self.variance_strata), self.ratios
+        )
         return known[codes], covariates
 
     def blocks(self, at: int) -> Iterator[Block]:
@@ -138,14 +160,10 @@ class Residuals:
                 yield Block(name, kind, None, own, at, at + len(own), -1, T, *bounds[start], values)
                 at += len(own)
                 start = stop
-        exponents = [p for p in self.structure.variances if isinstance(p, VarPower | VarExp)]
-        for part in exponents:
-            several = sum(type(part) is type(other) for other in exponents) > 1
-            column = part.column if several else ""
-            powers = tuple(_within(s, column) for s in self.variance_strata)
-            name = "power" if isinstance(part, VarPower) else "expon"
-            end = at + len(powers)
-            yield Block(name, "power", None, powers, at, end, -1, 1, -np.inf, np.inf)
+        for part, labels in self.growing:
+            own = tuple(_within(s, label) for label in labels for s in self.variance_strata)
+            end = at + len(own)
+            yield Block(part.exponent, "power", None, own, at, end, -1, 1, -np.inf, np.inf)
             at = end
         yield Block("sigma", "sigma", None, self.sigmas, at, at + len(self.sigmas), -1, 1)
 
@@ -199,6 +217,12 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
             check_order(structure, times[0])
         check_correlations(structure, found)
     sigma, labels = _sigmas(structure, column, stratum, strata, point, occasions)
+    ratios = tuple(
+        group([column[name] for name in part.columns]).levels
+        for part in structure.growing
+        if isinstance(part, VarIdent)
+    )
+    covariates = _covariates(structure, column, stratum, len(strata), ratios)
     check_variances(labels, sigma)
     n_corr = correlation.n_parameters(len(occasions))
     distances = correlation_of_distance(correlation)
@@ -210,7 +234,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
         place=place if distances else np.empty((n, 0)),
         stratum=stratum,
         sigma=sigma,
-        covariates=_covariates(structure, column, stratum, len(strata)),
+        covariates=covariates,
         n_points=len(occasions),
         n_strata=len(strata) if n_corr else 1,
         n_sigmas=len(labels),
@@ -224,12 +248,19 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
     spacing = _spacing(place, block) if distances else 1.0
     check_spacing(structure, spacing, " and ".join(structure.times))
     own = strata if n_corr else ("",)
-    return Residuals(structure, rows, subjects, occasions, own, strata, labels, spacing)
+    made = Residuals(structure, rows, subjects, occasions, own, strata, labels, ratios, spacing)
+    check_ratios(made)
+    return made
 
 
 def _within(stratum: str, label: str) -> str:
     """A label of one of several strata."""
     return ": ".join(filter(None, (stratum, label)))
+
+
+def _named(part: VarIdent, level: str) -> str:
+    """A level with its column, "age[10]"."""
+    return f"{part.column}[{level}]"
 
 
 def _one_for_all(n: int) -> tuple[Array, tuple[str, ...]]:
@@ -279,15 +310,14 @@ def _sigmas(
     occasions: tuple[str, ...],
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Which residual standard deviation is each row's, and their labels."""
-    codes, labels = stratum, list(strata)
-    for part in structure.variances:
-        if part == "occasion":
-            inner, names = point, occasions
-        elif isinstance(part, VarIdent):
-            found = group([column[part.column]])
-            inner, names = found.codes.astype(np.int64), found.levels
-        else:
-            continue
+    codes, labels, leading = stratum, list(strata), structure.leading
+    factors: list[tuple[Array, tuple[str, ...]]] = []
+    if isinstance(leading, VarIdent):
+        found = [group([column[name]]) for name in leading.columns]
+        factors = [(own.codes.astype(np.int64), own.levels) for own in found]
+    elif leading is not None:
+        factors = [(point, occasions)]
+    for inner, names in factors:
         codes = codes * len(names) + inner
         labels = [", ".join(filter(None, (a, b))) for a in labels for b in names]
     used, compact = np.unique(codes, return_inverse=True)
@@ -295,28 +325,56 @@ def _sigmas(
 
 
 def _covariates(
-    structure: Covariance, column: dict[str, Column], stratum: Array, n_strata: int
+    structure: Covariance,
+    column: dict[str, Column],
+    stratum: Array,
+    n_strata: int,
+    ratios: tuple[tuple[str, ...], ...],
 ) -> Array:
-    """What the logarithm of a row's standard deviation is linear in: for each variance function a
-    column for each stratum, zero in the rows of others.
+    """What the logarithm of a row's standard deviation is linear in: for each exponent a column for
+    each stratum, zero in the rows of others.
     """
     inside = stratum[:, None] == np.arange(n_strata)
     found = [np.empty((len(stratum), 0))]
-    for part in structure.variances:
-        if not isinstance(part, VarPower | VarExp):
-            continue
-        values = column[part.column]
-        what = type(part).__name__
-        if values.kind != "number":
-            raise DataError(f"{what} needs numbers, and {part.column!r} holds text or dates")
-        x = values.values.astype(np.float64)
-        if isinstance(part, VarPower):
-            if np.any(x == 0):
-                raise DataError(
-                    f"{what} takes a power of |{part.column}|, which is 0 in "
-                    f"{int((x == 0).sum())} rows, where the variance would be 0; use "
-                    f"bl.VarExp({part.column!r}), or shift the column"
-                )
-            x = np.log(np.abs(x))
-        found.append(np.where(inside, x[:, None], 0.0))
+    levels = iter(ratios)
+    for part in structure.growing:
+        own = [column[name] for name in part.columns]
+        if isinstance(part, VarIdent):
+            values = _indicators(part, own, next(levels))
+        else:
+            values = _numbers(part, own[0])[:, None]
+        found += [np.where(inside, x[:, None], 0.0) for x in values.T]
     return np.hstack(found)
+
+
+def _indicators(part: VarIdent, columns: Sequence[Column], levels: tuple[str, ...]) -> Array:
+    """Which level but the first is each row's.
+
+    Raises
+    ------
+    DataError
+        For a level that is none of them.
+    """
+    codes, labels = match(columns, levels)
+    if (codes < 0).any():
+        raise DataError(
+            f"the new data have rows at {_named(part, str(labels[np.argmin(codes)]))}, for which "
+            f"fitting saw no standard deviation; known: {', '.join(map(repr, levels))}"
+        )
+    return (codes[:, None] == np.arange(1, len(levels))).astype(np.float64)
+
+
+def _numbers(part: VarPower | VarExp, values: Column) -> Array:
+    """The covariate of an exponent."""
+    what = type(part).__name__
+    if values.kind != "number":
+        raise DataError(f"{what} needs numbers, and {part.column!r} holds text or dates")
+    x = values.values.astype(np.float64)
+    if isinstance(part, VarExp):
+        return x
+    if np.any(x == 0):
+        raise DataError(
+            f"{what} takes a power of |{part.column}|, which is 0 in {int((x == 0).sum())} rows, "
+            f"where the variance would be 0; use bl.VarExp({part.column!r}), or shift the column"
+        )
+    return np.log(np.abs(x))

@@ -47,7 +47,7 @@ class Stratum:
 
 def strata_column(structure: Covariance) -> str | None:
     """The column of a structure's strata on G: ``by``, or that of `VarIdent`; None without."""
-    idents = [part.column for part in structure.variances if isinstance(part, VarIdent)]
+    idents = [part.columns[0] for part in structure.variances if isinstance(part, VarIdent)]
     return next(iter(idents), structure.by)
 
 

@@ -12,7 +12,8 @@ column of X or Z:
 - the same of effects that are occasions, those of a structure over time: with scale sd(y);
 - correlations: LKJ(1); those of a structure uniform within their bounds, for `CAR1` the one at the
   spacing of the data, so that the unit of time does not matter;
-- exponents of `VarPower`: normal around 0 with sd 1; of `VarExp` with sd 1/sd(x). The standard
+- exponents of `VarPower` and logarithms of ratios of `VarIdent`: normal around 0 with sd 1;
+  exponents of `VarExp` with sd 1/sd(x). The standard
   deviation of residuals is then about rows where the covariates have their means (|x| of `VarPower`
   its geometric mean), so that neither unit nor zero of x matters;
 - both of a random intercept that is correlated with slopes are about the intercept at the means of
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.covariance.correlations import kernels as correlations
-from bayeslmm.covariance.structures import VarExp, VarPower
+from bayeslmm.covariance.structures import VarExp
 from bayeslmm.design.growth import Growth, exponent_places
 from bayeslmm.priors.families import (
     LKJ,
@@ -282,22 +283,23 @@ def _default_of_exponent(
         factor = design.factor(block.factor)
         bar = factor.bars[block.bar]
         assert bar.shape is not None
-        part = exponent_places(parameters, factor, block.bar).index(place)
-        growing = [p for p in bar.covariance.variances if isinstance(p, VarPower | VarExp)]
-        x = factor.Z[:, bar.start : bar.stop] @ bar.shape.covariates[:, part]
+        number = exponent_places(parameters, factor, block.bar).index(place)
+        part = bar.covariance.growing[number]
+        x = factor.Z[:, bar.start : bar.stop] @ bar.shape.covariates[:, number]
         x = x[factor.has(bar.start)]
     else:
         residuals = design.residuals
         assert residuals is not None
-        growing = [p for p in residuals.structure.variances if isinstance(p, VarPower | VarExp)]
         strata = len(residuals.variance_strata)
-        powers = parameters.blocks[-1].start - len(growing) * strata
-        part = (place - powers) // strata
-        x = residuals.rows.covariates[:, part * strata : (part + 1) * strata].sum(axis=1)
-    if isinstance(growing[part], VarPower):
+        parts = [part for part, labels in residuals.growing for _ in labels]
+        number = (place - parameters.blocks[-1].start) // strata + len(parts)
+        part = parts[number]
+        own = slice(number * strata, (number + 1) * strata)
+        x = residuals.rows.covariates[:, own].sum(axis=1)
+    if not isinstance(part, VarExp):
         return Normal(0.0, 1.0), ""
     spread = _spread_z(x)
-    return Normal(0.0, 1.0 / spread), f"1/sd({growing[part].column}) = 1/{spread:.4g}"
+    return Normal(0.0, 1.0 / spread), f"1/sd({part.column}) = 1/{spread:.4g}"
 
 
 def _default_of_correlation(block: Block) -> tuple[Prior, str]:

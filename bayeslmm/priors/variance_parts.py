@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.structures import VarExp, VarPower
-
 if TYPE_CHECKING:
     from bayeslmm.design.design import Design, GroupingFactor
     from bayeslmm.design.parameters import Parameters
@@ -90,9 +88,7 @@ def variance_parts(parameters: Parameters, design: Design) -> VarianceParts:
     residuals = design.residuals
     if sigma.stop - sigma.start > 1:
         refusals.append(f"the residuals have {sigma.stop - sigma.start} standard deviations")
-    elif residuals is not None and any(
-        isinstance(part, VarPower | VarExp) for part in residuals.structure.variances
-    ):
+    elif residuals is not None and residuals.growing:
         refusals.append("the variance of the residuals changes with a covariate")
     weights[-1] = 1.0 if design.weights is None else np.mean(1.0 / design.weights)
     names = tuple(n for n, weight in zip(parameters.names, weights, strict=True) if weight > 0)

@@ -10,7 +10,13 @@ import numpy as np
 
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.known import Known
-from bayeslmm.covariance.structures import VarExp, VarIdent, VarPower, correlation_of_distance
+from bayeslmm.covariance.structures import (
+    VarExp,
+    VarIdent,
+    VarPower,
+    columns_of_variance,
+    correlation_of_distance,
+)
 from bayeslmm.design.growth import exponent_places
 from bayeslmm.priors.coefficients import means_basis
 from bayeslmm.priors.families import Fixed, HalfStudentTAtMeans, NormalAtMeans, Prior, VarianceSplit
@@ -138,17 +144,19 @@ def _residual_sd(model: Model, w: Notation, row: str) -> str:
     if residuals is not None:
         structure, dot = residuals.structure, w.word("dot")
         own = [structure.by] if structure.by else []
-        for part in structure.variances:
-            own += [str(structure.time)] if part == "occasion" else []
-            own += [part.column] if isinstance(part, VarIdent) else []
+        leading = structure.leading
+        own += [str(structure.time)] if leading == "occasion" else columns_of_variance(leading)
         if len(residuals.sigmas) > 1:
             sd = w.indexed(sd, *(w.of_row(name, row) for name in own))
-        growing = [p for p in structure.variances if isinstance(p, VarPower | VarExp)]
+        growing = structure.growing
         for part in growing:
             several = sum(type(part) is type(other) for other in growing) > 1
             indices = [w.of_row(structure.by, row)] if structure.by else []
-            indices += [w.name(part.column)] if several else []
-            exponent = w.name("power" if isinstance(part, VarPower) else "expon")
+            if isinstance(part, VarIdent):
+                indices += [w.of_row(name, row) for name in part.columns]
+            elif several:
+                indices.append(w.name(part.column))
+            exponent = w.name(part.exponent)
             exponent = w.indexed(exponent, *indices) if indices else exponent
             sd = f"{sd}{dot}{_grown(part, exponent, w.of_row(part.column, row), w)}"
     if design.weights is not None:
@@ -282,16 +290,17 @@ def _grown_sd(model: Model, factor: GroupingFactor, number: int, sd: str, w: Not
     """The standard deviation of the j-th occasion, of a bar where they grow."""
     bar, dot = factor.bars[number], w.word("dot")
     places = exponent_places(model.parameters, factor, number)
-    growing = [p for p in bar.covariance.variances if isinstance(p, VarPower | VarExp)]
     parts = [sd]
-    for part, place in zip(growing, places, strict=True):
+    for part, place in zip(bar.covariance.growing, places, strict=True):
         exponent = w.parameter(model.parameters.names[place])
         parts.append(_grown(part, exponent, w.of_row(part.column, "j"), w))
     return dot.join(parts)
 
 
-def _grown(part: VarPower | VarExp, exponent: str, x: str, w: Notation) -> str:
+def _grown(part: VarIdent | VarPower | VarExp, exponent: str, x: str, w: Notation) -> str:
     """What a standard deviation is multiplied by at x."""
+    if isinstance(part, VarIdent):
+        return w.function("exp", exponent)
     if isinstance(part, VarPower):
         return w.power(f"|{x}|", exponent)
     return w.function("exp", f"{exponent}{w.word('dot')}{x}")

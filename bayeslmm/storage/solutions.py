@@ -191,6 +191,7 @@ def _model_dataset(fit: LikelihoodFit | MapFit | PosteriorFit) -> xr.Dataset:
         "priors": _priors_as_json(model.priors),
         "weights": weights if isinstance(weights, str) else None,
         "max_columns": model.max_columns,
+        "check": model.check,
         "G": _structures_as_json(model),
         "R": relationship_to_plain(model.R, "R")
         if isinstance(model.R, Known)
@@ -232,6 +233,7 @@ def _restored_model(tree: xr.DataTree) -> Model:
             priors=priors,
             weights=weights,
             max_columns=specification.get("max_columns", MAX_COLUMNS),
+            check=specification.get("check", True),
         )
     y = group["y"].to_numpy()
     # A model made by `with_response` has a response that its data do not have.

@@ -12,6 +12,7 @@ from bayeslmm.covariance import structures as covariance
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.structures import Covariance, VarExp, VarIdent, VarPower
 from bayeslmm.data.frames import Array
+from bayeslmm.formula.parsing import quoted_name
 
 __all__ = [
     "relationship_arrays",
@@ -46,6 +47,7 @@ def structure_from_plain(plain: dict[str, Any] | None) -> Covariance | None:
     if plain is None:
         return None
     given = {name: _restored(value) for name, value in plain.items() if name != "class"}
+    given["variance"] = _as_written(plain.get("variance"), given.get("time"))
     return _STRUCTURES[plain["class"]](**given)
 
 
@@ -82,17 +84,42 @@ def relationship_from_plain(plain: dict[str, Any], arrays: dict[str, Array]) -> 
     given: Any = parts[0]
     if len(parts) > 1:
         given = sparse.csc_array(tuple(parts), shape=(len(levels), len(levels)))
-    options = {name: _restored(value) for name, value in plain.get("options", {}).items()}
+    stored = plain.get("options", {})
+    options = {name: _restored(value) for name, value in stored.items()}
+    if "variance" in options:
+        options["variance"] = _as_written(stored["variance"], options.get("time"))
     return Known(levels=levels, **{"inverse" if plain["inverted"] else "matrix": given}, **options)
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, VarIdent | VarPower | VarExp):
+    if isinstance(value, VarIdent):
+        return {"class": "VarIdent", "columns": list(value.columns)}
+    if isinstance(value, VarPower | VarExp):
         return {"class": type(value).__name__, "column": value.column}
     return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _restored(value: Any) -> Any:
     if isinstance(value, dict):
+        if value["class"] == "VarIdent":
+            return VarIdent(quoted_name(tuple(value.get("columns", [value.get("column")]))))
         return _VARIANCES[value["class"]](value["column"])
     return tuple(_restored(part) for part in value) if isinstance(value, list) else value
+
+
+def _as_written(variance: Any, time: Any) -> Any:
+    """A variance model as it is written now. In files that do not say which columns a `VarIdent`
+    has, those of residuals with several factors have a standard deviation for each combination.
+    """
+    restored = _restored(variance)
+    if not isinstance(variance, list):
+        return restored
+    old = [own for own in variance if isinstance(own, dict) and own["class"] == "VarIdent"]
+    if not old or any("columns" in own for own in old):
+        return restored
+    factors = [p for p in restored if isinstance(p, VarIdent) or (p == "occasion" and time)]
+    if len(factors) < 2:
+        return restored
+    names = [n for p in factors for n in (p.columns if isinstance(p, VarIdent) else (time,))]
+    others = tuple(part for part in restored if part not in factors)
+    return (VarIdent(quoted_name(tuple(names))), *others)

@@ -41,7 +41,8 @@ def working(theta: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 def natural(x: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     """Parameters at working coordinates: the inverse of `working`."""
     positive, inside, low, width = _kinds(bounds)
-    exp = np.exp(np.where(positive, x, 0.0))
+    with np.errstate(over="ignore"):  # an end of an interval of what the data say nothing of
+        exp = np.exp(np.where(positive, x, 0.0))
     within = np.where(low == 0, width * expit(2 * x), low + width / 2 * (1 + np.tanh(x)))
     return np.where(inside, within, np.where(positive, exp, x))
 

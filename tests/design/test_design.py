@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from bayeslmm.api.model import Model
 from bayeslmm.design.design import Design, compile_design
 from bayeslmm.design.rank import dependent_columns
 from bayeslmm.errors import (
@@ -568,7 +569,7 @@ def test_refused(formula: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DesignWarning)
         with pytest.raises(error, match=message):
-            compile_design(formula, data)
+            Model(formula, data)
 
 
 @pytest.mark.parametrize(
@@ -623,7 +624,7 @@ def test_known_variances_identify_a_level_per_row() -> None:
     design = compile_design("y ~ 1 + (1 | study)", data, weights="w")
     assert len(design.factors[0].levels) == 6
     with pytest.raises(DesignError):
-        compile_design("y ~ 1 + (1 | study)", data, weights=np.full(6, 2.0))
+        Model("y ~ 1 + (1 | study)", data, weights=np.full(6, 2.0))
 
 
 def test_weakly_identified_slopes_warn() -> None:

@@ -34,6 +34,12 @@ ARGUMENTS = [
         lambda: bl.AR1(**ON, by="Sex", variance=bl.VarIdent("Sex")),
         "by='Sex' of AR1 gives each stratum a variance of its own already; leave VarIdent('Sex')",
     ),
+    (
+        lambda: bl.AR1(**ON, by="Sex", variance=bl.VarIdent("Sex:age")),
+        "leave 'Sex' of VarIdent(column='Sex:age') out",
+    ),
+    (lambda: bl.VarIdent("Sex::age"), "columns joined by ':', got 'Sex::age'; a name that has"),
+    (lambda: bl.VarIdent(":"), "columns joined by ':', got ':'"),
     (lambda: bl.VarPower(3), "VarPower takes the name of a column, got 3"),
     (lambda: bl.VarIdent(None), "VarIdent takes the name of a column, got None"),
     (lambda: bl.AR1(time=("a", "b"), group="g"), "AR1 has occasions in one order here, so `time`"),
@@ -158,6 +164,16 @@ DATA = [
         bl.ID(variance=bl.VarIdent("x")),
         "a residual standard deviation of their own is asked for at 'odd', where there is one row",
     ),
+    (
+        ortho(x=lambda d: np.where(d.index == 3, "odd", "even")),
+        bl.ID(variance=[bl.VarIdent("Sex"), bl.VarIdent("x")]),
+        "asks for a ratio of standard deviations at x[odd], which 1 row has, so that",
+    ),
+    (
+        ortho(x=lambda d: np.where(d["Sex"] == "Male", d["age"], 8)),
+        bl.Diag(time="age", by="Sex", variance=["occasion", bl.VarIdent("x")]),
+        "at x[10], which no row has in the stratum 'Female', so that it cannot be estimated",
+    ),
 ]
 
 
@@ -233,6 +249,11 @@ NEW = [
     (bl.UN(**ON), {"age": 9.0}, "the new data have rows at '9', for which fitting saw no residual"),
     (bl.ID(by="Sex"), {"Sex": "Other"}, "'Other'"),
     (bl.ID(variance=bl.VarIdent("kind")), {"kind": "c"}, "rows at 'c'"),
+    (
+        bl.ID(variance=[bl.VarIdent("Sex"), bl.VarIdent("kind")]),
+        {"kind": "c"},
+        "rows at kind[c], for which fitting saw no standard deviation; known: 'a', 'b'",
+    ),
     (bl.AR1(**ON, variance=bl.VarPower("x")), {"x": 0.0}, "which is 0 in 1 rows"),
 ]
 
@@ -255,6 +276,7 @@ STORED = [
     bl.FA(2, **ON),
     bl.AR1(**ON, by="Sex", variance=[bl.VarPower("x"), bl.VarExp("x"), "occasion"]),
     bl.ID(variance=bl.VarIdent("Sex")),
+    bl.ID(variance=[bl.VarIdent("Sex:age"), bl.VarIdent("`a:b`")]),
     None,
 ]
 
@@ -262,6 +284,34 @@ STORED = [
 @pytest.mark.parametrize("R", STORED)
 def test_structures_survive_files(R):
     assert structure_from_plain(structure_to_plain(R)) == R
+
+
+def old(**column):
+    return {"class": "VarIdent"} | column
+
+
+OLD = [
+    [old(column="Sex"), old(column="age")],
+    ["occasion", old(column="Sex")],
+    [old(column="Sex"), {"class": "VarPower", "column": "x"}],
+    old(column="a:b"),
+]
+
+
+def test_combinations_of_files_before_products_stay_combinations():
+    """As a development version of 0.1 stored `variance`; the names of parameters are the same."""
+    plain = structure_to_plain(bl.ID(**ON))
+    found = [structure_from_plain(plain | {"variance": own}).variances for own in OLD]
+    assert found == [
+        (bl.VarIdent("Sex:age"),),
+        (bl.VarIdent("age:Sex"),),
+        (bl.VarIdent("Sex"), bl.VarPower("x")),
+        (bl.VarIdent("`a:b`"),),
+    ]
+    R = structure_from_plain(plain | {"variance": OLD[1]})
+    names = bl.Model("distance ~ age", bl.load_dataset("Orthodont"), R=R).parameters.names
+    assert names[:2] == ("sigma[8, Female]", "sigma[8, Male]")
+    assert len(names) == 8
 
 
 def test_every_class_is_stored():
@@ -278,6 +328,7 @@ def test_every_class_is_stored():
         bl.UN(**ON),
         bl.AR1(**ON, by="Sex", variance=[bl.VarPower("age"), bl.VarExp("x")]),
         bl.Exp(time=("age", "x"), group="Subject", nugget=True),
+        bl.CS(group="Subject", variance=[bl.VarIdent("Sex"), bl.VarIdent("age")]),
     ],
 )
 def test_fits_survive_files(R, tmp_path):

@@ -89,6 +89,19 @@ CASES = {
     "Matern 2.5": Case(bl.Matern(**ON, smoothness=2.5, nugget=True), rows="missing"),
     "ID by": Case(bl.ID(by="Sex"), "distance ~ age * Sex + (age | Subject)", True, "missing"),
     "ID VarIdent": Case(bl.ID(variance=bl.VarIdent("clinic")), "distance ~ age + (1 | room)"),
+    "ID VarIdents": Case(
+        bl.ID(variance=[bl.VarIdent("Sex"), bl.VarIdent("clinic"), bl.VarIdent("age")]),
+        "distance ~ age + (1 | room)",
+        rows="missing",
+    ),
+    "AR1 VarIdents by": Case(
+        bl.AR1(**ON, by="Sex", variance=[bl.VarIdent("clinic"), "occasion", bl.VarPower("age")]),
+        rows="missing",
+    ),
+    "CS VarIdent of an interaction": Case(
+        bl.CS(group="Subject", variance=[bl.VarIdent("age"), bl.VarIdent("Sex:clinic")]),
+        weighted=True,
+    ),
     "ID VarPower": Case(
         bl.ID(variance=bl.VarPower("when")), "distance ~ age + (1 | clinic/Subject)"
     ),

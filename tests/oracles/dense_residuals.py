@@ -66,13 +66,19 @@ def _named(value, name, *labels):
 
 
 def _sd(value, structure, data, stratum, row):
-    labels, factor = [stratum], 1.0
+    labels, factor, leading = [stratum], 1.0, "occasion" in structure.variances
+    if leading:
+        labels.append(f"{data[structure.time].iloc[row]:g}")
     for part in structure.variances:
         kind = type(part).__name__
-        if part == "occasion":
-            labels.append(f"{data[structure.time].iloc[row]:g}")
+        if kind == "VarIdent" and not leading:
+            leading = True
+            labels += [str(data[name].iloc[row]) for name in part.column.split(":")]
         elif kind == "VarIdent":
-            labels.append(str(data[part.column].iloc[row]))
+            columns = [data[name].astype(str) for name in part.column.split(":")]
+            text = ":".join(column.iloc[row] for column in columns)
+            label = ": ".join(filter(None, (stratum, f"{part.column}[{text}]")))
+            factor *= np.exp(value.get(f"log_ratio[{label}]", 0.0))  # 0 at the first level
         elif kind == "VarPower":
             factor *= abs(data[part.column].iloc[row]) ** _named(value, "power", stratum)
         elif kind == "VarExp":

@@ -16,6 +16,7 @@ STRUCTURES = {
     "ID by": bl.ID(by="Sex"),
     "Diag": bl.Diag(time="age"),
     "VarIdent": bl.ID(variance=VarIdent("Sex")),
+    "VarIdents": bl.ID(variance=[VarIdent("Sex"), VarIdent("age")]),
     "UN": bl.UN(**ON),
     "CS": bl.CS(group="Subject"),
     "CSH": bl.CSH(**ON),
@@ -93,6 +94,8 @@ def residual_covariance(structure, value, data, weights):
         labels += [str(age)] if "occasion" in structure.variances else []
         labels += [sex] if any(isinstance(p, VarIdent) for p in structure.variances) else []
         sd = value[f"sigma[{', '.join(labels)}]" if labels else "sigma"]
+        if VarIdent("age") in structure.variances and age > 8:
+            sd *= np.exp(value[f"log_ratio[age[{age}]]"])
         if any(isinstance(p, VarPower) for p in structure.variances):
             sd *= age ** value["power"]
         if any(isinstance(p, VarExp) for p in structure.variances):

@@ -83,12 +83,14 @@ OTHERS = {
     "Toep by": bl.Toep(time="age", group="Subject", by="Sex"),
     "Matern 1.5": bl.Matern(time=("age", "x"), group="Subject"),
     "powers by": bl.ID(by="Sex", variance=bl.VarPower("age")),
+    "VarIdents by": bl.ID(time="age", by="Sex", variance=[bl.VarIdent("half"), "occasion"]),
+    "VarIdents": bl.ID(variance=[bl.VarIdent("age"), bl.VarIdent("half"), bl.VarIdent("Sex")]),
 }
 
 
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_residuals_of_strata_and_in_the_plane(name):
-    data = frame("Orthodont")
+    data = frame("Orthodont").assign(half=lambda d: np.where(d["x"] > 0, "upper", "lower"))
     same_density(bl.Model("distance ~ age", data, R=OTHERS[name]), data)
 
 

@@ -34,6 +34,7 @@ RESIDUALS = {
     "ID by": ("Normal(0, σ[Sexᵢ])", None),
     "Diag": ("Normal(0, σ[ageᵢ])", None),
     "VarIdent": ("Normal(0, σ[Sexᵢ])", None),
+    "VarIdents": ("Normal(0, σ[Sexᵢ]·exp(log_ratio[ageᵢ]))", None),
     "UN": ("s[j] = σ[ageⱼ]", "corr_R[j, k]"),
     "CS": ("s[j] = σ", "ρ"),
     "CSH": ("s[j] = σ[ageⱼ]", "ρ"),

@@ -72,3 +72,21 @@ def test_shorthands_are_the_pieces_that_they_stand_for(id):
     fit = Model(case.formula, case.data, R=SHORTHANDS[id]).fit(case.method)
     assert fit.loglik == pytest.approx(cases.record(id)["loglik"], rel=1e-6)
     assert fit.n_parameters == cases.record(id)["n_par"]
+
+
+def test_two_factors_multiply_variances_as_in_nlme():
+    """nlme: gls(distance ~ age * Sex, Orthodont, correlation = corCompSymm(form = ~ 1 | Subject),
+    weights = varComb(varIdent(form = ~ 1 | Sex), varIdent(form = ~ 1 | age))), 1 + 1 + 1 + 3
+    covariance parameters.
+    """
+    data, formula = bl.load_dataset("Orthodont"), "distance ~ age * Sex"
+    both = [bl.VarIdent("Sex"), bl.VarIdent("age")]
+    product = Model(formula, data, R=bl.CS(group="Subject", variance=both)).fit("reml")
+    assert product.loglik == pytest.approx(-210.035888, abs=2e-6)
+    assert len(product.model.parameters) == 6
+    assert Model(formula, data, R=bl.CSH(**ON_AGE, variance=["occasion", both[0]])).fit(
+        "reml"
+    ).loglik == pytest.approx(product.loglik, abs=1e-6)
+    each = Model(formula, data, R=bl.CS(group="Subject", variance=bl.VarIdent("Sex:age")))
+    assert len(each.parameters) == 9
+    assert each.fit("reml").loglik > product.loglik

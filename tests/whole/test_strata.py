@@ -409,6 +409,7 @@ def test_occasions_that_have_no_power(values, message):
 REFUSED = {
     "power": (bl.AR1(variance=bl.VarPower("age")), "the effects of .* are not those of 'age'"),
     "exponential": (bl.ID(variance=bl.VarExp("age")), "are not those of 'age'; give the column"),
+    "an interaction": (bl.ID(variance=bl.VarIdent("Sex:Site")), "'Sex' and of 'Site'; join"),
     "two columns": (bl.ID(by="Sex", variance=bl.VarIdent("Site")), "'Site' and of 'Sex'; join"),
 }
 

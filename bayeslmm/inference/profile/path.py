@@ -141,8 +141,20 @@ class Path:
         """ζ at values; NaN beyond the points."""
         if len(self.value) < 2:
             return np.where(value == self.estimate, 0.0, np.nan)
-        curve = CubicHermiteSpline(self.value, self.zeta, self.slope, extrapolate=False)
-        return np.asarray(curve(value))
+        return np.asarray(self._curve(slice(None))(self._share(slice(None), value)))
+
+    def _share(self, part: slice, value: Array) -> Array:
+        """Where values are between the first and last of some points, 0 and 1, in whose unit
+        nothing overflows.
+        """
+        first, last = self.value[part][[0, -1]]
+        return np.asarray((value - first) / (last - first))
+
+    def _curve(self, part: slice) -> CubicHermiteSpline:
+        """ζ between some points, by `_share`."""
+        slope = self.slope[part] * np.ptp(self.value[part])
+        at = self._share(part, self.value[part])
+        return CubicHermiteSpline(at, self.zeta[part], slope, extrapolate=False)
 
     def crossing(self, zeta: float) -> float:
         """The value at which the curve has a ζ; the bound where it ends before, NaN without a
@@ -155,11 +167,10 @@ class Path:
         if zeta > self.zeta[-1]:
             return self.upper
         k = int(np.clip(np.searchsorted(self.zeta, zeta), 1, len(self.zeta) - 1))
-        curve = CubicHermiteSpline(
-            self.value[k - 1 : k + 1], self.zeta[k - 1 : k + 1], self.slope[k - 1 : k + 1]
-        )
+        curve = self._curve(slice(k - 1, k + 1))
         left, right = self.value[k - 1 : k + 1]
-        return float(brentq(lambda c: float(curve(c)) - zeta, left, right, xtol=1e-12, rtol=1e-12))
+        share = brentq(lambda c: float(curve(c)) - zeta, 0.0, 1.0, xtol=1e-12, rtol=1e-12)
+        return float(left + share * (right - left))
 
 
 def trace(

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.known import Known
-from bayeslmm.covariance.structures import VarExp, VarIdent, VarPower, correlation_of_distance
+from bayeslmm.covariance.structures import (
+    VarIdent,
+    VarPower,
+    columns_of_variance,
+    correlation_of_distance,
+)
 from bayeslmm.pymc_models.program.correlations import (
     by_lag_or_distance,
     is_by_element,
@@ -47,13 +54,13 @@ def response_data(model: Model, frame: pd.DataFrame) -> Iterator[str]:
     own = [structure.by] if structure.by else []
     if rows.n_sigmas > 1:
         columns = list(own)
-        for part in structure.variances:
-            columns += list(structure.times) if part == "occasion" else []
-            columns += [part.column] if isinstance(part, VarIdent) else []
+        leading = structure.leading
+        columns += structure.times if leading == "occasion" else columns_of_variance(leading)
         yield f"row_sigma = {_codes(columns, frame, rows.sigma)}"
-    grows = any(isinstance(part, VarPower | VarExp) for part in structure.variances)
-    if rows.n_strata > 1 or (grows and len(residuals.variance_strata) > 1):
+    if rows.n_strata > 1 or (residuals.growing and len(residuals.variance_strata) > 1):
         yield f"stratum = {_codes(own, frame, rows.stratum)}"
+    for number, (part, codes) in enumerate(_ratio_codes(residuals)):
+        yield f"{_ratio(number)} = {_codes(part.columns, frame, codes)}"
     if _independent(residuals):
         return
     assert residuals.subjects is not None
@@ -88,23 +95,44 @@ def _sd(model: Model) -> str:
     if residuals is not None:
         if residuals.rows.n_sigmas > 1:
             sd = "sigma[row_sigma]"
-        growing = [p for p in residuals.structure.variances if isinstance(p, VarPower | VarExp)]
-        strata = len(residuals.variance_strata)
-        counts = {VarPower: 0, VarExp: 0}
-        for part in growing:
-            kind = type(part)
-            total = sum(type(other) is kind for other in growing)
-            exponent = "power" if kind is VarPower else "expon"
-            if total * strata > 1:
-                at = str(counts[kind] * strata)
-                exponent += f"[{at if strata == 1 else f'{at} + stratum'}]"
-            counts[kind] += 1
-            x = f"data[{quoted(part.column)}].to_numpy(float)"
-            grown = (
-                f"np.abs({x}) ** {exponent}" if kind is VarPower else f"pt.exp({exponent} * {x})"
-            )
-            sd += f" * {grown}"
+        sd = " * ".join([sd, *_multipliers(residuals)])
     return sd if model.design.weights is None else f"{sd} / np.sqrt(weights)"
+
+
+def _multipliers(residuals: Residuals) -> Iterator[str]:
+    """What standard deviations are multiplied by."""
+    strata, kinds = len(residuals.variance_strata), [type(part) for part, _ in residuals.growing]
+    at, n_ratios = dict.fromkeys(kinds, 0), 0
+    own = "" if strata == 1 else "stratum"
+    for part, labels in residuals.growing:
+        name, kind = identifier(part.exponent), type(part)
+        first = at[kind]
+        at[kind] += len(labels) * strata
+        if isinstance(part, VarIdent):
+            row = f"{_ratio(n_ratios)}{f' * {strata} + {own}' if own else ''}"
+            n_ratios += 1
+            values = f"pt.concatenate([np.zeros({strata}), {name}[{first}:{at[kind]}]])"
+            yield f"pt.exp({values}[{row}])"
+            continue
+        if kinds.count(kind) * strata > 1:
+            name += f"[{' + '.join(filter(None, (str(first), own)))}]"
+        x = f"data[{quoted(part.column)}].to_numpy(float)"
+        yield f"np.abs({x}) ** {name}" if kind is VarPower else f"pt.exp({name} * {x})"
+
+
+def _ratio(number: int) -> str:
+    """The variable of a program that has which level of a `VarIdent` is each row's."""
+    return f"of_ratio_{number + 1}"
+
+
+def _ratio_codes(residuals: Residuals) -> Iterator[tuple[VarIdent, Array]]:
+    """The level of each row, by `VarIdent` whose ratios multiply standard deviations."""
+    at, strata = 0, len(residuals.variance_strata)
+    for part, labels in residuals.growing:
+        own = residuals.rows.covariates[:, at : at + len(labels) * strata]
+        at += own.shape[1]
+        if isinstance(part, VarIdent):
+            yield part, (own @ np.repeat(np.arange(1, len(labels) + 1), strata)).astype(np.int64)
 
 
 def response(model: Model) -> Iterator[str]:

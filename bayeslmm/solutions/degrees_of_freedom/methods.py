@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from bayeslmm.solutions.degrees_of_freedom.kenward_roger import KenwardRoger, ke
 from bayeslmm.solutions.degrees_of_freedom.satterthwaite import satterthwaite
 from bayeslmm.solutions.degrees_of_freedom.structured_information import structured_sensitivity
 from bayeslmm.solutions.degrees_of_freedom.tangents import tangents
-from bayeslmm.solutions.degrees_of_freedom.wald import ByCoefficient
+from bayeslmm.solutions.degrees_of_freedom.wald import ByCoefficient, InUnits
 
 if TYPE_CHECKING:
     from bayeslmm.api.model import Model
@@ -63,7 +64,8 @@ def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
     if df == "kenward-roger":
         _check_kenward_roger(optimum)
         require_nothing_held(model, "Kenward-Roger's adjustment", "use df='satterthwaite'")
-        return _kenward_roger(model, optimum)
+        unit = 2.0 ** round(float(np.log2(optimum.sigma)))
+        return InUnits(_kenward_roger(model, _in_units(model, optimum, unit)), unit)
     vcov = equations.given_residuals(optimum.theta).var_beta(optimum.M, optimum.sigma)
     if df == "between-within":
         return ByCoefficient(vcov, between_within(model.design))
@@ -82,6 +84,15 @@ def _check_kenward_roger(optimum: Optimum) -> None:
             "Kenward-Roger's adjustment holds at the maximum of the likelihood, which the "
             f"optimiser did not reach: {optimum.status.value}."
         )
+
+
+def _in_units(model: Model, optimum: Optimum, unit: float) -> Optimum:
+    """The optimum of the response divided by a power of two, which rounds nothing: products of
+    variances are then numbers, whatever the unit of the data.
+    """
+    scaled = np.isin(model.parameters.kinds, ("sd", "sigma"))
+    theta = np.where(scaled, optimum.theta / unit, optimum.theta)
+    return replace(optimum, theta=theta, sigma=optimum.sigma / unit)
 
 
 def _kenward_roger(model: Model, optimum: Optimum) -> KenwardRoger:

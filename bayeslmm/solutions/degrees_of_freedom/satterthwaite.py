@@ -52,9 +52,10 @@ class Satterthwaite:
         """Degrees of freedom of each of the functions L beta; L is (m, p)."""
         variance = np.einsum("mp,pr,mr->m", L, self.vcov, L)
         gradient = np.einsum("mp,kpr,mr->mk", L, self.slopes, L)
-        spread = np.einsum("mk,kl,ml->m", gradient, self.vcov_theta, gradient)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return 2 * variance**2 / spread
+            # first relative to the variance, whose square need not be a number in the unit of y
+            gradient = gradient / variance[:, None]
+            return 2 / np.einsum("mk,kl,ml->m", gradient, self.vcov_theta, gradient)
 
     def f_test(self, L: Array, difference: Array) -> FTest:
         """Test that L beta is what it differs from by `difference`; L is (m, p)."""

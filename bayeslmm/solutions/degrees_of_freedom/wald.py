@@ -11,7 +11,15 @@ from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 from bayeslmm.data.frames import Array
 from bayeslmm.equations.linear import Estimates
 
-__all__ = ["ByCoefficient", "FTest", "Wald", "principal_functions", "t_columns", "t_intervals"]
+__all__ = [
+    "ByCoefficient",
+    "FTest",
+    "InUnits",
+    "Wald",
+    "principal_functions",
+    "t_columns",
+    "t_intervals",
+]
 
 _NEGLIGIBLE = np.sqrt(np.finfo(float).eps)
 """Variance, relative to the largest, of a function that the others determine; lmerTest's value."""
@@ -83,6 +91,34 @@ class ByCoefficient:
         """Test that L beta is what it differs from by `difference`; L is (m, p)."""
         _, values, variances = principal_functions(L, difference, self.vcov)
         return FTest(float(np.mean(values**2 / variances)), len(values), float(self.df(L).min()))
+
+
+@dataclass(frozen=True, eq=False)
+class InUnits:
+    """Tests of a response in another unit, which matters to the size of estimates alone.
+
+    Attributes
+    ----------
+    tests : Wald
+        Of the response divided by the unit.
+    unit : float
+    """
+
+    tests: Wald
+    unit: float
+
+    @property
+    def vcov(self) -> Array:
+        """Covariance matrix (p, p) of the estimates of beta."""
+        return self.tests.vcov * self.unit**2
+
+    def df(self, L: Array) -> Array:
+        """Degrees of freedom of each of the functions L beta; L is (m, p)."""
+        return self.tests.df(L)
+
+    def f_test(self, L: Array, difference: Array) -> FTest:
+        """Test that L beta is what it differs from by `difference`, all of it at once."""
+        return self.tests.f_test(L, difference / self.unit)
 
 
 def principal_functions(L: Array, difference: Array, vcov: Array) -> tuple[Array, Array, Array]:
