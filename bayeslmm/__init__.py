@@ -14,6 +14,7 @@ _MODULE_OF = {
     "PosteriorFit": "api.posterior_fit",
     "henderson": "reports.henderson",
     "plot_convergence": "plots.convergence",
+    "KenwardRoger": "solutions.degrees_of_freedom.kenward_roger",
     "compare": "comparison.fits",
     "StructureSelection": "comparison.structures",
     "select_structure": "comparison.structures",

@@ -14,7 +14,7 @@ from bayeslmm.equations.equations import EquationsWithPrior
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.reports import printing
 from bayeslmm.solutions.degrees_of_freedom.satterthwaite import satterthwaite
-from bayeslmm.solutions.degrees_of_freedom.wald import ByCoefficient
+from bayeslmm.solutions.degrees_of_freedom.wald import ByStratum, Strata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,7 +188,7 @@ class MapFit(PointFit):
         equations = self.model.equations
         each = float(equations.n - equations.p) if df == "residual" else np.inf
         vcov = self._equations.var_beta(self.optimum.M, self.optimum.sigma)
-        return ByCoefficient(vcov, np.full(equations.p, each))
+        return ByStratum(vcov, Strata.one(each, equations.p))
 
     @cached_property
     def _with_prior(self) -> EquationsWithPrior:

@@ -110,10 +110,11 @@ class PointFit(Fit):
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}, KenwardRoger
             The degrees of freedom of the coefficients: Satterthwaite's, as lmerTest gives them;
-            Kenward and Roger's, of REML only, with their adjusted standard errors; those of SAS's
-            strata between and within nested groups; n - p; or infinitely many, which makes t a z.
+            Kenward and Roger's, of REML only, with their adjusted standard errors, as pbkrtest
+            gives them, or as SAS does with `KenwardRoger`; those of SAS's strata between and within
+            nested groups; n - p; or infinitely many, which makes t a z.
             Intervals have the same.
 
         Returns
@@ -150,7 +151,7 @@ class PointFit(Fit):
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}, KenwardRoger
             The degrees of freedom that the intervals have: see `summary`.
 
         Returns
@@ -175,7 +176,7 @@ class PointFit(Fit):
             What each term is adjusted for: 1, the terms before it; 2, all terms that do not contain
             it; 3, all others, at the mean over the levels of factors, each level counted once, and
             at zero of covariates. How factors are coded in the formula does not matter.
-        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}, KenwardRoger
             The denominator degrees of freedom: see `summary`.
 
         Returns
@@ -216,7 +217,7 @@ class PointFit(Fit):
             What each is tested to be.
         level : float
             Probability of the intervals, between 0 and 1.
-        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}, KenwardRoger
             The degrees of freedom: see `summary`.
 
         Returns
@@ -255,7 +256,7 @@ class PointFit(Fit):
             As for `contrast`. Functions that others determine count once.
         rhs : float or array_like
             What they are tested to be.
-        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}, KenwardRoger
             The denominator degrees of freedom: see `summary`.
 
         Returns
@@ -293,7 +294,7 @@ class PointFit(Fit):
         return self._known_wald[method]
 
     @cached_property
-    def _known_wald(self) -> dict[str, Wald]:
+    def _known_wald(self) -> dict[DF, Wald]:
         """What was computed for each way of finding degrees of freedom."""
         return {}
 

@@ -41,6 +41,15 @@ _NO_TEST = (
     "a posterior has no degrees of freedom, and nothing is tested. `summary()` has the intervals "
     "of coefficients, and `posterior` the draws, of which any function can be computed"
 )
+_NO_CRITERION = "it is of a maximised likelihood. `loo()` says how well the model predicts"
+_NO_COMPARISON = (
+    "it compares maximised likelihoods. Compare posteriors of the models by `bl.compare`, or fit "
+    "by 'reml' or 'ml'"
+)
+_NO_INTERVALS = (
+    "it makes intervals from a maximised likelihood. `summary(level)` has those of the posterior"
+)
+_NO_COMPONENTS = "it is of a point estimate of G. Fit the model by 'reml', 'ml' or 'map' for that"
 _NO_DELETION = (
     "it is of what rows do to estimates at given covariance parameters. Fit the model by 'reml' or "
     "'map' for that"
@@ -124,8 +133,12 @@ class PosteriorFit(Fit):
     draws: Draws
 
     _elsewhere: ClassVar[Mapping[str, str]] = (
-        dict.fromkeys(("loglik", "aic", "bic", "n_parameters"), _NO_MAXIMUM)
-        | dict.fromkeys(("status", "trace", "optimum"), _NO_OPTIMISER)
+        dict.fromkeys(("loglik", "aic", "aicc", "bic", "n_parameters"), _NO_MAXIMUM)
+        | dict.fromkeys(("caic", "conditional_aic"), _NO_CRITERION)
+        | dict.fromkeys(("drop1", "random_structures"), _NO_COMPARISON)
+        | dict.fromkeys(("profile", "bootstrap", "confint"), _NO_INTERVALS)
+        | {"repca": _NO_COMPONENTS}
+        | dict.fromkeys(("status", "trace", "optimum", "algorithm"), _NO_OPTIMISER)
         | dict.fromkeys(("anova", "contrast", "test"), _NO_TEST)
         | {"influence": _NO_DELETION}
     )

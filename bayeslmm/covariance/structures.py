@@ -361,6 +361,17 @@ class Covariance:
         return tuple(part for kind in kinds for part in parts if isinstance(part, kind))
 
     @property
+    def linear(self) -> bool:
+        """Whether it is linear in its parameters, if these are the covariances themselves."""
+        first, *others = self.variances
+        if others or isinstance(first, VarPower | VarExp):
+            return False
+        if self.correlation in (correlations.NONE, correlations.KNOWN):
+            return True
+        own = {correlations.UN: "occasion", correlations.CS: "one", correlations.TOEP: "one"}
+        return own.get(self.correlation) == first
+
+    @property
     def words(self) -> str:
         """What it is on which columns: "AR1 over week within id"."""
         parts = [self._called]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 from bayeslmm.support.arguments import real_number
 
 if TYPE_CHECKING:
@@ -27,7 +27,12 @@ def known_parameters(fit: PointFit, given: str | Sequence[str] | None) -> list[s
     valid += fit.model.parameters.names
     if given is None:
         return valid
-    names = [given] if isinstance(given, str) else list(given)
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, Iterable) or isinstance(names, bytes) or not (names := list(names)):
+        raise ArgumentTypeError(
+            f"`parameters` should be names of parameters, such as {valid[0]!r}, or None for all of "
+            f"them, got {given!r}."
+        )
     for name in names:
         if name not in valid:
             raise ArgumentError(unknown_name("parameter", name, valid))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.linalg import block_diag
 
+import bayeslmm as bl
 from bayeslmm import errors
 from bayeslmm.api import posterior_fit
 from bayeslmm.estimation.likelihood import quasi_newton as likelihood
@@ -491,11 +492,33 @@ ELSEWHERE = [
     (fits_cache.posterior, "aic", "a fit by NUTS has no 'aic': .*`model.fit.'ml'.` or 'reml'"),
     (fits_cache.posterior, "loglik", "no maximised likelihood"),
     (fits_cache.posterior, "status", "`diagnose..` says how sampling went"),
+    (fits_cache.posterior, "drop1", "bl.compare"),
+    (fits_cache.posterior, "confint", "`summary.level.` has those of the posterior"),
     (fits_cache.likelihood, "draws", "a fit by REML has no 'draws': .*`model.fit.'nuts'.`"),
     (fits_cache.likelihood, "convergence", "without draws to converge"),
     (fits_cache.likelihood, "posterior", "has no draws"),
     (fits_cache.likelihood, "loo", "a fit by REML has no 'loo': .*`model.fit.'nuts'..loo..`"),
 ]
+
+
+def test_each_kind_of_fit_says_what_to_do_instead_of_what_the_others_have():
+    kinds = (bl.LikelihoodFit, bl.MapFit, bl.PosteriorFit)
+    public = {kind: {name for name in dir(kind) if not name.startswith("_")} for kind in kinds}
+    only_of_one = {bl.MapFit: {"criterion", "log_prior"}}
+    for kind in kinds:
+        others = {n for k in kinds if k is not kind for n in public[k] - only_of_one.get(k, set())}
+        assert others - public[kind] <= set(kind._elsewhere)
+
+
+@pytest.mark.parametrize("given", [3, [], 2.5, b"sigma"])
+def test_what_is_no_parameter_is_refused(given):
+    for method in (fits_cache.likelihood("slopes").profile, _wald_intervals):
+        with pytest.raises(errors.ArgumentTypeError, match="`parameters` should be names"):
+            method(given)
+
+
+def _wald_intervals(parameters):
+    return fits_cache.likelihood("slopes").confint("wald", parameters=parameters)
 
 
 @pytest.mark.parametrize(("kind", "name", "message"), ELSEWHERE)

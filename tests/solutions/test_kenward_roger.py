@@ -1,5 +1,7 @@
 """Kenward-Roger's adjustment against dense algebra, and its invariances."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from bayeslmm.solutions.degrees_of_freedom import information as sensitivity
 from bayeslmm.solutions.degrees_of_freedom import structured_information as structured_sensitivity
 from tests.oracles import dense, dense_effects, fits_cache
 
+EXPECTED = bl.KenwardRoger()
 ORTHODONT = "distance ~ age * Sex"
 WEEKS = np.array([1.0, 2.0, 4.0, 7.0, 8.0])
 
@@ -45,10 +48,42 @@ def marginal(fit, name=None):
     return V
 
 
-def adjusted(fit, name=None, V=None):
-    """The adjusted matrix by the formula as it is printed, with V differentiated in theta."""
+def restricted_deviance(fit, V):
+    """-2 log L by REML but for a constant, dense."""
+    X, y = fit.model.design.X, fit.model.design.y
+    inverse = np.linalg.inv(V)
+    information = X.T @ inverse @ X
+    residual = y - X @ np.linalg.solve(information, X.T @ inverse @ y)
+    logs = [np.linalg.slogdet(matrix)[1] for matrix in (V, information)]
+    return sum(logs) + residual @ inverse @ residual
+
+
+def second_differences(function, at):
+    """All second derivatives, by central differences."""
+    k, step = len(at), 1e-3 * np.maximum(np.abs(at), 0.1)
+    out = [[None] * k for _ in at]
+    for i in range(k):
+        for j in range(k):
+            a, b = np.eye(k)[i] * step, np.eye(k)[j] * step
+            ends = function(at + a + b) - function(at + a - b)
+            ends = ends - function(at - a + b) + function(at - a - b)
+            out[i][j] = ends / (4 * step[i] * step[j])
+    return np.array(out)
+
+
+def adjusted(fit, name=None, V=None, way=EXPECTED):
+    """The adjusted matrix by the formula as it is printed, with V differentiated in theta, or in
+    SAS's parameters: variances for standard deviations.
+    """
     theta, X = fit.optimum.theta, fit.model.design.X
     V = marginal(fit, name) if V is None else V
+    if way.second_derivatives:
+        of_theta, sds = V, np.isin(fit.model.parameters.kinds, ["sd", "sigma"])
+        theta = np.where(sds, theta**2, theta)
+
+        def V(phi):
+            return of_theta(np.where(sds, np.sqrt(np.abs(phi)), phi))
+
     inverse = np.linalg.inv(V(theta))
     C = np.linalg.inv(X.T @ inverse @ X)
     derivatives = []
@@ -64,17 +99,22 @@ def adjusted(fit, name=None, V=None):
         for j in range(k):
             product = projection @ derivatives[i] @ projection @ derivatives[j]
             information[i, j] = np.trace(product) / 2
+    if way.information == "observed":
+        information = second_differences(lambda at: restricted_deviance(fit, V(at)), theta) / 2
     W = np.linalg.inv(information)
     inner = np.zeros_like(C)
     for i in range(k):
         for j in range(k):
             Q = X.T @ inverse @ derivatives[i] @ inverse @ derivatives[j] @ inverse @ X
             inner += W[i, j] * (Q - P[i] @ C @ P[j])
+    if way.second_derivatives:
+        bends = second_differences(V, theta)
+        inner -= X.T @ inverse @ np.einsum("ij,ijnm->nm", W, bends) @ inverse @ X / 4
     return C + 2 * C @ inner @ C
 
 
-def ours(fit):
-    return fit._wald("kenward-roger").vcov
+def ours(fit, way="kenward-roger"):
+    return fit._wald(way).vcov
 
 
 @pytest.mark.parametrize(
@@ -281,3 +321,80 @@ def test_what_is_too_large_is_refused(monkeypatch):
     fit = bl.Model(ORTHODONT, data, R=bl.AR1(time="age", group="Subject")).fit("reml")
     with pytest.raises(bl.ArgumentError, match="4 here"):
         fit.anova(df="kenward-roger")
+
+
+OBSERVED = bl.KenwardRoger(information="observed")
+FULL = bl.KenwardRoger(information="observed", second_derivatives=True)
+
+
+@pytest.mark.parametrize("name", ["slopes", "crossed"])
+def test_observed_information_of_random_effects_is_that_of_dense_algebra(name):
+    fit = fits_cache.likelihood(name)
+    expected = adjusted(fit, way=OBSERVED)
+    np.testing.assert_allclose(ours(fit, OBSERVED), expected, rtol=1e-4, atol=1e-9)
+    # G and σ²I are linear in variances and covariances
+    np.testing.assert_allclose(ours(fit, FULL), ours(fit, OBSERVED), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["AR1", "CSH"])
+@pytest.mark.parametrize("information", ["expected", "observed"])
+def test_second_derivatives_of_a_structure_for_G(name, information):
+    data, G = weekly(), {"id": G_STRUCTURES[name]}
+    fit = bl.Model("y ~ week * room + (0 + week | id)", data, G=G).fit("reml")
+    way = bl.KenwardRoger(information=information, second_derivatives=True)
+    expected = adjusted(fit, name, way=way)
+    np.testing.assert_allclose(ours(fit, way), expected, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(ours(fit, way), adjusted(fit, name), rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["AR1", "AR1 and slopes", "a power"])
+def test_second_derivatives_of_a_structure_for_R(name):
+    formula, R = STRUCTURED[name]
+    data = bl.load_dataset("Orthodont").sample(60, random_state=4)
+    fit = bl.Model(formula, data, R=R).fit("reml")
+    assert fit.optimum.status is Status.CONVERGED
+    expected = adjusted(fit, way=FULL)
+    np.testing.assert_allclose(ours(fit, FULL), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_singular_fits_hold_what_is_on_the_boundary_with_observed_information():
+    fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff2")).fit("reml")
+    assert fit.summary(df=OBSERVED)["df"].iloc[0] == pytest.approx(30 - 1, rel=1e-4)
+
+
+def test_settings_of_kenward_roger_are_checked():
+    with pytest.raises(bl.ArgumentError, match="'observed'"):
+        bl.KenwardRoger(information="average")
+    with pytest.raises(bl.ArgumentTypeError, match="second_derivatives"):
+        bl.KenwardRoger(second_derivatives=1)
+
+
+# SAS PROC MIXED, from tests/testthat/test-kenwardroger.R of the R package mmrm (openpharma/mmrm,
+# Apache-2.0): MODEL FEV1 = ARMCD by REML, with REPEATED AVISIT / SUBJECT=USUBJID TYPE=...
+# Of ARMCD: the standard error by DDFM=KENWARDROGER and with (FIRSTORDER), and df, of both.
+# mmrm has the two of SP(EXP) the other way round; the formula says which is which.
+# SAS stops a little before the maximum: tolerances are those of its convergence.
+SAS = {
+    "AR1": (bl.AR1, 0.95865439662225, 0.96058142305176, 188.46934887972),
+    "ARH1": (bl.ARH1, 0.7590316099633, 0.75924807546934, 188.225339095373),
+    "CS": (bl.CS, 0.7964696053595, 0.7964696053595, 177.038485931223),
+    "CSH": (bl.CSH, 0.67414806011886, 0.67403858183242, 190.737701349941),
+    "Toep": (bl.Toep, 0.87839805519623, 0.87839805519623, 160.027408337368),
+    "ToepH": (bl.ToepH, 0.72543828853831, 0.72537324518435, 180.062730071701),
+    "Ante1": (bl.Ante1, 0.66172017349971, 0.66158550758897, 162.393385281755),
+    "UN": (bl.UN, 0.66124382270307, 0.66124382270307, 160.733266403768),
+    "Exp": (bl.Exp, 0.90527620094771, 0.90552903839818, 195.584197921463),
+}
+FEV = pd.read_csv(Path(__file__).parents[1] / "data" / "fev.csv")
+
+
+@pytest.mark.parametrize("name", SAS)
+def test_the_observed_information_is_that_of_sas(name):
+    R, full, first_order, df = SAS[name]
+    time = ("VISITN", "VISITN2") if name == "Exp" else "AVISIT"
+    fit = bl.Model("FEV1 ~ ARMCD", FEV, R=R(time=time, group="USUBJID")).fit("reml")
+    for second_derivatives, std_error in ((False, first_order), (True, full)):
+        way = bl.KenwardRoger(information="observed", second_derivatives=second_derivatives)
+        row = fit.summary(df=way).loc["beta[ARMCD[TRT]]"]
+        assert row["std_error"] == pytest.approx(std_error, rel=2e-4)
+        assert row["df"] == pytest.approx(df, rel=5e-4)

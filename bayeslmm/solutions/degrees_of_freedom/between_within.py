@@ -1,11 +1,15 @@
-"""Between-within degrees of freedom: those of the stratum in which a coefficient is estimated.
+"""Between-within degrees of freedom: those of the stratum in which a function is estimated.
 
 Grouping factors that are nested divide the rows into strata: between the levels of the outermost
-factor, between those of the next within it, and so on, and within the innermost. A coefficient
-belongs to the stratum of the outermost factor within whose levels its column of X is constant, and
-each stratum has as many degrees of freedom as it has levels less those of the strata outside it and
-less its own coefficients. With one factor these are SAS's DDFM=BW; with several, those of nlme,
-which differs only in giving the intercept to the innermost stratum.
+factor, between those of the next within it, and so on, and within the innermost. Of the fixed
+effects Xβ, those that are constant within the levels of a factor are a space W_i, whatever the
+columns of X; a stratum has as many degrees of freedom as it has levels less those of the strata
+outside it, and less the dimensions that W_i adds. A contrast of the coefficients belongs to the
+outermost stratum whose W_i it depends on.
+
+So a contrast has the same degrees of freedom in every coding. A mean, which changes when a constant
+is added to the response, depends on all strata. It has those of the outermost coefficient in it,
+whose stratum is that within whose levels its column is constant, as in SAS's DDFM=BW and in nlme.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.errors import ArgumentError
+from bayeslmm.solutions.degrees_of_freedom.wald import Strata
 
 if TYPE_CHECKING:
     from bayeslmm.data.frames import Array
@@ -25,40 +30,46 @@ __all__ = ["between_within"]
 
 _SAME = 1e-10
 """Differences within a level, relative to the column, that are rounding."""
+_CONSTANT = 1e-8
+"""The same of an orthonormal combination of columns."""
 
 
-def between_within(design: Design) -> Array:
-    """Degrees of freedom of each coefficient; (p,).
-
-    All columns of a term go with the innermost of them.
+def between_within(design: Design) -> Strata:
+    """The strata of a model with nested groups, and their degrees of freedom.
 
     Raises
     ------
     ArgumentError
         If there are no groups, or some are crossed; if a stratum has no degrees of freedom left.
     """
-    strata = _strata(design)
-    home = np.full(len(design.coef), len(strata))
-    for i in reversed(range(len(strata))):
-        home[_constant(design.X, strata[i][1])] = i
-    kept = np.array(design.learned.kept)
-    for term in design.learned.fixed.terms:
-        own = (term.start <= kept) & (kept < term.stop)
-        home[own] = home[own].max(initial=0)
-    sizes = [0, *(int(codes.max()) + 1 for _, codes in strata), len(design.y)]
-    counts = np.bincount(home, minlength=len(strata) + 1)
-    df = np.diff(sizes) - counts
-    for i in np.unique(home):
-        if df[i] < 1:
-            where = f"between levels of {strata[i][0]!r}" if i < len(strata) else "within groups"
-            raise ArgumentError(
-                f"between-within degrees of freedom {where} are {df[i]}: {counts[i]} coefficients "
-                "are estimated there. Use df='satterthwaite', or a model with fewer coefficients."
-            )
-    return df[home].astype(np.float64)
+    factors, X = _nested(design), design.X
+    n, p = X.shape
+    basis, triangle = np.linalg.qr(X)
+    to_basis = np.linalg.inv(triangle)
+    home = np.full(p, len(factors))
+    spaces: list[Array] = []
+    for i, (_, codes) in reversed(list(enumerate(factors))):
+        within = X - X[_first_rows(codes)]
+        unchanged = np.abs(within) <= _SAME * np.abs(X).max(axis=0, initial=0.0)
+        home[unchanged.all(axis=0)] = i
+        spaces.insert(0, _null_space(within @ to_basis))
+    ones = np.full(n, n**-0.5)
+    means = basis.T @ ones
+    if np.linalg.norm(ones - basis @ means) > _CONSTANT:
+        means = np.zeros(p)
+    df = np.diff([0, *(int(codes.max()) + 1 for _, codes in factors), n])
+    counts = np.diff([0, *(space.shape[1] for space in spaces), p])
+    for i in np.flatnonzero((counts > 0) & (df - counts < 1)).tolist():
+        where = f"between levels of {factors[i][0]!r}" if i < len(factors) else "within groups"
+        raise ArgumentError(
+            f"between-within degrees of freedom {where} are {df[i] - counts[i]}: {counts[i]} "
+            "coefficients are estimated there. Use df='satterthwaite', or a model with fewer "
+            "coefficients."
+        )
+    return Strata((df - counts).astype(np.float64), to_basis, tuple(spaces), means, home)
 
 
-def _strata(design: Design) -> list[tuple[str, Array]]:
+def _nested(design: Design) -> list[tuple[str, Array]]:
     """Names and codes of the grouping factors and the subjects of R, the outermost first."""
     found = {factor.name: factor.codes for factor in design.factors}
     residuals = design.residuals
@@ -82,9 +93,18 @@ def _strata(design: Design) -> list[tuple[str, Array]]:
     return ordered
 
 
-def _constant(X: Array, codes: Array) -> Array:
-    """Which columns of X are the same in all rows of a level."""
+def _first_rows(codes: Array) -> Array:
+    """For each row, the first one of its level."""
     first = np.zeros(int(codes.max()) + 1, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
-    largest = np.abs(X).max(axis=0, initial=0.0)
-    return np.asarray((np.abs(X - X[first[codes]]) <= _SAME * largest).all(axis=0))
+    return first[codes]
+
+
+def _null_space(A: Array) -> Array:
+    """Orthonormal vectors, one a column, that a matrix with orthonormal columns less their first
+    rows maps to zero.
+    """
+    _, values, rows = np.linalg.svd(np.linalg.qr(A, mode="r"))
+    size = np.zeros(A.shape[1])
+    size[: len(values)] = values
+    return np.asarray(rows[size <= _CONSTANT].T)

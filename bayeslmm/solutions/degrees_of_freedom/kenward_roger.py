@@ -6,21 +6,23 @@ Roger (1997) add both to second order, and choose the degrees of freedom and the
 statistic by its first two moments, so that they are exact where an exact F exists.
 
 Where V is not linear in its parameters, their adjustment also has its second derivatives, and then
-depends on how V is parametrised. These are left out, as by SAS's option FIRSTORDER: the result is
-the same for all parametrisations, and that of the linear one where there is one.
+depends on how V is parametrised. Without these the result is the same for all parametrisations, and
+that of the linear one where there is one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from bayeslmm.data.frames import Array
-from bayeslmm.errors import ArgumentError
+from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.solutions.degrees_of_freedom.wald import FTest, principal_functions
+from bayeslmm.support.arguments import truth_value
 
-__all__ = ["KenwardRoger", "Sensitivity", "kenward_roger"]
+__all__ = ["AdjustedTests", "KenwardRoger", "Sensitivity", "expected_covariance", "kenward_roger"]
 
 _ILL_CONDITIONED = 1e13
 _NO_SCALE = 1e-2
@@ -51,8 +53,51 @@ class Sensitivity:
     traces: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class KenwardRoger:
+    """Kenward and Roger's degrees of freedom and adjusted standard errors, as a value of `df`.
+
+    Parameters
+    ----------
+    information : {"expected", "observed"}
+        The information about the covariance parameters, whose inverse is their covariance matrix.
+    second_derivatives : bool, default False
+        Whether the second derivatives of V are in the adjustment, in the parameters of SAS:
+        variances, and correlations or ranges. They are zero for structures that are linear in their
+        covariances, which are all that have no parameters but standard deviations, and `UN`, `CS`
+        and `Toep`.
+
+    Notes
+    -----
+    `KenwardRoger()` is ``df="kenward-roger"``, and what pbkrtest computes.
+    `KenwardRoger(information="observed", second_derivatives=True)` is DDFM=KENWARDROGER of SAS's
+    PROC MIXED, and without the second derivatives DDFM=KENWARDROGER(FIRSTORDER), which is
+    "Kenward-Roger-Linear" of the R package mmrm.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> R = bl.AR1(time="age", group="Subject")
+    >>> fit = bl.Model("distance ~ age", bl.load_dataset("Orthodont"), R=R).fit("reml")
+    >>> sas = bl.KenwardRoger(information="observed", second_derivatives=True)
+    >>> fit.summary(df=sas).loc["beta[age]", ["std_error", "df"]].round(4).to_list()
+    [0.0963, 105.533]
+    """
+
+    information: Literal["expected", "observed"] = "expected"
+    second_derivatives: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.information not in ("expected", "observed"):
+            raise ArgumentError(
+                unknown_name("information", self.information, ("expected", "observed"))
+            )
+        truth_value("second_derivatives", self.second_derivatives)
+
+
+@dataclass(frozen=True, eq=False)
+class AdjustedTests:
     """Tests of functions of beta with Kenward and Roger's degrees of freedom.
 
     Attributes
@@ -66,7 +111,7 @@ class KenwardRoger:
     P : (k, p, p) array
         X'V⁻¹V_iV⁻¹X.
     W : (k, k) array
-        Covariance matrix of the estimates of the parameters, by the expected information.
+        Covariance matrix of the estimates of the parameters.
     """
 
     vcov: Array
@@ -113,24 +158,14 @@ class KenwardRoger:
         return float(den_df), 1.0 if near_two else float(den_df * mean / (den_df - 2))
 
 
-def kenward_roger(of: Sensitivity, rotation: Array) -> KenwardRoger:
-    """Adjust the covariance matrix of beta.
-
-    Parameters
-    ----------
-    of : Sensitivity
-        Of coefficients gamma, at the REML estimates.
-    rotation : (p, p) array
-        beta = rotation @ gamma.
-
-    Returns
-    -------
-    KenwardRoger
+def expected_covariance(of: Sensitivity) -> Array:
+    """Covariance matrix (k, k) of the parameters of V by the expected information of the restricted
+    likelihood.
 
     Raises
     ------
     ArgumentError
-        If the data do not determine the parameters of V.
+        If the data do not determine the parameters.
     """
     C = np.linalg.inv(of.information)
     CP = np.einsum("ab,kbc->kac", C, of.P)
@@ -142,7 +177,25 @@ def kenward_roger(of: Sensitivity, rotation: Array) -> KenwardRoger:
             "parameters, which is singular here: the data do not determine them all. Simplify the "
             "random effects, or use df='satterthwaite'."
         )
-    W = 2 * np.linalg.inv(twice / np.outer(size, size)) / np.outer(size, size)
+    return np.asarray(2 * np.linalg.inv(twice / np.outer(size, size)) / np.outer(size, size))
+
+
+def kenward_roger(of: Sensitivity, rotation: Array, W: Array, bend: Array) -> AdjustedTests:
+    """Adjust the covariance matrix of beta.
+
+    Parameters
+    ----------
+    of : Sensitivity
+        Of coefficients gamma, at the REML estimates.
+    rotation : (p, p) array
+        beta = rotation @ gamma.
+    W : (k, k) array
+        Covariance matrix of the parameters of V.
+    bend : (p, p) array
+        The sum over them of W_ij X'V⁻¹V_ijV⁻¹X, with the second derivatives of V.
+    """
+    C = np.linalg.inv(of.information)
+    CP = np.einsum("ab,kbc->kac", C, of.P)
     inner = np.einsum("kl,klab->ab", W, of.Q) - np.einsum("kl,kab,lbc->ac", W, of.P, CP)
-    adjusted = C + C @ (inner + inner.T) @ C
-    return KenwardRoger(rotation @ adjusted @ rotation.T, rotation, adjusted, C, of.P, W)
+    adjusted = C + C @ (inner + inner.T - bend / 2) @ C
+    return AdjustedTests(rotation @ adjusted @ rotation.T, rotation, adjusted, C, of.P, W)

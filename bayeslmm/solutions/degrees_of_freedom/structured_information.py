@@ -1,12 +1,10 @@
 """How X'V⁻¹X depends on the parameters of V with a structured R: rows that are correlated with each
 other, directly or through random effects, are taken together, with dense matrices.
-
-R is not linear in its parameters. What is made of the derivatives does not depend on which
-parameters describe it, so they are taken where differences are most exact, on the working scale.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +15,7 @@ from bayeslmm.errors import ArgumentError
 from bayeslmm.solutions.degrees_of_freedom.kenward_roger import Sensitivity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["structured_sensitivity"]
 
-_STEP = 2e-3
 _LARGEST = 2000
 """The number of rows that are correlated with each other."""
 
@@ -37,6 +34,7 @@ def structured_sensitivity(
     theta: Array,
     G: Sequence[Array],
     directions: Sequence[tuple[int, Array]],
+    changes: Callable[[Callable[[Array], Array]], Array],
 ) -> Sensitivity:
     """The sensitivity of a design with structured residuals.
 
@@ -50,6 +48,8 @@ def structured_sensitivity(
     G : sequence of (q, q) arrays, one a factor
     directions : sequence of (int, (q, q) array)
         Changes of G, by the position of the factor.
+    changes : callable
+        Given the R of some rows as a function of theta, an (m, n, n) array of changes of it.
 
     Raises
     ------
@@ -58,9 +58,6 @@ def structured_sensitivity(
     """
     own = equations.residuals
     assert own is not None
-    k, p = len(directions) + own.n_parameters, X.shape[1]
-    information, P = np.zeros((p, p)), np.zeros((k, p, p))
-    Q, traces = np.zeros((k, k, p, p)), np.zeros((k, k))
     weights = np.ones(len(X)) if design.weights is None else design.weights
     known: dict[bytes, tuple[Array, Array]] = {}
     components = connected_rows(design)
@@ -74,7 +71,13 @@ def structured_sensitivity(
     for rows in components:
         key = residual_pattern(own, rows)
         if key not in known:
-            known[key] = _residual_covariance(equations, theta, rows)
+            R = partial(_residual_covariance, equations, rows)
+            known[key] = R(theta), changes(R)
+    k, p = len(directions) + len(next(iter(known.values()))[1]), X.shape[1]
+    information, P = np.zeros((p, p)), np.zeros((k, p, p))
+    Q, traces = np.zeros((k, k, p, p)), np.zeros((k, k))
+    for rows in components:
+        key = residual_pattern(own, rows)
         scale = 1 / np.sqrt(weights[rows])
         V, V_i = (part * np.outer(scale, scale) for part in known[key])
         Z = [(factor.Z[rows], factor.between(rows)) for factor in design.factors]
@@ -92,23 +95,9 @@ def structured_sensitivity(
     return Sensitivity(information, P, Q, traces)
 
 
-def _residual_covariance(equations: Equations, theta: Array, rows: Array) -> tuple[Array, Array]:
-    """R of m rows, weights aside, and its derivatives (k, m, m) in its k parameters on their
-    working scale, by central differences of fourth order.
-    """
-    own = equations.residuals
-    assert own is not None
-
-    def at(position: int, step: float) -> Array:
-        moved = equations.parameters.stepped(theta, position, step)
-        return moved[-1] ** 2 * equations.residual_covariance(moved, rows)
-
-    slopes = []
-    for i in range(len(theta) - own.n_parameters, len(theta)):
-        near, far = at(i, _STEP) - at(i, -_STEP), at(i, 2 * _STEP) - at(i, -2 * _STEP)
-        slopes.append((8 * near - far) / (12 * _STEP))
-    R = theta[-1] ** 2 * equations.residual_covariance(theta, rows)
-    return R, np.array(slopes)
+def _residual_covariance(equations: Equations, rows: Array, theta: Array) -> Array:
+    """R of some rows, weights aside."""
+    return np.asarray(theta[-1] ** 2 * equations.residual_covariance(theta, rows))
 
 
 def _between(Z: Array, K: Array, G: Array) -> Array:

@@ -12,9 +12,10 @@ from bayeslmm.data.frames import Array
 from bayeslmm.equations.linear import Estimates
 
 __all__ = [
-    "ByCoefficient",
+    "ByStratum",
     "FTest",
     "InUnits",
+    "Strata",
     "Wald",
     "principal_functions",
     "t_columns",
@@ -23,6 +24,8 @@ __all__ = [
 
 _NEGLIGIBLE = np.sqrt(np.finfo(float).eps)
 """Variance, relative to the largest, of a function that the others determine; lmerTest's value."""
+_VANISHING = 1e-9
+"""Size of a function on a space, relative to that on all fixed effects, that is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +70,75 @@ class Wald(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class ByCoefficient:
-    """Tests with degrees of freedom that belong to each coefficient.
+class Strata:
+    """Degrees of freedom that are counted, in strata from the outermost to the innermost.
 
-    A function of several coefficients, and a test of several functions, has the smallest degrees of
-    freedom of those that are in it.
+    Attributes
+    ----------
+    df : (m + 1,) array
+        Degrees of freedom of each stratum; infinite for the normal distribution.
+    to_basis : (p, p) array
+        X @ to_basis is orthonormal; what follows is in terms of these columns.
+    spaces : tuple of m (p, d) arrays
+        For each stratum but the innermost, a basis of the fixed effects that do not vary within it.
+    means : (p,) array
+        The combination that is constant; zeros if none is.
+    home : (p,) int array
+        The stratum of each column of X.
+    """
+
+    df: Array
+    to_basis: Array
+    spaces: tuple[Array, ...]
+    means: Array
+    home: Array
+
+    @classmethod
+    def one(cls, df: float, p: int) -> Strata:
+        """A single stratum, for all p coefficients."""
+        return cls(np.array([df]), np.eye(p), (), np.zeros(p), np.zeros(p, dtype=np.int64))
+
+    def of(self, L: Array) -> Array:
+        """The stratum (m,) of each of the functions L beta; L is (m, p)."""
+        functions, innermost = L @ self.to_basis, len(self.spaces)
+        found = np.full(len(L), innermost)
+        for i in reversed(range(innermost)):
+            found[_depend(functions, self.spaces[i])] = i
+        by_column = np.where(L != 0, self.home, innermost).min(axis=1, initial=innermost)
+        return np.where(_depend(functions, self.means[:, None]), by_column, found)
+
+
+def _depend(functions: Array, space: Array) -> Array:
+    """Which functions, one a row, do not vanish on a space with an orthonormal basis."""
+    size = np.linalg.norm(functions, axis=1)
+    return np.asarray(np.linalg.norm(functions @ space, axis=1) > _VANISHING * size)
+
+
+@dataclass(frozen=True, eq=False)
+class ByStratum:
+    """Tests with degrees of freedom that are counted.
+
+    Several functions together have those of the outermost stratum that one of them belongs to.
 
     Attributes
     ----------
     vcov : (p, p) array
-    each : (p,) array
-        Degrees of freedom; infinite for the normal distribution.
+    strata : Strata
     """
 
     vcov: Array
-    each: Array
+    strata: Strata
 
     def df(self, L: Array) -> Array:
         """Degrees of freedom of each of the functions L beta; L is (m, p)."""
-        return np.where(L != 0, self.each, np.inf).min(axis=1, initial=np.inf)
+        return self.strata.df[self.strata.of(L)]
 
     def f_test(self, L: Array, difference: Array) -> FTest:
         """Test that L beta is what it differs from by `difference`; L is (m, p)."""
         _, values, variances = principal_functions(L, difference, self.vcov)
-        return FTest(float(np.mean(values**2 / variances)), len(values), float(self.df(L).min()))
+        outermost = int(self.strata.of(L).min(initial=len(self.strata.spaces)))
+        F = float(np.mean(values**2 / variances))
+        return FTest(F, len(values), float(self.strata.df[outermost]))
 
 
 @dataclass(frozen=True, eq=False)
