@@ -25,6 +25,7 @@ _MODULE_OF = {
     "NormalAtMeans": "priors.families",
     "MvNormal": "priors.families",
     "StudentT": "priors.families",
+    "StudentTAtMeans": "priors.families",
     "Cauchy": "priors.families",
     "Laplace": "priors.families",
     "Flat": "priors.families",
@@ -151,6 +152,7 @@ if TYPE_CHECKING:
     from bayeslmm.priors.families import Normal as Normal
     from bayeslmm.priors.families import NormalAtMeans as NormalAtMeans
     from bayeslmm.priors.families import StudentT as StudentT
+    from bayeslmm.priors.families import StudentTAtMeans as StudentTAtMeans
     from bayeslmm.priors.families import Uniform as Uniform
     from bayeslmm.priors.families import VarianceSplit as VarianceSplit
     from bayeslmm.priors.families import Wishart as Wishart

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Self
 
-    from xarray import DataTree
+    from xarray import Dataset
 
     from bayeslmm.api.model import Model
     from bayeslmm.criticism.diagnose import Diagnosis
@@ -126,7 +126,7 @@ class Fit(ABC):
 
     @property
     @abstractmethod
-    def posterior(self) -> DataTree:
+    def posterior(self) -> Dataset:
         """The draws, of a fit that has some."""
 
     @abstractmethod

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from bayeslmm.design.parameters import Parameters
     from bayeslmm.estimation.likelihood.quasi_newton import Optimum
     from bayeslmm.plots.of_models import ModelPlots
+    from bayeslmm.priors.base import Prior
     from bayeslmm.priors.table import PriorTable
     from bayeslmm.reports.description import Description
 
@@ -149,14 +150,13 @@ class Model:
         state["weights"] = weights if weights is None or column else np.array(weights)
         if isinstance(state["weights"], np.ndarray):
             state["weights"].flags.writeable = False
-        state["_given"] = priors
+        state["_given"] = {}
         state["check"] = truth_value("check", check)
-        self._refuse()
+        if priors is not None or self._states_priors:  # checked here, not when they are used
+            self.__dict__.update(self._under(priors))
+        self._refuse_unidentified()
 
-    def _refuse(self) -> None:
-        """Check the priors here rather than when they are used, and what the data identify."""
-        if self._states_priors:
-            self.priors  # noqa: B018
+    def _refuse_unidentified(self) -> None:
         if self.check and self.unidentified:
             raise DesignError(
                 f"{self.unidentified}. To go on nonetheless give check=False, and see diagnose()"
@@ -227,12 +227,24 @@ class Model:
 
         return resolve(self.__dict__["_given"], self.parameters, self.design)
 
+    def _under(
+        self,
+        priors: Mapping[str, object] | pd.DataFrame | PriorTable | None,
+        before: Mapping[str, Prior | None] | None = None,
+        allow_unused: bool = False,
+    ) -> dict[str, object]:
+        """What a model has that depends on its priors: these, and what of them is stated."""
+        from bayeslmm.priors.table import resolve
+
+        table = resolve(priors, self.parameters, self.design, before, allow_unused)
+        return {"priors": table, "_given": table.stated}
+
     @property
     def _states_priors(self) -> bool:
         """Whether there are priors but the defaults."""
         structures = [own for f in self.design.factors for own in f.structures]
         structures += [self.R] if self.R is not None else []
-        return self.__dict__["_given"] is not None or any(own.priors for own in structures)
+        return bool(self.__dict__["_given"]) or any(own.priors for own in structures)
 
     @cached_property
     def held(self) -> np.ndarray:
@@ -254,9 +266,11 @@ class Model:
         """
         if self.priors.not_gaussian or self.priors.slopes:
             return self.full_pymc()
+        from bayeslmm.design.variables import response_name
         from bayeslmm.pymc_models.collapsed import collapsed_model
 
-        return collapsed_model(self.equations, self.priors, self.design.response)
+        response = response_name(self.design, self.parameters)
+        return collapsed_model(self.equations, self.priors, response)
 
     def full_pymc(self) -> pm.Model:
         """The textbook hierarchical ``pm.Model``, with beta, u and theta.
@@ -382,14 +396,23 @@ class Model:
 
         return ModelPlots(self)
 
-    def with_priors(self, priors: Mapping[str, object] | pd.DataFrame | PriorTable | None) -> Self:
+    def with_priors(
+        self,
+        priors: Mapping[str, object] | pd.DataFrame | PriorTable | None,
+        *,
+        allow_unused: bool = False,
+    ) -> Self:
         """The same model under other priors; nothing is compiled or evaluated again.
 
         Parameters
         ----------
         priors : mapping or frame, optional
-            As for `Model`; they replace all priors given before, but for those that stand with a
-            structure, which they go before.
+            As for `Model`. They replace the priors given before. What is held by `Fixed` stays held
+            unless its key is among them, with a prior or with None, which is the default. Priors
+            that stand with a structure stay too, and these go before them.
+        allow_unused : bool
+            Whether keys may be ones that this model has no parameter or no use for, as in a grid of
+            priors for several models; ``model.priors.unused`` lists them.
 
         Returns
         -------
@@ -401,6 +424,12 @@ class Model:
             For priors that do not fit.
         DesignError
             For a model that these data identify only while parameters are held that are not now.
+        ArgumentTypeError
+            For a value that is no prior.
+
+        See Also
+        --------
+        update_priors : To keep all priors that are not named.
 
         Examples
         --------
@@ -409,9 +438,61 @@ class Model:
         >>> model.with_priors({"sd_Subject[Days]": bl.HalfNormal(5)}).priors["sd_Subject[Days]"]
         HalfNormal(5)
         """
+        from bayeslmm.priors.held import Fixed
+
+        stated = self.__dict__["_given"].items()
+        held = {key: prior for key, prior in stated if isinstance(prior, Fixed)}
+        return self._with_priors(priors, held, allow_unused)
+
+    def update_priors(
+        self,
+        priors: Mapping[str, object] | pd.DataFrame | PriorTable,
+        *,
+        allow_unused: bool = False,
+    ) -> Self:
+        """The same model with some priors changed, and the others as they are.
+
+        Parameters
+        ----------
+        priors : mapping or frame
+            As for `Model`; None in place of a prior takes back what was stated under its key.
+        allow_unused : bool
+            As in `with_priors`.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        PriorError
+            For priors that do not fit.
+        ArgumentTypeError
+            For a value that is no prior.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> priors = {"beta": bl.Normal(0, 20), "sigma": bl.HalfNormal(50)}
+        >>> data = bl.load_dataset("sleepstudy")
+        >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", data, priors=priors)
+        >>> other = model.update_priors({"sigma": bl.Exponential(0.02)})
+        >>> other.priors["beta[Days]"], other.priors["sigma"]
+        (Normal(0, 20), Exponential(0.02))
+        """
+        return self._with_priors(priors, self.__dict__["_given"], allow_unused)
+
+    def _with_priors(
+        self,
+        priors: Mapping[str, object] | pd.DataFrame | PriorTable | None,
+        before: Mapping[str, Prior | None],
+        allow_unused: bool,
+    ) -> Self:
+        allow_unused = truth_value("allow_unused", allow_unused)
         self.equations  # noqa: B018  evaluated now, so that all models made from this one share them
-        other = self._without("priors", "pymc", "held", "unidentified")._with(_given=priors)
-        other._refuse()
+        own = self._under(priors, before, allow_unused)
+        other = self._without("pymc", "held", "unidentified")._with(**own)
+        other._refuse_unidentified()
         return other
 
     def with_response(self, y: object) -> Self:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from arviz_stats.utils import ELPDData
-    from xarray import DataTree
+    from xarray import Dataset, DataTree
 
     from bayeslmm.api.model import Model
     from bayeslmm.criticism.diagnose import Diagnosis
@@ -89,6 +89,7 @@ def sample(
         draws = nuts.sample_collapsed(model.equations, model.priors, settings, start)
         return replace(draws, seconds=time.perf_counter() - began)
 
+    from bayeslmm.design.variables import in_pymc
     from bayeslmm.pymc_models.parameters import theta_draws
 
     began = time.perf_counter()
@@ -100,7 +101,7 @@ def sample(
         beta, u = nuts.draw_coefficients(model.equations, model.priors, theta, settings)
     else:
         beta = variables["beta"]
-        effects = [variables[f"u_{factor.name}"] for factor in model.design.factors]
+        effects = [variables[in_pymc(f"u_{factor.name}")] for factor in model.design.factors]
         empty = np.empty((*theta.shape[:2], 0))
         u = np.concatenate([*(e.reshape(*e.shape[:2], -1) for e in effects), empty], axis=-1)
     return nuts.Draws(theta, beta, u, stats, settings, name, time.perf_counter() - began)
@@ -118,14 +119,15 @@ class PosteriorFit(Fit):
     model : Model
         What was fitted.
     draws : Draws
-        The draws as arrays, the sampler's statistics and settings; `posterior` has them labelled.
+        The draws as arrays, the sampler's statistics and settings; `posterior` and `idata` have
+        them labelled.
 
     Examples
     --------
     >>> import bayeslmm as bl
     >>> model = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff"))
     >>> fit = model.fit("nuts", random_seed=1, progress=False)
-    >>> fit.posterior["posterior"]["u_Batch"].dims
+    >>> fit.posterior["u_Batch"].dims
     ('chain', 'draw', 'Batch', 'Batch_effect')
     """
 
@@ -149,8 +151,15 @@ class PosteriorFit(Fit):
         return "nuts"
 
     @cached_property
-    def posterior(self) -> DataTree:
-        """The draws with their labels, as ArviZ takes them.
+    def posterior(self) -> Dataset:
+        """The draws with their labels, the group of that name of `idata`: ``beta`` by
+        ``posterior["beta"]``. Functions of ArviZ take it where they need draws alone.
+        """
+        return self.idata["posterior"].to_dataset()
+
+    @cached_property
+    def idata(self) -> DataTree:
+        """All groups of data that ArviZ knows, as ``pm.sample`` returns them.
 
         Group ``posterior`` has ``beta`` (dim ``coef``), ``sd_<factor>`` (``<factor>_effect``),
         ``corr_<factor>`` (``<factor>_pair``, the pairs of effects as `summary` names them),

@@ -13,6 +13,7 @@ from bayeslmm.comparison.nesting import Reference, reference
 from bayeslmm.covariance.structures import Diag
 from bayeslmm.equations.equations import Equations
 from bayeslmm.estimation.likelihood.quasi_newton import optimise
+from bayeslmm.priors.held import require_nothing_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ __all__ = ["random_structures"]
 
 def random_structures(fit: LikelihoodFit) -> pd.DataFrame:
     """Walk from the random effects of a fit down; see `LikelihoodFit.random_structures`."""
+    require_nothing_held(fit.model, "the walk to simpler random effects", "compare fits by compare")
     design, optimum = fit.model.design, fit.optimum
     rows = [_row("as fitted", design, optimum) | _untested("")]
     while True:

@@ -11,7 +11,6 @@ import pandas as pd
 from scipy.stats import chi2
 
 from bayeslmm.equations.equations import Equations
-from bayeslmm.estimation.likelihood.quasi_newton import optimise
 
 if TYPE_CHECKING:
     from bayeslmm.api.likelihood_fit import LikelihoodFit
@@ -34,7 +33,7 @@ def drop1(fit: LikelihoodFit) -> pd.DataFrame:
             X=np.ascontiguousarray(design.X[:, kept]),
             coef=tuple(design.coef[i] for i in kept),
         )
-        optimum = optimise(Equations.of(smaller), "ml")
+        optimum = fit._maximum(Equations.of(smaller))
         found.append(-0.5 * optimum.criterion if optimum.status.ok else np.nan)
         dropped.append(len(columns))
     loglik, df = np.array(found), np.array(dropped, dtype=float)

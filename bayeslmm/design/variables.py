@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bayeslmm.data.frames import Array
+    from bayeslmm.design.design import Design
     from bayeslmm.design.parameters import Block, Parameters
 
-__all__ = ["Variable", "in_tree", "labelled", "variables_of"]
+__all__ = [
+    "Variable",
+    "in_pymc",
+    "in_tree",
+    "labelled",
+    "level_dim",
+    "response_name",
+    "variables_in_pymc",
+    "variables_of",
+]
+
+_LIKE_A_VARIABLE = re.compile(
+    r"(coef|beta|sigma|rho|ma|range|nugget|power|expon|loading)(_|\[|$)|(sd|corr|cholesky|[uzGRV])_"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,45 @@ def _variable(name: str, blocks: tuple[Block, ...]) -> Variable:
     elif any(labels):
         dim = f"{name}_level"
     return Variable(name, blocks, labels, dim)
+
+
+def response_name(design: Design, parameters: Parameters) -> str:
+    """What the observed response is called in a ``pm.Model``: its name, unless a parameter of the
+    model has that.
+
+    Parameters
+    ----------
+    design : Design
+    parameters : Parameters
+    """
+    names = ["beta", *(variable.name for variable in variables_of(parameters))]
+    names += [f"{letter}_{factor.name}" for factor in design.factors for letter in "zu"]
+    taken = {
+        f"{name}{suffix}" for name in names for suffix in ("", "_at_means", "_share", "_joint")
+    }
+    own = design.response.partition("[")[0]
+    made = own in taken or own.startswith(("cholesky_", "V_", "G_", "R_"))
+    return in_pymc(f"response_{design.response}" if made else design.response)
+
+
+def in_pymc(name: str) -> str:
+    """A name as a ``pm.Model`` can have it, without a slash of ASCII."""
+    return name.replace("/", "\N{DIVISION SLASH}")
+
+
+def level_dim(factor: str) -> str:
+    """The dimension of the levels of a grouping factor in a ``pm.Model``: its name, unless that
+    reads like the name of a variable or of another dimension.
+    """
+    return in_pymc(f"{factor}_level" if _LIKE_A_VARIABLE.match(factor) else factor)
+
+
+def variables_in_pymc(parameters: Parameters) -> tuple[Variable, ...]:
+    """The variables that theta is made of, with names that a ``pm.Model`` can have."""
+    return tuple(
+        replace(own, name=in_pymc(own.name), dim=None if own.dim is None else in_pymc(own.dim))
+        for own in variables_of(parameters)
+    )
 
 
 def in_tree(name: str) -> str:

@@ -45,6 +45,8 @@ def draw_priors(rows: Mapping[str, Array], bounds: Mapping[str, tuple[float, flo
     with styled():
         figure, axes, _, shown = _panels(list(rows), "Priors, and what they imply", "", [])
         for axis, name in zip(axes, shown, strict=True):
+            if _held(axis, rows[name]):
+                continue
             low, high = np.quantile(rows[name], _PRIOR_SHARE)
             _density(axis, rows[name], _clipped(low, high, bounds.get(name)), ORANGE, filled=True)
         return finish(figure)
@@ -62,6 +64,8 @@ def draw_prior_posterior(
         figure, axes, head, shown = _panels(list(posterior), "Prior and posterior", note, names)
         handles: list[Line2D] = []
         for axis, name in zip(axes, shown, strict=True):
+            if _held(axis, posterior[name]):
+                continue
             low, high = np.quantile(posterior[name], (0.001, 0.999))
             width = high - low
             below, above = np.quantile(prior[name], (0.02, 0.98))
@@ -72,7 +76,8 @@ def draw_prior_posterior(
                 _density(axis, prior[name], room, ORANGE, dashed=True),
                 _density(axis, posterior[name], room, BLUE, filled=True),
             ]
-        legend(head, handles, names)
+        if handles:
+            legend(head, handles, names)
         return finish(figure)
 
 
@@ -105,6 +110,15 @@ def draw_simulated(simulated: Array, observed: Array, response: str) -> Figure:
         axis.set_yticks([])
         legend(head, [own, other], names)
         return finish(figure)
+
+
+def _held(axis: Axes, draws: Array) -> bool:
+    """Draw a line at the value of what is held; whether that is all there is to draw."""
+    if np.ptp(draws) > 0:
+        return False
+    axis.axvline(draws[0], color=INK, linewidth=1.6)
+    axis.text(0.97, 0.9, f"held at {draws[0]:.4g}", ha="right", transform=axis.transAxes)
+    return True
 
 
 def _clipped(low: float, high: float, bounds: tuple[float, float] | None) -> tuple[float, float]:

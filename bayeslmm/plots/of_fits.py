@@ -11,6 +11,7 @@ from bayeslmm.criticism.lag_correlation import lag_correlation, subjects_of
 from bayeslmm.criticism.quantiles import quantiles_of_fit
 from bayeslmm.criticism.variogram import variogram
 from bayeslmm.data.frames import level_label
+from bayeslmm.design.variables import in_tree
 from bayeslmm.drawing.correlation import draw_correlation, draw_matrices, draw_variogram
 from bayeslmm.drawing.groups import draw_caterpillar, draw_trellis
 from bayeslmm.drawing.posterior import (
@@ -520,15 +521,23 @@ class Plots:
         self, var_names: str | Sequence[str] | None, *, one_scale: bool
     ) -> tuple[dict[str, np.ndarray], str]:
         """Draws (chain, draw) by the names of `summary`, and what is left out of them."""
-        posterior = self._fit.posterior["posterior"].dataset
+        posterior = self._fit.posterior
         valid = [str(name) for name in posterior.data_vars]
         if var_names is None:
             effects = {f"u_{factor.name}" for factor in self._fit.model.design.factors}
             rows = by_row(posterior, [name for name in valid if name not in effects])
             left = on_other_scales(rows) if one_scale else []
-            return {name: row for name, row in rows.items() if name not in left}, how_to_see(left)
+            shown = {name: row for name, row in rows.items() if name not in left}
+            return self._marked(shown), how_to_see(left)
         names = [var_names] if isinstance(var_names, str) else list(var_names)
         for name in names:
             if name not in valid:
                 raise ArgumentError(unknown_name("variable of the posterior", name, valid))
-        return by_row(posterior, names), ""
+        return self._marked(by_row(posterior, names)), ""
+
+    def _marked(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Draws by row, of which those of held parameters say so."""
+        model = self._fit.model
+        names = zip(model.parameters.names, model.held, strict=True)
+        held = {in_tree(name) for name, is_held in names if is_held}
+        return {f"{name} (held)" if name in held else name: row for name, row in rows.items()}

@@ -18,6 +18,7 @@ from bayeslmm.priors.families import (
     Normal,
     NormalAtMeans,
     Prior,
+    StudentTAtMeans,
     Uniform,
     VarianceSplit,
     Wishart,
@@ -154,10 +155,11 @@ def check_fits_variance(parts: VarianceParts, prior: Prior) -> None:
 
 
 def _check_coefficient(slot: Slot, prior: Prior) -> None:
-    if isinstance(prior, NormalAtMeans) and not slot.at_means:
+    if isinstance(prior, NormalAtMeans | StudentTAtMeans) and not slot.at_means:
+        instead = type(prior).__name__.removesuffix("AtMeans")
         raise PriorError(
-            f"{prior!r} is for an intercept, which {slot.parameter!r} is not; use Normal, which is "
-            "on the coefficient itself."
+            f"{prior!r} is for an intercept, which {slot.parameter!r} is not; use {instead}, which "
+            "is on the coefficient itself."
         )
     if isinstance(prior, MvNormal):
         raise PriorError(

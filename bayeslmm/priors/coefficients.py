@@ -8,7 +8,7 @@ import numpy as np
 
 from bayeslmm.errors import PriorError, unknown_name
 from bayeslmm.priors.defaults import level_coefficients
-from bayeslmm.priors.families import Flat, MvNormal, Normal, NormalAtMeans
+from bayeslmm.priors.families import Flat, MvNormal, Normal, NormalAtMeans, StudentTAtMeans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,8 @@ def means_basis(design: Design, priors: Sequence[Prior]) -> np.ndarray:
     priors : sequence of Prior
         One for each coefficient.
     """
-    moved = np.array([isinstance(prior, NormalAtMeans) for prior in priors], dtype=bool)
+    at_means = [isinstance(prior, NormalAtMeans | StudentTAtMeans) for prior in priors]
+    moved = np.array(at_means, dtype=bool)
     others = np.where(level_coefficients(design), 0.0, design.X.mean(axis=0))
     basis: np.ndarray = np.eye(len(priors)) - np.outer(moved, others)
     return basis

@@ -34,6 +34,7 @@ from bayeslmm.priors.real import (
     Normal,
     NormalAtMeans,
     StudentT,
+    StudentTAtMeans,
 )
 from bayeslmm.priors.split import VarianceSplit
 
@@ -61,6 +62,7 @@ __all__ = [
     "NormalAtMeans",
     "Prior",
     "StudentT",
+    "StudentTAtMeans",
     "Uniform",
     "VarianceSplit",
     "Wishart",
@@ -74,6 +76,7 @@ FAMILIES: dict[str, type[Prior]] = {
         NormalAtMeans,
         MvNormal,
         StudentT,
+        StudentTAtMeans,
         Cauchy,
         Laplace,
         Flat,
@@ -97,7 +100,7 @@ FAMILIES: dict[str, type[Prior]] = {
     )
 }
 _OUR_OWN = (
-    *(LKJ, NormalAtMeans, HalfStudentTAtMeans, PC, Fixed),
+    *(LKJ, NormalAtMeans, StudentTAtMeans, HalfStudentTAtMeans, PC, Fixed),
     *(MvNormal, Wishart, InverseWishart, HuangWand, VarianceSplit),
 )
 """Families whose names mean something else, or nothing, in other packages."""

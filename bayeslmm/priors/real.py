@@ -18,6 +18,7 @@ __all__ = [
     "Normal",
     "NormalAtMeans",
     "StudentT",
+    "StudentTAtMeans",
 ]
 
 
@@ -101,6 +102,33 @@ class StudentT(Prior):
     support = "real"
     pymc_name = "StudentT"
     pymc_parameters = ("nu", "mu", "sigma")
+
+
+@dataclass(frozen=True, repr=False)
+class StudentTAtMeans(StudentT):
+    """Student's t prior for the value that the linear predictor has at the predictors' means, as
+    brms has it by default; to `StudentT` what `NormalAtMeans` is to `Normal`.
+
+    As for `StudentT`, NUTS samples the textbook model.
+
+    Parameters
+    ----------
+    nu : float
+        Degrees of freedom.
+    mu : float
+        Location, in units of the response.
+    sigma : float
+        Scale, in units of the response; the standard deviation is larger.
+
+    Examples
+    --------
+    >>> import bayeslmm as bl
+    >>> data = bl.load_dataset("sleepstudy")
+    >>> prior = bl.StudentTAtMeans(3, 288.7, 59.3)
+    >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", data, priors={"beta[Intercept]": prior})
+    >>> model.priors["beta[Intercept]"]
+    StudentTAtMeans(3, 288.7, 59.3)
+    """
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -100,6 +100,10 @@ class PriorTable:
     slope_root : (p, m) array
         With columns for the coefficients but the intercept where ``V`` has a prior of R²: what
         makes them of vectors w whose squared length is the variance that they explain. Else m = 0.
+    stated : dict of Prior or None
+        What the user has stated, by key; None for a default in place of a structure's prior.
+    unused : tuple of str
+        Keys that no parameter uses, where these are allowed.
     """
 
     rows: tuple[PriorRow, ...]
@@ -111,6 +115,8 @@ class PriorTable:
     exponents: Mapping[int, np.ndarray]
     variance_weights: np.ndarray
     slope_root: np.ndarray
+    stated: Mapping[str, Prior | None]
+    unused: tuple[str, ...] = ()
 
     def __getitem__(self, parameter: str) -> Prior:
         """The prior of a parameter by its key; the joint one of those that have one."""
@@ -175,6 +181,7 @@ class PriorTable:
             f"({': '.join(filter(None, (row.source, row.scale)))})"
             for row in self.rows
         ]
+        lines += [f"unused: {', '.join(self.unused)}"] if self.unused else []
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -185,6 +192,8 @@ def resolve(
     priors: Mapping[str, object] | pd.DataFrame | PriorTable | None,
     parameters: Parameters,
     design: Design,
+    before: Mapping[str, Prior | None] | None = None,
+    allow_unused: bool = False,
 ) -> PriorTable:
     """Give every parameter its prior.
 
@@ -198,9 +207,13 @@ def resolve(
         of a bar and ``"R"`` for that of the residuals, in place of their standard deviations and
         correlations; ``"V"`` for all standard deviations together, and the coefficients but the
         intercept with them where it states R²; and ``"beta"`` takes a joint prior of several
-        coefficients too.
+        coefficients too. None in place of a prior is the default.
     parameters : Parameters
     design : Design
+    before : mapping, optional
+        What was stated before, and holds for keys that `priors` does not name.
+    allow_unused : bool
+        Whether a key may be one that no parameter has or uses.
 
     Returns
     -------
@@ -214,26 +227,36 @@ def resolve(
         For a value that is no prior.
     """
     coefficients = coefficient_slots(design)
-    slots = [*coefficients, *theta_slots(parameters, design)]
-    stated = _given(priors, slots)
-    given = _given(priors_of_structures(parameters, design), slots) | stated
-    # a prior of the user's for correlations is about those that are reported
-    slots = [*coefficients, *theta_slots(parameters, design, given)]
+
+    def slots_given(keys: Collection[str]) -> list[Slot]:
+        return [*coefficients, *theta_slots(parameters, design, keys)]
+
+    slots = slots_given(())
     matrices = matrix_slots(parameters, design)
+    keys = _Keys.of(slots, [*matrices, _VARIANCE])
+    of_structures = _of_structures(parameters, design, slots)
+    new, unknown = _given(priors, keys, slots_given, of_structures, before or {}, allow_unused)
+    stated = {key: prior for key, prior in (before or {}).items() if key not in new} | new
+    left = {
+        slot.parameter: of_structures[slot.parameter]
+        for slot in slots
+        if slot.parameter in of_structures and not any(key in stated for key in slot.keys)
+    }
+    given = left | {key: prior for key, prior in stated.items() if prior is not None}
+    # a prior of the user's for correlations is about those that are reported
+    slots = slots_given(given)
     parts = variance_parts(parameters, design)
     whole = _wholes(given, matrices, parts, design.coef)
-    valid = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
-    for key in given:
-        if key not in valid and key not in (*matrices, _VARIANCE) and key not in whole.values():
-            base = str(key).partition("[")[0]
-            if base in (slot.parameter for slot in slots):
-                raise PriorError(
-                    f"{key!r} has no prior of its own; the prior for {base!r} covers it."
-                )
-            raise PriorError(unknown_name("prior key", key, [*valid, *matrices, _VARIANCE]))
+    _check_released(slots, given, whole)
 
     level = level_coefficients(design)
-    rows = _rows(slots, given, whole, stated)
+    rows, used = _rows(slots, given, whole)
+    unused = [key for key in given if key in new and key not in used]
+    if unused and not allow_unused:
+        raise PriorError(
+            f"nothing would use the prior for {unused[0]!r}: every parameter it could be for has a "
+            "prior of its own. Leave it out."
+        )
     by_row = {row.parameter: row.prior for row in rows}
     chosen = by_row | {parameter: by_row[key] for parameter, key in whole.items()}
     mean, precision = gaussian_prior(
@@ -253,8 +276,20 @@ def resolve(
     slope_root = parts.slope_root if _states_r2(given) else np.empty((len(design.coef), 0))
     for array in (weights, slope_root, *exponents.values()):
         array.flags.writeable = False
+    named = {key for slot in slots if slot.parameter in of_structures for key in slot.keys}
+    kept = {key: prior for key, prior in stated.items() if key in used or key in named - {*given}}
     return PriorTable(
-        tuple(rows), theta, bases, mean, precision, whole, exponents, weights, slope_root
+        rows=tuple(rows),
+        theta=theta,
+        bases=bases,
+        beta_mean=mean,
+        beta_precision=precision,
+        whole=whole,
+        exponents=exponents,
+        variance_weights=weights,
+        slope_root=slope_root,
+        stated=kept,
+        unused=(*unknown, *unused),
     )
 
 
@@ -292,17 +327,14 @@ def _wholes(
 
 
 def _rows(
-    slots: Sequence[Slot],
-    given: Mapping[str, Prior],
-    whole: Mapping[str, str],
-    stated: Collection[str],
-) -> list[PriorRow]:
-    """Each parameter with its prior, or the one that it shares; all that are stated are used."""
+    slots: Sequence[Slot], given: Mapping[str, Prior], whole: Mapping[str, str]
+) -> tuple[list[PriorRow], set[str]]:
+    """Each parameter with its prior, or the one that it shares; and the keys that are used."""
     rows: list[PriorRow] = []
-    used = set()
+    used: set[str] = set()
     for slot in slots:
         joint = whole.get(slot.parameter)
-        found = joint or next((key for key in slot.keys if key in given), None)
+        found = joint or _key_of(slot, given)
         if found is None:
             rows.append(PriorRow(slot.parameter, slot.default, "default", slot.scale))
         elif joint is None:
@@ -313,13 +345,25 @@ def _rows(
             rows.append(PriorRow(joint, given[joint], "user", f"of {own}"))
         if found is not None:
             used.add(found)
-    for key in stated:
-        if key not in used:
+    return rows, used
+
+
+def _key_of(slot: Slot, given: Collection[str]) -> str | None:
+    """The most specific key that is given for a parameter."""
+    return next((key for key in slot.keys if key in given), None)
+
+
+def _check_released(
+    slots: Sequence[Slot], given: Mapping[str, Prior], whole: Mapping[str, str]
+) -> None:
+    """Refuse a joint prior of a parameter that is held."""
+    for slot in slots:
+        key, joint = _key_of(slot, given), whole.get(slot.parameter)
+        if joint is not None and key is not None and isinstance(given[key], Fixed):
             raise PriorError(
-                f"nothing would use the prior for {key!r}: every parameter it could be for has a "
-                "prior of its own. Leave it out."
+                f"{joint!r} has a prior that is for {slot.parameter!r} too, which is held by "
+                f"{given[key]}; to estimate it, take that back: {{{key!r}: None, {joint!r}: ...}}."
             )
-    return rows
 
 
 def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
@@ -386,37 +430,127 @@ def _exponents(
     }
 
 
-def _given(priors: object, slots: Sequence[Slot]) -> dict[str, Prior]:
-    """What the user has set, by key."""
+def _of_structures(
+    parameters: Parameters, design: Design, slots: Sequence[Slot]
+) -> dict[str, Prior]:
+    """The priors that stand with structures, by parameter."""
+    own = priors_of_structures(parameters, design)
+    found = {slot.parameter: _key_of(slot, own) for slot in slots}
+    return {name: _taken(own[key], key, slots) for name, key in found.items() if key is not None}
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """What can be the key of a prior.
+
+    Attributes
+    ----------
+    valid : tuple of str
+    slots : sequence of Slot
+    """
+
+    valid: tuple[str, ...]
+    slots: Sequence[Slot]
+
+    @classmethod
+    def of(cls, slots: Sequence[Slot], joint: Sequence[str]) -> _Keys:
+        keys = [slot.parameter for slot in slots] + [key for slot in slots for key in slot.keys]
+        return cls((*dict.fromkeys([*keys, *joint]), "beta"), slots)
+
+    def full(self, key: object) -> str | None:
+        """The key itself, or that of the coefficient which it names; None for another."""
+        if key in self.valid:
+            return str(key)
+        found = self._meant(key)
+        return found[0] if len(found) == 1 and found[0].startswith("beta") else None
+
+    def _meant(self, key: object) -> list[str]:
+        """Keys of the parameters with that label, or of that grouping factor."""
+        found = [s.parameter for s in self.slots if s.parameter.endswith(f"[{key}]")]
+        if key == "b" and any("beta" in slot.keys for slot in self.slots):
+            found = ["beta", *found]
+        return found or [name for name in self.valid if name.endswith(f"_{key}")]
+
+    def error(self, key: object) -> PriorError:
+        """What is wrong with a key that is none."""
+        base = str(key).partition("[")[0]
+        if base != "beta" and base in (slot.parameter for slot in self.slots):
+            return PriorError(f"{key!r} has no prior of its own; the prior for {base!r} covers it.")
+        meant = self._meant(key)
+        if not meant:
+            return PriorError(unknown_name("prior key", key, self.valid[:-1]))
+        return PriorError(
+            f"{key!r} is no prior key, which is the name of a parameter in summary(). "
+            f"Did you mean {' or '.join(map(repr, meant))}?"
+        )
+
+
+def _given(
+    priors: object,
+    keys: _Keys,
+    slots_given: Callable[[Collection[str]], list[Slot]],
+    of_structures: Mapping[str, Prior],
+    before: Mapping[str, Prior | None],
+    allow_unused: bool,
+) -> tuple[dict[str, Prior | None], list[str]]:
+    """What the user has set, by key, None for a default; and the unknown keys."""
     if priors is None:
-        return {}
+        return {}, []
     if isinstance(priors, PriorTable):
         priors = priors.frame()
-    if isinstance(priors, Mapping):
-        return {key: _taken(value, key, slots) for key, value in priors.items()}
+    by_hand = isinstance(priors, Mapping)
+    values = dict(priors) if isinstance(priors, Mapping) else _of_frame(priors, slots_given)
+    found: dict[str, Prior | None] = {}
+    written: dict[str, object] = {}
+    unknown = []
+    for key, value in values.items():
+        prior = None if value is None else _taken(value, str(key), keys.slots)
+        full = keys.full(key)
+        if full is None and allow_unused:
+            unknown.append(str(key))
+        elif full is None:
+            raise keys.error(key)
+        elif full in written:
+            raise PriorError(f"the keys {written[full]!r} and {key!r} are the same; give one.")
+        else:
+            found[full], written[full] = prior, key
+    replaced = {key for s in keys.slots if s.parameter in of_structures for key in s.keys}
+    stated = [*before, *of_structures]
+    for key, prior in found.items():
+        if by_hand and prior is None and key not in (*before, *replaced):
+            known = f"stated are {', '.join(map(repr, stated))}" if stated else "nothing is"
+            raise PriorError(
+                f"no prior is stated under {key!r}, so that none can be taken back; {known}."
+            )
+    return found, unknown
 
+
+def _of_frame(
+    frame: object, slots_given: Callable[[Collection[str]], list[Slot]]
+) -> dict[str, object]:
+    """The priors of a frame by key, None for those that are the default."""
     import pandas as pd
 
-    if not isinstance(priors, pd.DataFrame):
+    if not isinstance(frame, pd.DataFrame):
         raise ArgumentTypeError(
             "priors should be a dictionary such as {'sigma': bl.HalfNormal(10)} or the frame that "
-            f"`model.priors` shows, got {type(priors).__name__}."
+            f"`model.priors` shows, got {type(frame).__name__}."
         )
-    frame = priors.set_index("parameter") if "parameter" in priors.columns else priors
+    frame = frame.set_index("parameter") if "parameter" in frame.columns else frame
     if "prior" not in frame.columns:
         raise PriorError(
             "a frame of priors should have a column 'prior', got the columns "
-            f"{list(priors.columns)}."
+            f"{list(frame.columns)}."
         )
     if not frame.index.is_unique:
         twice = frame.index[frame.index.duplicated()][0]
         raise PriorError(f"a frame of priors should name a parameter once, got {twice!r} twice.")
-    sources = frame["source"] if "source" in frame.columns else [""] * len(frame)
+    sources = frame["source"] if "source" in frame.columns else pd.Series("", frame.index)
+    slots = slots_given(frame.index[sources != "default"])
     defaults = {slot.parameter: slot.default for slot in slots}
     return {
-        key: _taken(prior, key, slots)
+        key: None if source == "default" and defaults.get(key) == prior else prior
         for key, prior, source in zip(frame.index, frame["prior"], sources, strict=True)
-        if not (source == "default" and defaults.get(key) == prior)
     }
 
 

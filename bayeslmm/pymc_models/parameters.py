@@ -10,7 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.linalg import solve_triangular
 
-from bayeslmm.design.variables import Variable, variables_of
+from bayeslmm.design.variables import Variable, in_pymc, variables_in_pymc
 from bayeslmm.priors.families import Beta, Fixed, HuangWand, InverseWishart, Wishart
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def covariance_variables(
     factors: dict[tuple[str, int], TensorVariable] = {}
     split = None if joint is None else joint.sds
     R: TensorVariable | None = None
-    for variable in variables_of(parameters):
+    for variable in variables_in_pymc(parameters):
         own = priors.theta[variable.start : variable.stop]
         if variable.dim is not None:
             model.add_coord(variable.dim, variable.labels)
@@ -97,7 +97,7 @@ def covariance_variables(
             continue
         if own[0].support == "covariance" and variable.kind == "sd":
             ((factor, bar),) = _bars(variable)
-            F = _covariance_factor(own[0], f"G_{factor}")
+            F = _covariance_factor(own[0], in_pymc(f"G_{factor}"))
             factors[factor, bar] = F
             values = pt.sqrt((F**2).sum(axis=1))
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
@@ -108,7 +108,8 @@ def covariance_variables(
                 K = factors.get((str(block.factor), block.bar))
                 if K is None:  # of effects that share a standard deviation
                     prior = priors.theta[block.start]
-                    K = prior.to_pymc(f"cholesky_{block.name}_{block.bar + 1}", n=block.size)
+                    name = in_pymc(f"cholesky_{block.name}_{block.bar + 1}")
+                    K = prior.to_pymc(name, n=block.size)
                 lower.append(_correlations(K, block.size))
             values = pt.concatenate(lower)
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
@@ -130,7 +131,8 @@ def covariance_variables(
             corr = parameters.find(factor, bar, "corr")
             if corr and block.stop - block.start == block.size and not corr.sharing:
                 suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
-                K = _cholesky(priors.theta[corr.start], f"cholesky_{factor}{suffix}", block.size)
+                own_name = in_pymc(f"cholesky_{factor}{suffix}")
+                K = _cholesky(priors.theta[corr.start], own_name, block.size)
                 basis = priors.basis(factor, bar, block.size)
                 factors[factor, bar] = pt.dot(basis, part[:, None] * K)
                 part = pt.sqrt((factors[factor, bar] ** 2).sum(axis=1)) if moved else part
@@ -276,7 +278,7 @@ def vector_variable(
         return getattr(pm, family)(name, **arguments, dims=dim)
     intervals = [(-np.inf, np.inf)] * len(priors) if bounds is None else bounds
     each = [
-        _scalar(f"{name}[{label}]", prior, interval)
+        _scalar(in_pymc(f"{name}[{label}]"), prior, interval)
         for label, prior, interval in zip(labels, priors, intervals, strict=True)
     ]
     return pm.Deterministic(name, pt.stack(each), dims=dim)
@@ -294,5 +296,5 @@ def theta_draws(variables: dict[str, np.ndarray], parameters: Parameters) -> np.
     variables : dict of (chain, draw, ...) arrays
     parameters : Parameters
     """
-    arrays = [variables[variable.name] for variable in variables_of(parameters)]
+    arrays = [variables[variable.name] for variable in variables_in_pymc(parameters)]
     return np.concatenate([array.reshape(*array.shape[:2], -1) for array in arrays], axis=-1)

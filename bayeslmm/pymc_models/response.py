@@ -9,6 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.design.variables import response_name
 from bayeslmm.pymc_models.correlation_op import correlation_matrices
 
 if TYPE_CHECKING:
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
     from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
+    from bayeslmm.design.parameters import Parameters
     from bayeslmm.design.residuals import Residuals
 
 __all__ = ["observe", "subjects_by_length"]
 
 
-def observe(design: Design, mean: TensorVariable, theta: TensorVariable) -> None:
+def observe(
+    design: Design, parameters: Parameters, mean: TensorVariable, theta: TensorVariable
+) -> None:
     """Add the observed response to the model on the context.
 
     Subjects with equally many rows are one variable, a multivariate normal for each of them: named
@@ -33,20 +37,21 @@ def observe(design: Design, mean: TensorVariable, theta: TensorVariable) -> None
     Parameters
     ----------
     design : Design
+    parameters : Parameters
     mean : (n,) tensor
         The linear predictor.
     theta : (k,) tensor
         The covariance parameters.
     """
-    residuals = design.residuals
+    residuals, response = design.residuals, response_name(design, parameters)
     sd = _standard_deviations(design, theta)
     if residuals is None or residuals.structure.correlation.code == correlations.NONE.code:
-        pm.Normal(design.response, mean, sd, observed=design.y)
+        pm.Normal(response, mean, sd, observed=design.y)
         return
     lengths = list(subjects_by_length(residuals))
     for rows in lengths:
         t = rows.shape[1]
-        name = design.response if len(lengths) == 1 else f"{design.response}[{t} rows]"
+        name = response if len(lengths) == 1 else f"{response}[{t} rows]"
         if t == 1:
             own = rows[:, 0]
             pm.Normal(name, mean[own], sd[own], observed=design.y[own])

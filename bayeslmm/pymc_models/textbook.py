@@ -9,6 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayeslmm.design.growth import exponent_places
+from bayeslmm.design.variables import in_pymc, level_dim
 from bayeslmm.priors.coefficients import covered, means_basis
 from bayeslmm.priors.families import MvNormal, VarianceSplit
 from bayeslmm.pymc_models.correlation_op import correlation_matrices
@@ -51,8 +52,8 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
     """
     with pm.Model(coords={"coef": design.coef}) as model:
         for factor in design.factors:
-            model.add_coord(factor.name, factor.levels)
-            model.add_coord(f"{factor.name}_effect", factor.effects)
+            model.add_coord(level_dim(factor.name), factor.levels)
+            model.add_coord(in_pymc(f"{factor.name}_effect"), factor.effects)
         joint = split_variables(priors)
         beta = coefficients(design, priors, joint)
         variables = covariance_variables(parameters, priors, joint)
@@ -60,8 +61,8 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
         if design.offset is not None:
             mean += design.offset
         for factor in design.factors:
-            dims = (factor.name, f"{factor.name}_effect")
-            z = pm.Normal(f"z_{factor.name}", 0.0, 1.0, dims=dims)
+            dims = (level_dim(factor.name), in_pymc(f"{factor.name}_effect"))
+            z = pm.Normal(in_pymc(f"z_{factor.name}"), 0.0, 1.0, dims=dims)
             parts = []
             for i, bar in enumerate(factor.bars):
                 sd = parameters.find(factor.name, i, "sd")
@@ -80,9 +81,9 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
             effects = pt.concatenate(parts, axis=1)
             if factor.related is not None:
                 effects = pt.dot(factor.related.root, effects)
-            u = pm.Deterministic(f"u_{factor.name}", effects, dims=dims)
+            u = pm.Deterministic(in_pymc(f"u_{factor.name}"), effects, dims=dims)
             mean += (factor.Z * u[factor.codes]).sum(axis=1)
-        observe(design, mean, variables.theta)
+        observe(design, parameters, mean, variables.theta)
     return model
 
 
@@ -153,7 +154,7 @@ def _vector(
         under = [isinstance(prior, VarianceSplit) for prior in priors]
         together |= {design.coef[j]: slopes[j] for j in np.flatnonzero(under)}
     each = [
-        together[label] if label in together else prior.to_pymc(f"{name}[{label}]")
+        together[label] if label in together else prior.to_pymc(in_pymc(f"{name}[{label}]"))
         for label, prior in zip(design.coef, priors, strict=True)
     ]
     return pm.Deterministic(name, pt.stack(each), dims="coef")

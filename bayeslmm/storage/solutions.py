@@ -236,8 +236,11 @@ def _restored_model(tree: xr.DataTree) -> Model:
             check=specification.get("check", True),
         )
     y = group["y"].to_numpy()
-    # A model made by `with_response` has a response that its data do not have.
-    return model if np.array_equal(y, model.design.y) else model.with_response(y)
+    if np.array_equal(y, model.design.y):
+        return model
+    # A model made by `with_response` has a response that its data do not have, to which the
+    # defaults are scaled.
+    return model.with_response(y).with_priors(priors)
 
 
 def _structures_as_json(model: Model) -> dict[str, Any]:
@@ -399,7 +402,7 @@ def _restored_optimum(group: xr.Dataset) -> Optimum:
 
 def _posterior_datasets(fit: PosteriorFit) -> dict[str, xr.Dataset]:
     draws = fit.draws
-    groups = {name: group.to_dataset() for name, group in fit.posterior.children.items()}
+    groups = {name: group.to_dataset() for name, group in fit.idata.children.items()}
     for name, group in groups.items():
         labels = group["row"].to_numpy() if "row" in group.coords else np.arange(0)
         if pd.api.types.infer_dtype(labels) not in _LABELS:

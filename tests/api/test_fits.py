@@ -432,15 +432,15 @@ def test_a_correlation_with_an_effect_that_does_not_vary_does_not_exist():
 
 def test_the_posterior_is_labelled():
     fit = fits_cache.posterior("slopes")
-    posterior = fit.posterior["posterior"]
+    posterior = fit.posterior
     assert set(posterior.data_vars) == {"beta", "sd_Subject", "corr_Subject", "u_Subject", "sigma"}
     assert posterior["u_Subject"].dims == ("chain", "draw", "Subject", "Subject_effect")
     one = posterior["u_Subject"].sel(Subject="309", Subject_effect="Days").mean().item()
     assert one == pytest.approx(fit.u["Subject"].loc["309", "Days"])
     pair = posterior["corr_Subject"].sel(Subject_pair="Intercept, Days").mean().item()
     assert pair == pytest.approx(fit.theta["corr_Subject[Intercept, Days]"])
-    np.testing.assert_array_equal(fit.posterior["observed_data"]["y"], fit.model.design.y)
-    assert "diverging" in fit.posterior["sample_stats"]
+    np.testing.assert_array_equal(fit.idata["observed_data"]["y"], fit.model.design.y)
+    assert "diverging" in fit.idata["sample_stats"]
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ def test_arviz_names_parameters_as_the_summary_does(name):
     import arviz_stats
 
     fit = fits_cache.posterior(name)
-    variables = [v for v in fit.posterior["posterior"].data_vars if not str(v).startswith("u_")]
+    variables = [v for v in fit.posterior.data_vars if not str(v).startswith("u_")]
     table = arviz_stats.summary(fit.posterior, var_names=variables, round_to="none")
     ours = fit.summary()
     assert set(table.index) == set(ours.index)
@@ -465,11 +465,11 @@ def test_arviz_names_parameters_as_the_summary_does(name):
 def test_the_posterior_holds_weights_and_offset():
     weights = fits_cache.posterior("weights")
     np.testing.assert_array_equal(
-        weights.posterior["constant_data"]["weights"], weights.model.design.weights
+        weights.idata["constant_data"]["weights"], weights.model.design.weights
     )
     offset = fits_cache.posterior("offset")
-    assert list(offset.posterior["constant_data"].data_vars) == ["offset"]
-    assert offset.posterior["constant_data"]["offset"].coords["row"][0] == "row 0"
+    assert list(offset.idata["constant_data"].data_vars) == ["offset"]
+    assert offset.idata["constant_data"]["offset"].coords["row"][0] == "row 0"
 
 
 def test_a_grouping_factor_may_be_called_chain():
@@ -478,7 +478,7 @@ def test_a_grouping_factor_may_be_called_chain():
     data = fits_cache.data("intercepts").rename(columns={"Subject": "chain"})
     model = Model("Reaction ~ Days + (1 | chain)", data)
     fit = model.fit("nuts", draws=500, chains=2, random_seed=1, progress=False)
-    u = fit.posterior["posterior"]["u_chain"]
+    u = fit.posterior["u_chain"]
     assert u.dims == ("chain", "draw", "chain_level", "chain_effect")
 
 

@@ -272,7 +272,7 @@ def test_posteriors():
         both = [f.summary().loc[names, ["estimate", "std_error"]].to_numpy() for f in (fit, reml)]
         assert (np.abs(both[0] - both[1])[:, 0] < 2 * both[0][:, 1] + 0.02).all()
         first = "loading_id" if own.R is None else "loading"
-        assert (fit.posterior["posterior"][first].to_numpy()[..., 0] >= 0).all()
+        assert (fit.posterior[first].to_numpy()[..., 0] >= 0).all()
 
 
 # Where one descent in ordinary coordinates ends 11.06, 0.21 and 14.76 higher. The minima are those

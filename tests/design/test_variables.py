@@ -38,7 +38,7 @@ def test_variables(name):
 @pytest.mark.parametrize("name", ["slopes", "two bars", "one variance"])
 def test_models_of_pymc_and_posteriors_have_the_same_dimensions(name):
     model = fits_cache.model(name)
-    posterior = fits_cache.posterior(name).posterior["posterior"].dataset
+    posterior = fits_cache.posterior(name).posterior
     for made in (model.pymc, model.full_pymc()):
         for variable in variables_of(model.parameters):
             dims = made.named_vars_to_dims.get(variable.name, ())

@@ -17,6 +17,10 @@ PRIORS = [
         lambda b: stats.cauchy(250, 50).logpdf(b[0]),
     ),
     (
+        {"beta[Intercept]": bl.StudentTAtMeans(3, 300, 50), "beta": bl.Flat()},
+        lambda b: stats.t(3, 300, 50).logpdf(b[0] + 4.5 * b[1]),
+    ),
+    (
         {"beta": bl.MvNormal([250, 10], [[900, -40], [-40, 25]])},
         lambda b: stats.multivariate_normal([250, 10], [[900, -40], [-40, 25]]).logpdf(b),
     ),

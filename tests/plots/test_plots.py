@@ -86,7 +86,7 @@ def test_trellis_lines_are_the_coefficients():
 def test_trellis_of_draws_has_their_mean():
     post = fit("sleepstudy", "nuts")
     x, y = line(panels(post.plot.trellis())["308"], BLUE)
-    draws = post.posterior["posterior"]
+    draws = post.posterior
     slope = draws["beta"] + draws["u_Subject"].sel(Subject="308").to_numpy()
     intercept, days = slope.mean(("chain", "draw")).to_numpy()
     np.testing.assert_allclose(y, intercept + days * x)
@@ -300,9 +300,7 @@ def test_trace_has_a_panel_for_each_parameter():
     shown = panels(figure)
     assert list(shown) == list(post.summary().index)
     for chain, drawn in enumerate(shown["sigma"].lines):
-        np.testing.assert_array_equal(
-            drawn.get_ydata(), post.posterior["posterior"]["sigma"][chain]
-        )
+        np.testing.assert_array_equal(drawn.get_ydata(), post.posterior["sigma"][chain])
 
 
 def test_trace_numbers_the_panels_with_nothing_beneath_and_names_the_chains():
@@ -428,3 +426,20 @@ def test_names_are_not_read_as_mathematics():
         figure = getattr(model.fit("reml").plot, method)()
         figure.draw_without_rendering()
         assert "$" in texts(figure)
+
+
+def test_held_parameters_are_drawn_as_such():
+    priors = {"sigma": bl.Fixed(30)}
+    formula, data = MODELS["intercepts"]
+    model = bl.Model(formula, bl.load_dataset(data), priors=priors)
+    axis = panels(model.plot.priors(["sigma", "sd_Subject"], random_seed=1))["sigma"]
+    assert axis.lines[0].get_xdata() == [30, 30]
+    assert "held at 30" in texts(axis.figure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bl.BayeslmmWarning)
+        post = model.fit("nuts", random_seed=1, draws=30, tune=30, chains=2, progress=False)
+    assert "held at 30" in texts(post.plot.prior_posterior("sigma", random_seed=1))
+    assert "sigma (held)" in texts(post.plot.forest("sigma"))
+    shown = panels(post.plot.trace())
+    assert "sigma (held)" in shown
+    assert "sd_Subject[Intercept]" in shown

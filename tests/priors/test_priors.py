@@ -225,7 +225,8 @@ REFUSED = [
         PriorError,
         r"nothing would use the prior for 'beta\[Days\]'",
     ),
-    ({"beta[Days]": NormalAtMeans(0, 1)}, PriorError, "is for an intercept"),
+    ({"beta[Days]": NormalAtMeans(0, 1)}, PriorError, "is for an intercept.* use Normal, which"),
+    ({"beta[Days]": bl.StudentTAtMeans(3, 0, 1)}, PriorError, "an intercept.* use StudentT, which"),
     ({"corr_Subject": bl.Uniform(0, 1)}, PriorError, "it is a correlation matrix. Use LKJ"),
     ({"sd_Subject": bl.LKJ(1)}, PriorError, "does not fit"),
     (

@@ -99,7 +99,7 @@ def test_priors_of_several_families_and_missing_values():
     data.loc[data.index[3], "Days"] = np.nan
     data["Subject"] = data["Subject"].astype("category")
     priors = {
-        "beta[Intercept]": bl.Normal(250, 100),
+        "beta[Intercept]": bl.StudentTAtMeans(3, 250, 100),
         "beta[Days]": bl.Flat(),
         "sd_Subject[Intercept]": bl.Exponential(0.1),
         "sd_Subject[Days]": bl.Gamma(2, 0.1),

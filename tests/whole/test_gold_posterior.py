@@ -40,7 +40,7 @@ def draws(id):
     model = bl.Model(case.formula, case.data, priors=priors(case.record))
     fit = model.fit("nuts", random_seed=1, draws=4000, progress=False)
     found = {}
-    posterior = fit.posterior["posterior"]
+    posterior = fit.posterior
     for name in posterior.data_vars:
         array = posterior[name]
         stacked = array.stack(element=array.dims[2:]) if array.ndim > 2 else array

@@ -7,10 +7,10 @@ text is evaluated as code.
 from __future__ import annotations
 
 import ast
-import json
 import keyword
 import operator
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import product
@@ -18,14 +18,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayeslmm.design.variables import in_pymc, variables_in_pymc
 from bayeslmm.formula.callables import ARITY
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bayeslmm.api.model import Model
     from bayeslmm.data.frames import Array
 
-__all__ = ["codes_of", "column_of", "identifier", "number", "numbers", "quoted", "value_of"]
+__all__ = [
+    "codes_of",
+    "column_of",
+    "identifier",
+    "names_of",
+    "number",
+    "numbers",
+    "quoted",
+    "stems_of",
+    "value_of",
+]
 
 _OWN = (
     *("data", "design", "model", "coords", "range", "abs", "len", "list", "X", "y", "mu", "sd"),
@@ -33,17 +45,31 @@ _OWN = (
     *("slopes", "ratio", "z", "R", "b", "centred", "level", "betaln", "gammaln"),
     *("stratum", "subject", "occasion", "order", "blocks", "rows", "cov", "C", "L", "lag"),
     *("place", "apart", "distance", "first", "proper", "i", "j", "s", "t", "correlations"),
-    *("occasions", "K_R", "K_all"),
-    *("np", "pm", "pt", "bl", "map", "str", "min", "max", "sorted"),
+    *("occasions", "K_R", "K_all", "C_all", "row_sigma", "formula"),
+    *("np", "pm", "pt", "bl", "map", "str", "min", "max", "sorted", "float"),
 )
-_RESERVED = (*keyword.kwlist, *_OWN)
+_RESERVED = (*keyword.kwlist, *keyword.softkwlist, *_OWN)
+_PREFIXES = ("", "row_", "z_", "Z_", "u_", "L_", "K_", "root_")
+"""Of the variables that a program makes for a grouping factor."""
 
 
 def quoted(value: str | Sequence[str]) -> str:
-    """A text, or a list of them, as Python has it."""
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return f"[{', '.join(map(quoted, value))}]"
+    """A text, or a list of them, as Python has it, in printable characters.
+
+    Whatever ends a line, a string or a comment for some reader of the program is escaped, and so
+    are characters that change the direction of writing.
+    """
+    if not isinstance(value, str):
+        return f"[{', '.join(map(quoted, value))}]"
+    return f'"{"".join(map(_escaped, value))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return ascii(character)[1:-1]
 
 
 def column_of(label: str, frame: pd.DataFrame, target: Array) -> str | None:
@@ -110,13 +136,14 @@ def _candidates(part: str, frame: pd.DataFrame) -> Iterator[tuple[str, Any]]:
         name, text = re.sub(r"^C\((.*?)(,.*)?\)$", r"\1", level[1]), level[2]
         if name in frame.columns:
             yield f"(data[{quoted(name)}] == {quoted(text)})", frame[name] == text
-            if re.fullmatch(r"-?\d+(\.\d*)?|True|False", text):
+            if re.fullmatch(r"-?(0|[1-9][0-9]{0,300})(\.[0-9]{0,300})?|True|False", text):
                 number = ast.literal_eval(text)
-                yield f"(data[{quoted(name)}] == {text})", frame[name] == number
+                yield f"(data[{quoted(name)}] == {number})", frame[name] == number
         return
-    text = _as_python(part, frame)
     try:
-        yield text, _value(ast.parse(text, mode="eval").body, frame)
+        parsed = ast.parse(_as_python(part, frame), mode="eval").body
+        # as the parsed expression is written, not as the text was
+        yield ast.unparse(parsed), _value(parsed, frame)
     except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError):
         return  # such as of splines, which depend on the data as a whole
 
@@ -181,11 +208,53 @@ def _split(label: str) -> list[str]:
 
 
 def identifier(name: str) -> str:
-    """A name of Python's for one of the data's."""
-    found = re.sub(r"\W", "_", name)
-    if found in _RESERVED:
-        return f"{found}_"
-    return f"_{found}" if found[:1].isdigit() else found
+    """A name of Python's for one of the data's, which none of the program's has."""
+    plain = unicodedata.normalize("NFKC", name)  # as Python reads identifiers
+    found = "".join(c if f"_{c}".isidentifier() else "_" for c in plain)
+    found = unicodedata.normalize("NFKC", found)
+    found = found if found.isidentifier() else f"_{found}"
+    return f"{found}_" if found in _RESERVED else found
+
+
+def names_of(model: Model) -> dict[str, str]:
+    """What a program calls each variable of theta, by its name as in ``variables_in_pymc``."""
+    return _names(model)[0]
+
+
+def stems_of(model: Model) -> dict[str, str]:
+    """What a program calls each grouping factor, by its name."""
+    return _names(model)[1]
+
+
+def _names(model: Model) -> tuple[dict[str, str], dict[str, str]]:
+    """What a program calls variables of theta and grouping factors.
+
+    Names of factors become identifiers of which no two programs' variables are the same: neither
+    those that are made of them, such as ``row_Subject``, nor any other.
+    """
+    variables = variables_in_pymc(model.parameters)
+    most = max((len(variable.blocks) for variable in variables), default=0)
+    most = max([most, *(len(factor.bars) for factor in model.design.factors)])
+    suffixes = ("", "_at_means", *(f"_{i}" for i in range(most + 1)))
+    own = {v.name: identifier(v.name) for v in variables if v.blocks[0].factor is None}
+    taken = {
+        f"{name}{suffix}" for name in ("beta", "L_R", "C", *own.values()) for suffix in suffixes
+    }
+    taken |= {*_RESERVED}
+    stems = {}
+    for factor in model.design.factors:
+        of_factor = [v.name for v in variables if v.blocks[0].factor == factor.name]
+        kinds = [name.removesuffix(in_pymc(factor.name)) for name in of_factor]
+        stem = identifier(factor.name)
+        while True:
+            made = {f"{p}{stem}{q}" for p in (*_PREFIXES, *kinds) for q in suffixes}
+            if made.isdisjoint(taken):
+                break
+            stem += "_"
+        taken |= made
+        own |= dict(zip(of_factor, (f"{kind}{stem}" for kind in kinds), strict=True))
+        stems[factor.name] = stem
+    return own, stems
 
 
 def number(value: float) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bayeslmm.covariance.correlations import kernels as correlations
-from bayeslmm.design.variables import variables_of
+from bayeslmm.design.variables import in_pymc, level_dim, variables_in_pymc
 from bayeslmm.pymc_models.program.correlations import (
     by_lag_or_distance,
     is_by_element,
     of_all_occasions,
 )
-from bayeslmm.pymc_models.program.data import identifier, number, quoted
+from bayeslmm.pymc_models.program.data import names_of, number, quoted, stems_of
 
 if TYPE_CHECKING:
     from bayeslmm.api.model import Model
@@ -40,7 +40,7 @@ def correlation_factor_name(model: Model, block: Block) -> str:
     not theirs alone.
     """
     factor = str(block.factor)
-    return f"K_{identifier(factor)}{bar_suffix(model, factor, block.bar)}"
+    return f"K_{stems_of(model)[factor]}{bar_suffix(model, factor, block.bar)}"
 
 
 def mean(model: Model) -> Iterator[str]:
@@ -48,12 +48,14 @@ def mean(model: Model) -> Iterator[str]:
     design = model.design
     yield "mu = pt.dot(X, beta)" + ("" if design.offset is None else " + offset")
     for factor in design.factors:
-        name = identifier(factor.name)
+        name = stems_of(model)[factor.name]
         for position, bar in enumerate(factor.bars):
             if bar.shape is not None:
                 yield from _factor_of_shape(model, factor, position, bar.shape)
-        dims = f"dims=({quoted(factor.name)}, {quoted(factor.name + '_effect')})"
-        yield f"z_{name} = pm.Normal({quoted('z_' + factor.name)}, 0, 1, {dims})"
+        dims = (
+            f"dims=({quoted(level_dim(factor.name))}, {quoted(in_pymc(factor.name + '_effect'))})"
+        )
+        yield f"z_{name} = pm.Normal({quoted(in_pymc('z_' + factor.name))}, 0, 1, {dims})"
         parts = [_effects(model, factor, position, name) for position in range(len(factor.bars))]
         u = parts[0]
         if len(parts) > 1:
@@ -63,7 +65,7 @@ def mean(model: Model) -> Iterator[str]:
             yield "], axis=1)"
         if factor.related is not None:
             u = f"pt.dot(root_{name}, {u})"
-        yield f"u_{name} = pm.Deterministic({quoted('u_' + factor.name)}, {u}, {dims})"
+        yield f"u_{name} = pm.Deterministic({quoted(in_pymc('u_' + factor.name))}, {u}, {dims})"
         if factor.effects == ("Intercept",):
             yield f"mu = mu + u_{name}[row_{name}, 0]"
         else:
@@ -83,8 +85,8 @@ def _effects(model: Model, factor: GroupingFactor, position: int, name: str) -> 
 
 def _elements(model: Model, block: Block) -> str:
     """The parameters of a block: a number, or a vector."""
-    own = next(v for v in variables_of(model.parameters) if v.name == block.name)
-    name, start, stop = identifier(own.name), block.start - own.start, block.stop - own.start
+    own = next(v for v in variables_in_pymc(model.parameters) if v.blocks[0].name == block.name)
+    name, start, stop = names_of(model)[own.name], block.start - own.start, block.stop - own.start
     if own.dim is None:
         return name
     if stop - start == 1:
@@ -104,12 +106,12 @@ def _factor_of_shape(
     def parameter(variable: str) -> str:
         return _elements(model, own[f"{variable}_{factor.name}"])
 
-    L = f"L_{identifier(factor.name)}{bar_suffix(model, factor.name, position)}"
-    yield f"# {bar.covariance.words.split(' by ')[0]} over the effects of {bar.text}" + (
-        f" in {bar.stratum}" if bar.stratum else ""
+    L = f"L_{stems_of(model)[factor.name]}{bar_suffix(model, factor.name, position)}"
+    yield f"# {bar.covariance.words.split(' by ')[0]} over the effects of {quoted(bar.text)}" + (
+        f" in {quoted(bar.stratum)}" if bar.stratum else ""
     )
     scale = _elements(model, sds)
-    if shape.exponents and scale == identifier(sds.name):
+    if shape.exponents and scale == names_of(model)[sds.name]:
         scale += "[0]"
     for exponent, covariate in zip(shape.exponents, shape.covariates.T, strict=True):
         values = ", ".join(map(number, covariate))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.covariance.known import Known
+from bayeslmm.covariance.structures import VarExp, VarIdent, VarPower
 from bayeslmm.design.bars import structures_beside
-from bayeslmm.design.variables import Variable, variables_of
+from bayeslmm.design.variables import Variable, in_pymc, level_dim, variables_in_pymc
 from bayeslmm.errors import ArgumentError
 from bayeslmm.priors.coefficients import means_basis
 from bayeslmm.priors.families import (
@@ -27,10 +28,11 @@ from bayeslmm.priors.families import (
 from bayeslmm.pymc_models.program.data import (
     codes_of,
     column_of,
-    identifier,
+    names_of,
     number,
     numbers,
     quoted,
+    stems_of,
     value_of,
 )
 from bayeslmm.pymc_models.program.effects import bar_suffix, correlation_factor_name, mean
@@ -80,6 +82,7 @@ def slopes(p, a, b, c):
 '''
 
 
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NOT_WRITTEN = (Beta, Fixed, MvNormal, Wishart, InverseWishart, HuangWand)
 """Priors for which a program would need more than a variable."""
 
@@ -106,12 +109,13 @@ def program(model: Model) -> str:
     joint = model.priors.theta[-1]
     split = list(_variance_split(model, joint)) if isinstance(joint, VarianceSplit) else []
     body = [*split, *_coefficients(model), *_theta(model), *mean(model), *response(model)]
-    text = "\n".join([*data, *body])
-    related = [identifier(f.name) for f in model.design.factors if f.related is not None]
+    text = _STRING.sub('""', "\n".join([*data, *body]))
+    related = [stems_of(model)[f.name] for f in model.design.factors if f.related is not None]
     related += ["R"] * isinstance(model.R, Known)
     beside = "".join(f" and `K_{name}`" for name in related)
-    what = f"the textbook model, for a pandas frame `data`{beside}"
-    header = [f"# {' '.join(model.formula.split())}: {what}", ""]
+    # Nothing from the data or the formula stands outside a quoted literal, not even in a comment,
+    # which some characters end; the first lines of a file could also name its encoding.
+    header = [f"# The textbook model, for a pandas frame `data`{beside}", ""]
     header += ["import numpy as np", "import pymc as pm"]
     header += ["import pytensor.tensor as pt"] if "pt." in text or "correlations(" in text else []
     header += ["from scipy.special import betaln, gammaln"] if "= slopes(" in text else []
@@ -125,19 +129,20 @@ def program(model: Model) -> str:
     if "design." in text:
         start.append("# columns that depend on the data as a whole, such as splines")
         G = _structures_as_code(model)
-        start.append(f"design = bl.Model({quoted(model.formula)}, data{G}).design")
+        start.append(f"design = bl.Model(formula, data{G}).design")
+    header += ["", f"formula = {quoted(model.formula)}"]
     return "\n".join([*header, "", *start, *data, "", *_indented(model, body)]) + "\n"
 
 
 def _indented(model: Model, body: Sequence[str]) -> Iterator[str]:
     coords = [f'"coef": {quoted(model.design.coef)}']
     for factor in model.design.factors:
-        levels = f"list({identifier(factor.name)}.groups)"
+        levels = f"list({stems_of(model)[factor.name]}.groups)"
         if not _codes(factor, model.data.dropna()):
             levels = f"design.factor({quoted(factor.name)}).levels"
-        coords.append(f"{quoted(factor.name)}: {levels}")
-        coords.append(f"{quoted(factor.name + '_effect')}: {quoted(factor.effects)}")
-    for variable in variables_of(model.parameters):
+        coords.append(f"{quoted(level_dim(factor.name))}: {levels}")
+        coords.append(f"{quoted(in_pymc(factor.name + '_effect'))}: {quoted(factor.effects)}")
+    for variable in variables_in_pymc(model.parameters):
         if variable.dim is not None and not variable.dim.endswith("_effect"):
             coords.append(f"{quoted(variable.dim)}: {quoted(variable.labels)}")
     yield "coords = {"
@@ -161,7 +166,8 @@ def _matrix(labels: Sequence[str], columns: Sequence[str]) -> list[str]:
         return ["np.empty((len(data), 0))"]
     width = max(map(len, columns)) + 1
     lines = [
-        f"    {text + ',':<{width}}  # {label}" for text, label in zip(columns, labels, strict=True)
+        f"    {text + ',':<{width}}  # {quoted(label)}"
+        for text, label in zip(columns, labels, strict=True)
     ]
     return ["np.column_stack([", *lines, "]).astype(float)"]
 
@@ -185,7 +191,7 @@ def _data(model: Model, frame: pd.DataFrame) -> Iterator[str]:
         )
         yield f"weights = {source}"
     for factor in design.factors:
-        name = identifier(factor.name)
+        name = stems_of(model)[factor.name]
         grouped = _codes(factor, frame)
         if grouped:
             yield f"{name} = {grouped}"
@@ -229,9 +235,23 @@ def _as_code(structure: Covariance | None) -> str:
     """A structure as a call."""
     if structure is None:
         return "None"
-    values = [(f.name, getattr(structure, f.name), f.default) for f in fields(structure)]
-    options = [f"{name}={value!r}" for name, value, default in values if value != default]
+    # priors, which a design has no use for, are the fields that are not compared
+    values = [
+        (f.name, getattr(structure, f.name), f.default) for f in fields(structure) if f.compare
+    ]
+    options = [f"{name}={_literally(value)}" for name, value, default in values if value != default]
     return f"bl.{structure.name}({', '.join(options)})"
+
+
+def _literally(value: object) -> str:
+    """An option of a structure as code."""
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_literally, value))}]"
+    if isinstance(value, VarIdent | VarPower | VarExp):
+        return f"bl.{type(value).__name__}({quoted(value.column)})"
+    return repr(value)
 
 
 def _relationship(factor: GroupingFactor, name: str, grouped: bool) -> Iterator[str]:
@@ -278,7 +298,7 @@ def distribution(name: str, prior: Prior, **more: str) -> str:
         )
     arguments = {key: number(value) for key, value in prior.pymc_arguments().items()} | more
     written = "".join(f", {key}={value}" for key, value in arguments.items())
-    return f"pm.{prior.pymc_name}({quoted(name)}{written})"
+    return f"pm.{prior.pymc_name}({quoted(in_pymc(name))}{written})"
 
 
 def _vector(
@@ -335,9 +355,9 @@ def _beta(target: str, name: str, model: Model, own: Sequence[Prior]) -> Iterato
 
 def _theta(model: Model) -> Iterator[str]:
     """The variables of `covariance_variables`, in their order."""
-    for variable in variables_of(model.parameters):
+    for variable in variables_in_pymc(model.parameters):
         own = model.priors.theta[variable.start : variable.stop]
-        target = identifier(variable.name)
+        target = names_of(model)[variable.name]
         if isinstance(own[-1], VarianceSplit) and variable.kind == "sigma":
             weight = model.priors.variance_weights[-1]
             share = "1.0" if own[-1].icc is None else "1 - icc"
@@ -413,25 +433,26 @@ def _grows(model: Model, variable: Variable) -> bool:
 
 def _growth(model: Model, variable: Variable) -> str:
     """What standard deviations are multiplied by at the means of covariates."""
+    names = names_of(model)
     exponents, zero = model.priors.exponents, np.zeros(len(model.parameters))
     places = range(variable.start, variable.stop)
     weights = np.array([exponents.get(place, zero) for place in places])
     terms = []
-    for power in variables_of(model.parameters):
+    for power in variables_in_pymc(model.parameters):
         part = weights[:, power.start : power.stop]
         if power.kind != "power" or not part.any():
             continue
         if variable.dim is None and power.dim is None:
-            terms.append(f"{number(part[0, 0])} * {identifier(power.name)}")
+            terms.append(f"{number(part[0, 0])} * {names[power.name]}")
             continue
         rows = ", ".join(f"[{', '.join(map(number, row))}]" for row in part)
-        terms.append(f"pt.dot(np.array([{rows}]), pt.atleast_1d({identifier(power.name)}))")
+        terms.append(f"pt.dot(np.array([{rows}]), pt.atleast_1d({names[power.name]}))")
     return f"pt.exp({' + '.join(terms)})"
 
 
 def _shifted(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
     """Residual standard deviations that are the prior's where covariates have their means."""
-    target, name = identifier(variable.name), f"{variable.name}_at_means"
+    target, name = names_of(model)[variable.name], f"{variable.name}_at_means"
     yield "# the prior of the residuals is about rows at the means of the variance's covariates"
     if variable.dim is None:
         yield f"{target}_at_means = {distribution(name, own[0])}"
@@ -457,7 +478,7 @@ def _scalar(variable: Variable, prior: Prior) -> str:
 
 def _factor_name(model: Model, block: Block) -> str:
     factor = str(block.factor)
-    return f"L_{identifier(factor)}{bar_suffix(model, factor, block.bar)}"
+    return f"L_{stems_of(model)[factor]}{bar_suffix(model, factor, block.bar)}"
 
 
 def _correlations(variable: Variable, factors: Sequence[str]) -> Iterator[str]:
@@ -471,7 +492,7 @@ def _sds(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str
     name, priors = str(variable.blocks[0].factor), model.priors
     grown = _grows(model, variable)
     moved = grown or any((name, block.bar) in priors.bases for block in variable.blocks)
-    target, dim = identifier(variable.name), str(variable.dim)
+    target, dim = names_of(model)[variable.name], str(variable.dim)
     source = f"{target}_at_means" if moved else target
     shown = f"{variable.name}_at_means" if moved else variable.name
     if isinstance(own[0], VarianceSplit):

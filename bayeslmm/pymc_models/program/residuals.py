@@ -10,11 +10,13 @@ import numpy as np
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.structures import (
+    VarExp,
     VarIdent,
     VarPower,
     columns_of_variance,
     correlation_of_distance,
 )
+from bayeslmm.design.variables import response_name
 from bayeslmm.pymc_models.program.correlations import (
     by_lag_or_distance,
     is_by_element,
@@ -138,8 +140,9 @@ def _ratio_codes(residuals: Residuals) -> Iterator[tuple[VarIdent, Array]]:
 def response(model: Model) -> Iterator[str]:
     """The observed response."""
     design, residuals = model.design, model.design.residuals
+    name = quoted(response_name(design, model.parameters))
     if _independent(residuals):
-        yield f"pm.Normal({quoted(design.response)}, mu, {_sd(model)}, observed=y)"
+        yield f"pm.Normal({name}, mu, {_sd(model)}, observed=y)"
         return
     assert residuals is not None
     yield f"sd = {_sd(model)} * np.ones(len(y))"
@@ -149,7 +152,7 @@ def response(model: Model) -> Iterator[str]:
     for line in _correlation(residuals):
         yield f"    {line}"
     yield "    cov = sd[rows][:, :, None] * C * sd[rows][:, None, :]"
-    name = f'{quoted(design.response)} + f"[{{t}} rows]"'
+    name = f'{name} + f"[{{t}} rows]"'
     yield f"    pm.MvNormal({name}, mu[rows], cov, observed=y[rows])"
 
 

@@ -15,7 +15,7 @@ def main(path: str, formula: str, labels: str) -> None:
     data = pd.read_csv(path, dtype=dict.fromkeys(labels.split(","), str))
     model = bl.Model(formula, data)
     fit = model.fit("nuts", draws=200, tune=100, chains=4, random_seed=1, progress=False)
-    posterior = fit.posterior["posterior"]
+    posterior = fit.posterior
     elapsed = time.perf_counter() - began
     report(
         seconds=elapsed,

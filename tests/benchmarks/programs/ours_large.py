@@ -17,7 +17,7 @@ def main() -> None:
     model = bl.Model("y ~ x + (x | g)", data)
     compiled = time.perf_counter()
     fit = model.fit("nuts", draws=DRAWS, chains=4, random_seed=1, progress=False)
-    posterior = fit.posterior["posterior"]
+    posterior = fit.posterior
     elapsed = time.perf_counter() - began
     theta = [name for name in posterior.data_vars if name.startswith(("sd_", "corr_", "sigma"))]
     report(

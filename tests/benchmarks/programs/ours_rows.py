@@ -12,4 +12,4 @@ model = bl.Model("y ~ x + (x | g)", pd.DataFrame(large_data(int(sys.argv[1])), c
 theta = np.array([2.0, 1.0, 0.5, 3.0])  # as simulated
 gradient = seconds(lambda: model.equations.loglik(theta), calls=50, warm_up=2)
 fit = model.fit("nuts", draws=DRAWS, chains=4, random_seed=1, progress=False)
-report(gradient=gradient, sampling=fit.posterior["posterior"].attrs["sampling_time"])
+report(gradient=gradient, sampling=fit.posterior.attrs["sampling_time"])

@@ -16,7 +16,7 @@ assert model.fit("nuts", chains=4, random_seed=1, progress=False).posterior is n
 began = time.perf_counter()
 fit = model.fit("nuts", chains=4, random_seed=2, progress=False)
 fitted = time.perf_counter()
-posterior = fit.posterior["posterior"]
+posterior = fit.posterior
 ended = time.perf_counter()
 sampler = posterior.attrs["sampling_time"]
 report(
