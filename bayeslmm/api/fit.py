@@ -23,6 +23,7 @@ from bayeslmm.equations.linear import Estimates, Functions
 from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
 from bayeslmm.reports import printing
 from bayeslmm.support.arguments import GREATEST_SEED, probability, truth_value, whole_number
+from bayeslmm.support.memory import require_memory
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -647,7 +648,8 @@ class Fit(ABC):
         Raises
         ------
         ArgumentError
-            If `n` is not a positive whole number, or `random_seed` not one from 0 to 2**64 - 1.
+            If `n` is not a positive whole number, or needs more memory than is free, or
+            `random_seed` is not a whole number from 0 to 2**64 - 1.
         ArgumentTypeError
             If they are no numbers.
 
@@ -662,6 +664,11 @@ class Fit(ABC):
         if random_seed is not None:
             random_seed = whole_number("random_seed", random_seed, 0, GREATEST_SEED)
         design = self.model.design
+        require_memory(
+            n * (4 * len(design.y) + 2 * self.model.equations.n_random),
+            f"n={n} simulations of {len(design.y):,} rows",
+            "ask for fewer, or for some at a time with another random_seed",
+        )
         rng = np.random.default_rng(random_seed)
         beta, M, theta = self._truths(n, rng)
         sigma = theta[:, -1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,9 +13,11 @@ import numpy as np
 from bayeslmm.api.fit import Fit
 from bayeslmm.data.frames import Array
 from bayeslmm.equations.linear import Estimates, Functions, over_draws
+from bayeslmm.errors import ArgumentError
 from bayeslmm.reports import printing
 from bayeslmm.solutions.labelled import labelled_draws, labelled_rows
 from bayeslmm.support.arguments import probability
+from bayeslmm.support.memory import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +57,8 @@ _NO_DELETION = (
     "it is of what rows do to estimates at given covariance parameters. Fit the model by 'reml' or "
     "'map' for that"
 )
+_STATISTICS = 16
+"""Numbers that a sampler keeps of a draw beside theta, roughly."""
 _TAILS = (0.05, 0.95)
 """Quantiles whose effective sample sizes `ess_tail` is the smaller of."""
 
@@ -78,6 +83,13 @@ def sample(
     """
     from bayeslmm.estimation.posterior import nuts
 
+    if sys.flags.optimize > 1:
+        # arviz-stats adds to docstrings, and would fail when the draws are made
+        raise ArgumentError(
+            "draws cannot be summarised without docstrings, which python -OO and PYTHONOPTIMIZE=2 "
+            "take away; run Python with -O at most, or fit by 'reml', 'ml' or 'map'."
+        )
+    _require_memory(model, settings, collapse)
     if collapse and sampler == "nutpie":
         from bayeslmm.estimation.likelihood.quasi_newton import optimise
         from bayeslmm.estimation.posterior.density import callbacks
@@ -105,6 +117,21 @@ def sample(
         empty = np.empty((*theta.shape[:2], 0))
         u = np.concatenate([*(e.reshape(*e.shape[:2], -1) for e in effects), empty], axis=-1)
     return nuts.Draws(theta, beta, u, stats, settings, name, time.perf_counter() - began)
+
+
+def _require_memory(model: Model, settings: Settings, collapse: bool) -> None:
+    """Refuse draws for which there is no room: what the sampler keeps, warm-up included, once more
+    as it is put together, and beta and u.
+    """
+    coefficients = model.equations.p + model.equations.n_random
+    kept = len(model.parameters) + _STATISTICS + (0 if collapse else coefficients)
+    tune, draws = settings.chains * settings.tune, settings.chains * settings.draws
+    require_memory(
+        2 * kept * (tune + draws) + coefficients * draws,
+        f"draws={settings.draws} and tune={settings.tune} of {settings.chains} chains, each draw "
+        f"with {coefficients:,} coefficients and random effects,",
+        "ask for fewer; 1,000 draws of each of 4 chains are enough for most purposes",
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayeslmm import __version__
 from bayeslmm.errors import ArgumentError, BayeslmmError, BayeslmmWarning, unknown_name
+from bayeslmm.support.visible import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0; 2 for an error, whose message is on standard error; 130 after Ctrl-C.
     """
     given = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal without σ or ü shows them as \u03c3 or \xfc
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", BayeslmmWarning)
@@ -59,15 +64,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.run(given)
             sys.stdout.flush()
     except BayeslmmError as error:
-        print(f"bayeslmm: error: {error}", file=sys.stderr)
+        print(f"bayeslmm: error: {visible(str(error), keep='\n')}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
         print("bayeslmm: stopped", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output has seen enough.
+        _give_up_output()
+    except OSError as error:
+        print(f"bayeslmm: error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        _give_up_output()
+        return _FAILED
     return 0
+
+
+def _give_up_output() -> None:
+    """Let Python not complain at exit either of output that cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,7 +150,7 @@ def _fit(given: argparse.Namespace) -> None:
             f"{flags} would do nothing with --method {given.method}, which draws no samples; leave "
             "that out, or use --method nuts."
         )
-    target = None if given.out is None else _writable(given.out, "fit.nc")
+    target = None if given.out is None else _writable(given.out, "fit.nc", given.data)
 
     from bayeslmm.cli.tabular_file import read_file
     from bayeslmm.formula.parsing import parse
@@ -144,15 +158,17 @@ def _fit(given: argparse.Namespace) -> None:
     parse(given.formula)
     data, notes = read_file(given.data)
     for note in notes:
-        print(f"bayeslmm: note: {note}", file=sys.stderr)
+        print(f"bayeslmm: note: {visible(note)}", file=sys.stderr)
 
     from bayeslmm.api.model import Model
 
     model = Model(given.formula, data, weights=given.weights)
     fit = _fitted(model, given.method, options)
-    print(fit)
+    # first, as a fit that is saved is not lost where it cannot be printed
     if target is not None:
         fit.save(target)
+    print(fit)
+    if target is not None:
         print(f"\nsaved: {target}")
 
 
@@ -175,22 +191,27 @@ def _fitted(model: Model, method: str, options: dict[str, Any]) -> Fit:
         return model.fit("nuts", **options, progress=False)
 
 
-def _writable(path: str, example: str) -> Path:
-    """Refuse a place that cannot be written before minutes are spent on a fit."""
+def _writable(path: str, example: str, data: str | None = None) -> Path:
+    """Refuse a place that cannot be written, or is that of the data, before minutes are spent."""
     from pathlib import Path
 
     from bayeslmm.errors import FileError
-    from bayeslmm.support.arguments import refuse_folder
+    from bayeslmm.support.arguments import place_for_file
 
     target = Path(path)
-    refuse_folder(target, example)
-    if not os.access(target.parent, os.W_OK):
-        there = "cannot be written to" if target.parent.is_dir() else "does not exist"
+    place = place_for_file(target, example)
+    if not os.access(place.parent, os.W_OK):
+        there = "cannot be written to" if place.parent.is_dir() else "does not exist"
         raise FileError(f"the folder of {path!r} {there}; choose another place for --out.")
+    if data is not None and os.path.exists(data) and place.exists() and place.samefile(data):
+        raise FileError(
+            f"--out {path!r} is the file of the data, {data!r}, which it would replace; choose "
+            f"another name, such as {example!r}."
+        )
     return target
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
     """A warning of the library as a plain line; one of another library with its kind."""
     kind = "" if issubclass(category, BayeslmmWarning) else f"{category.__name__}: "
-    print(f"bayeslmm: warning: {kind}{message}", file=sys.stderr)
+    print(f"bayeslmm: warning: {kind}{visible(str(message))}", file=sys.stderr)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayeslmm.errors import DataError, FileError
+from bayeslmm.support.memory import require_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +48,9 @@ def read_file(path: str) -> tuple[pd.DataFrame, list[str]]:
             f"{path!r} should be a CSV or Parquet file, with a name that ends in .csv or .parquet; "
             f"it ends in {file.suffix!r}. Save the data in one of these formats."
         )
-    if file.is_dir():
+    if os.path.isdir(file):
         raise FileError(f"{path!r} is a folder; name a .csv or .parquet file in it.")
-    if not file.exists():
+    if not os.path.exists(file):
         raise FileError(f"there is no file {path!r}; give the path of a .csv or .parquet file.")
     data, notes = _parquet(file) if file.suffix.lower() == ".parquet" else _csv(file)
     if not len(data):
@@ -61,10 +63,21 @@ def read_file(path: str) -> tuple[pd.DataFrame, list[str]]:
 def _parquet(file: Path) -> tuple[pd.DataFrame, list[str]]:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     try:
+        size = pq.read_metadata(file)
+        # a constant column of any length takes a few bytes in such a file
+        require_memory(
+            2 * size.num_rows * size.num_columns,
+            f"{str(file)!r}, of {size.num_rows:,} rows and {size.num_columns} columns,",
+            "keep the columns that the model uses, or fewer rows",
+            FileError,
+        )
         return pd.read_parquet(file), []
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except FileError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise FileError(f"{str(file)!r} cannot be read as a Parquet file: {error}") from error
 
 

@@ -33,6 +33,7 @@ from bayeslmm.formula.parsing import Bar, Formula, parse, quoted_name
 from bayeslmm.formula.terms import MAX_COLUMNS, Columns, Expression, Terms
 from bayeslmm.formula.tokens import tokenize
 from bayeslmm.support.arguments import whole_number
+from bayeslmm.support.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +302,7 @@ class Design:
             lines.append(f"  {self.n_dropped} rows dropped; missing values: {counts}")
         if self.dropped:
             lines.append(f"  dropped from X: {', '.join(self.dropped)}")
-        return "\n".join(lines)
+        return visible("\n".join(lines), keep="\n")
 
 
 def _read_only(array: Array) -> Array:

@@ -21,6 +21,7 @@ from bayeslmm.inference.resampling import Cases, Parametric, Residual
 from bayeslmm.priors.held import require_nothing_held
 from bayeslmm.support.arguments import GREATEST_SEED, whole_number
 from bayeslmm.support.lapack import blas_threads
+from bayeslmm.support.memory import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,8 @@ _KINDS: dict[str, type[Parametric | Residual | Cases]] = {
 _WORTH = 8.0
 """Seconds of work for which processes are worth starting."""
 _BATCH = 25
+_OVERHEAD = 128
+"""Numbers of the size of what a refit takes beside its estimates, such as its random numbers."""
 _ESTIMATES = ("beta", "theta")
 
 
@@ -64,6 +67,11 @@ def bootstrap(
             f"there is no estimate of {fit.model.formula} to bootstrap: {fit.status.value}."
         )
     require_nothing_held(fit.model, "the bootstrap", "use fit('nuts') for intervals")
+    require_memory(
+        n * (_OVERHEAD + len(fit.optimum.theta) + fit.model.equations.p),
+        f"n={n} refits",
+        "ask for fewer; 1,000 are enough for intervals",
+    )
     resample = _KINDS[kind].of(fit)
     began = time.perf_counter()
     seeds = np.random.SeedSequence(random_seed).spawn(n)

@@ -34,6 +34,7 @@ from bayeslmm.priors.families import (
 )
 from bayeslmm.priors.structure_priors import priors_of_structures
 from bayeslmm.priors.variance_parts import VarianceParts, at_means, variance_parts
+from bayeslmm.support.visible import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +183,7 @@ class PriorTable:
             for row in self.rows
         ]
         lines += [f"unused: {', '.join(self.unused)}"] if self.unused else []
-        return "\n".join(lines)
+        return visible("\n".join(lines), keep="\n")
 
     def _repr_html_(self) -> str:
         return self.frame().astype(str).to_html(escape=True)

@@ -28,6 +28,7 @@ from bayeslmm.priors.families import (
     VarianceSplit,
 )
 from bayeslmm.reports.notation import LATEX, TEXT, Line, Notation, lay_out
+from bayeslmm.support.visible import visible
 
 if TYPE_CHECKING:
     from bayeslmm.api.model import Model
@@ -57,7 +58,7 @@ class Description:
     latex: str
 
     def __repr__(self) -> str:
-        return self.text
+        return visible(self.text, keep="\n")
 
     def _repr_latex_(self) -> str:
         return f"$$\n{self.latex}\n$$"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.covariance.known import Known
+from bayeslmm.support.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -520,11 +521,12 @@ def _decimals(low: int | None, high: int | None, digits: int) -> str:
 
 
 def _lines_text(lines: Lines) -> str:
-    return "\n".join(f"{label}: {text}" if text else label for label, text in lines.pairs)
+    shown = "\n".join(f"{label}: {text}" if text else label for label, text in lines.pairs)
+    return visible(shown, keep="\n")
 
 
 def _table_text(table: Table) -> str:
-    grid = [table.header, *table.rows]
+    grid = [[visible(cell) for cell in row] for row in (table.header, *table.rows)]
     widths = [max(len(row[j]) for row in grid) for j in range(len(table.header))]
     lines = [
         " "
@@ -534,7 +536,7 @@ def _table_text(table: Table) -> str:
         ).rstrip()
         for row in grid
     ]
-    return "\n".join([table.title, *lines])
+    return "\n".join([visible(table.title), *lines])
 
 
 def _lines_html(lines: Lines) -> str:

@@ -12,6 +12,7 @@ from bayeslmm.errors import PriorError
 from bayeslmm.priors.families import Flat
 from bayeslmm.solutions.labelled import labelled_draws, labelled_rows
 from bayeslmm.support.arguments import GREATEST_SEED, whole_number
+from bayeslmm.support.memory import require_memory
 
 if TYPE_CHECKING:
     from xarray import DataTree
@@ -65,6 +66,12 @@ def draw_priors(
         For a flat prior, and priors that hardly ever make a covariance matrix.
     """
     draws = whole_number("draws", draws)
+    numbers = len(model.parameters) + 4 * model.equations.n + 2 * model.equations.n_random
+    require_memory(
+        draws * numbers,
+        f"draws={draws} from the priors, each with {model.equations.n:,} rows,",
+        "ask for fewer",
+    )
     if random_seed is not None:
         random_seed = whole_number("random_seed", random_seed, 0, GREATEST_SEED)
     for row in model.priors.rows:

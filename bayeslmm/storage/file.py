@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -15,10 +20,11 @@ import xarray as xr
 
 from bayeslmm import __version__
 from bayeslmm.errors import ArgumentTypeError, FileError
-from bayeslmm.support.arguments import refuse_folder
+from bayeslmm.support.arguments import place_for_file
+from bayeslmm.support.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "DATA",
@@ -39,11 +45,22 @@ FORMAT = 1
 MODEL, DATA, FIT = "bayeslmm_model", "bayeslmm_data", "bayeslmm_fit"
 """Names of the groups from which a fit is restored, beside those that ArviZ knows."""
 
+fcntl: ModuleType | None = None
+with suppress(ImportError):  # on Windows, where nobody removes a file that is open
+    fcntl = import_module("fcntl")
+
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SEAL = b"\nbayeslmm sha256 "
 """What stands after the netCDF file, before the digest of all bytes of it; HDF5 ignores both."""
 _SEAL_SIZE = len(_SEAL) + 64
 _CHUNK = 2**20
+_GROUPS = ("posterior", "sample_stats", MODEL, DATA, FIT)
+"""All that a fit is restored from; other groups are for other programs, or theirs."""
+_PART = ".bayeslmm-"
+"""What names of files begin with that are being written."""
+_COMPRESSION, _LEAST_ROOM = 20, 2**28
+"""How many times its own bytes a file may expand to, where another program has compressed it; and
+the bytes that any file may."""
 
 
 def checksum(groups: Mapping[str, xr.Dataset]) -> str:
@@ -59,7 +76,7 @@ def checksum(groups: Mapping[str, xr.Dataset]) -> str:
     str
     """
     digest = hashlib.sha256()
-    for name in ("posterior", "sample_stats", MODEL, DATA, FIT):
+    for name in _GROUPS:
         if name not in groups:
             continue
         group = groups[name]
@@ -95,43 +112,83 @@ def quoted(path: Path) -> str:
 
 def write_tree(tree: xr.DataTree, target: Path) -> None:
     """Write to a file beside the target and move it there, so that there is never half a file."""
-    refuse_folder(target, "fit.nc")
-    if not target.parent.is_dir():
+    place = place_for_file(target, "fit.nc")
+    if not place.parent.is_dir():
         raise FileError(
-            f"there is no folder {quoted(target.parent)} to write {target.name!r} in; make it "
-            "first."
+            f"there is no folder {quoted(place.parent)} to write {place.name!r} in; make it first."
         )
     try:
-        handle, name = tempfile.mkstemp(prefix=".bayeslmm-", suffix=".nc", dir=target.parent)
-        os.close(handle)
-    except OSError as error:
-        raise FileError(f"{quoted(target)} cannot be written: {error.strerror}.") from error
-    part = Path(name)
-    try:
-        tree.to_netcdf(part, engine="h5netcdf")
-        digest = _digest(part, part.stat().st_size)
-        with part.open("ab") as file:
-            file.write(_SEAL + digest)
-        # mkstemp makes files for one user only; the file gets what an ordinary new file has.
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(target)
-    except OSError as error:
-        raise FileError(f"{quoted(target)} cannot be written: {error}") from error
+        # in memory, as HDF5 ends the whole process when a disk is full
+        content = tree.to_netcdf(None, engine="h5netcdf")
     except (TypeError, ValueError) as error:
         raise FileError(
             f"a name or label in the data cannot stand in a netCDF file ({error}); rename it"
         ) from error
+    _remove_leftovers(place.parent)
+    try:
+        _replace(place, (content, _SEAL, hashlib.sha256(content).hexdigest().encode()))
+    except OSError as error:
+        raise FileError(
+            f"{quoted(target)} cannot be written: {error.strerror}. The fit is still in memory: "
+            "make room, or save it elsewhere."
+        ) from error
+
+
+def _replace(place: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Put a new file where there may be one, once it is complete."""
+    file, new = _open_part(place.parent)
+    try:
+        with file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+            if fcntl is None:
+                file.close()  # Windows moves no open file
+            new.replace(place)
     finally:
-        part.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
+
+
+def _open_part(folder: Path) -> tuple[BinaryIO, Path]:
+    """Open a new file, locked so that other processes that save there leave it alone."""
+    while True:
+        path = folder / f"{_PART}{secrets.token_hex(8)}.nc"
+        file = path.open("xb")
+        # another process may have taken it for a leftover before it was locked
+        if _lock(file) is not False and os.fstat(file.fileno()).st_nlink:
+            return file, path
+        file.close()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what saves that were killed have left behind: nobody holds a lock on it."""
+    for path in folder.glob(f"{_PART}*.nc"):
+        with suppress(OSError), path.open("r+b") as file:
+            if _lock(file):
+                path.unlink()
+
+
+def _lock(file: BinaryIO) -> bool | None:
+    """Whether this process has got the lock of a file; None where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def read_tree(source: Path) -> xr.DataTree:
-    """All groups of a file of this library, in memory."""
+    """The groups that a fit is restored from, in memory: arrays without labels."""
     remedy = "bayeslmm.load reads what fit.save(...) has written."
-    if source.is_dir():
+    if os.path.isdir(source):
         raise FileError(f"{quoted(source)} is a folder, not a file; {remedy}")
+    if os.path.exists(source) and not os.path.isfile(source):
+        raise FileError(f"{quoted(source)} is a device or a pipe, not a file; {remedy}")
     try:
         with source.open("rb") as file:
             start = file.read(len(_SIGNATURE))
@@ -149,22 +206,24 @@ def read_tree(source: Path) -> xr.DataTree:
             "again, or restore the file from a copy."
         )
     try:
-        # h5netcdf leaves half an object behind where h5py cannot open a file, and HDF5 can search
-        # a damaged group without end; a visit checks the checksums of all of them first.
-        with h5py.File(source, "r") as file:
-            file.visit(lambda _: None)
-            list(file.attrs.items())
-        with xr.open_datatree(source, engine="h5netcdf", decode_times=False) as opened:
-            tree = opened.load()
+        with h5py.File(source, "r") as opened:
+            # HDF5 can search a damaged group without end; a visit, which follows no links to other
+            # files and goes around no loop twice, checks the checksums of all of them first
+            opened.visit(lambda _: None)
+            tree = _Reader(opened, source.stat().st_size).tree()
+    except _ForeignContentError as error:
+        raise FileError(
+            f"{quoted(source)} holds what fit.save(...) does not write, and is not read: {error}."
+        ) from error
     except Exception as error:  # which one depends on the place of the damage
         raise FileError(
             f"{quoted(source)} is damaged or incomplete: it begins as a netCDF-4 file and cannot "
             f"be read to its end ({error}). Save the fit again, or restore the file from a copy."
         ) from error
     if "bayeslmm_format" not in tree.attrs:
-        groups = ", ".join(tree.children) or "none"
+        groups = ", ".join(map(visible, tree.attrs.get("groups", ()))) or "nothing"
         raise FileError(
-            f"{quoted(source)} is a netCDF file of another program (its groups: {groups}); {remedy}"
+            f"{quoted(source)} is a netCDF file of another program (it holds: {groups}); {remedy}"
         )
     version = tree.attrs["bayeslmm_format"]
     if version != FORMAT:
@@ -180,6 +239,79 @@ def read_tree(source: Path) -> xr.DataTree:
             "checksum differs). Save the fit again, or restore the file from a copy."
         )
     return tree
+
+
+class _ForeignContentError(ValueError):
+    """Something in a file that could lead to other files, without end, or out of memory."""
+
+
+@dataclass
+class _Reader:
+    """Reads arrays that stand in the file itself, of no more bytes than such a file can hold.
+
+    HDF5 would also follow links to other files, which may be anybody's, and make any number of
+    bytes of a few.
+    """
+
+    file: h5py.File
+    size: int
+
+    def __post_init__(self) -> None:
+        self.left = max(_LEAST_ROOM, _COMPRESSION * self.size)
+
+    def tree(self) -> xr.DataTree:
+        names = list(self.file)
+        groups = {name: self.group(name) for name in _GROUPS if name in names}
+        own = ("bayeslmm_format", "bayeslmm_version", "bayeslmm_kind", "bayeslmm_checksum")
+        found = {key: _attribute(self.file, key) for key in own if key in self.file.attrs}
+        if not found:
+            found["groups"] = names
+        return xr.DataTree.from_dict(groups | {"/": xr.Dataset(attrs=found)})
+
+    def group(self, name: str) -> xr.Dataset:
+        group = _inside(self.file, name)
+        if not isinstance(group, h5py.Group):
+            raise _ForeignContentError(f"{name!r} is no group")
+        arrays = {}
+        for key in group:
+            item = _inside(group, key)
+            if not isinstance(item, h5py.Dataset):
+                raise _ForeignContentError(f"'{name}/{key}' is no array")
+            if not item.is_scale:  # which dimensions with or without labels are
+                values = self.array(item)
+                arrays[key] = tuple(f"{key}_{axis}" for axis in range(values.ndim)), values
+        attributes = group.attrs if name.startswith("bayeslmm") else ()
+        return xr.Dataset(arrays, attrs={key: _attribute(group, key) for key in attributes})
+
+    def array(self, item: h5py.Dataset) -> np.ndarray:
+        if item.is_virtual or item.external:
+            raise _ForeignContentError(f"the numbers of {item.name!r} are in another file")
+        if item.dtype.kind not in "biuf":
+            raise _ForeignContentError(f"{item.name!r} is of type {item.dtype}")
+        self.left -= prod(item.shape) * item.dtype.itemsize
+        if self.left < 0:
+            raise _ForeignContentError(
+                f"{item.name!r} is an array of shape {item.shape}, far larger than the file"
+            )
+        values = np.asarray(item[()])
+        # netCDF has no booleans: xarray writes them as bytes, and says so
+        is_boolean = "dtype" in item.attrs and _attribute(item, "dtype") == "bool"
+        return values.astype(bool) if is_boolean else values
+
+
+def _inside(group: h5py.Group, key: str) -> h5py.HLObject:
+    """What stands under a name in the file itself."""
+    if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+        raise _ForeignContentError(f"{key!r} is a link to another place or file")
+    return group[key]
+
+
+def _attribute(holder: h5py.HLObject, key: str) -> Any:
+    """An attribute of one value; a list could repeat a long text any number of times."""
+    if holder.attrs.get_id(key).shape not in ((), (1,)):
+        raise _ForeignContentError(f"the attribute {key!r} of {holder.name!r} is a list")
+    value = holder.attrs[key]
+    return value[0] if isinstance(value, np.ndarray) else value
 
 
 def _seal_is_broken(source: Path) -> bool:

@@ -24,10 +24,11 @@ from bayeslmm.api.map_fit import MapFit
 from bayeslmm.api.model import Model
 from bayeslmm.covariance.known import Known
 from bayeslmm.design.bars import structures_beside
-from bayeslmm.errors import ArgumentTypeError, BayeslmmError, DesignWarning, FileError
+from bayeslmm.errors import ArgumentTypeError, DesignWarning, FileError
 from bayeslmm.estimation.likelihood.quasi_newton import Optimum, Status, Step
 from bayeslmm.formula.terms import MAX_COLUMNS
 from bayeslmm.priors.families import FAMILIES, Prior
+from bayeslmm.storage.checks import check_draws, check_optimum, check_shapes
 from bayeslmm.storage.file import (
     DATA,
     FIT,
@@ -152,24 +153,21 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | MapFit | PosteriorFit:
             fit: LikelihoodFit | MapFit | PosteriorFit = _restored_posterior(model, tree)
         else:
             optimum = _restored_optimum(tree[FIT].dataset)
+            check_shapes(model, optimum)
             fit = (MapFit if optimum.method == "map" else LikelihoodFit)(model, optimum)
         stored = float(tree[MODEL].attrs["log_likelihood"])
         found = _log_likelihood(fit)
+        reproduced = abs(found - stored) <= _TOLERANCE * (abs(stored) + model.equations.n)
+        if reproduced:
+            _check(fit)
     except FileError:
         raise
-    except (
-        BayeslmmError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # which one depends on what somebody has written there
         raise FileError(
             f"{quoted(source)} is damaged: what it holds does not make a fit ({error}). Save the "
             "fit again, or restore the file from a copy."
         ) from error
-    if not abs(found - stored) <= _TOLERANCE * (abs(stored) + model.equations.n):
+    if not reproduced:
         raise FileError(
             f"{quoted(source)} does not reproduce the fit that was saved: the log-likelihood "
             f"should be {stored:.8g}, and is {found:.8g} with the formula, data and estimates in "
@@ -178,6 +176,14 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | MapFit | PosteriorFit:
             "differently: fit the model again."
         )
     return fit
+
+
+def _check(fit: LikelihoodFit | MapFit | PosteriorFit) -> None:
+    """Refuse estimates or draws that are not those of the model, though the likelihood is."""
+    if isinstance(fit, LikelihoodFit | MapFit):
+        check_optimum(fit.model, fit.optimum)
+    else:
+        check_draws(fit.model, fit.draws)
 
 
 # -- the model ------------------------------------------------------------------------------------
@@ -437,9 +443,5 @@ def _restored_posterior(model: Model, tree: xr.DataTree) -> PosteriorFit:
         sampler=own["sampler"],
         seconds=float(own["seconds"]),
     )
-    expected = tuple(
-        (*shape, k) for k in (len(model.parameters), model.equations.p, model.equations.n_random)
-    )
-    if (draws.theta.shape, beta.shape, draws.u.shape) != expected:
-        raise ValueError("the draws have other shapes than the model")
+    check_shapes(model, draws)
     return PosteriorFit(model, draws)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GREATEST_SEED",
+    "place_for_file",
     "probability",
     "real_number",
-    "refuse_folder",
     "truth_value",
     "whole_number",
 ]
@@ -114,8 +115,8 @@ def truth_value(name: str, value: object) -> bool:
     return value
 
 
-def refuse_folder(target: Path, example: str) -> None:
-    """Refuse to write a file where there is a folder.
+def place_for_file(target: Path, example: str) -> Path:
+    """Where a file is to be written, symbolic links followed.
 
     Parameters
     ----------
@@ -126,7 +127,24 @@ def refuse_folder(target: Path, example: str) -> None:
     Raises
     ------
     FileError
-        If `target` is a folder.
+        If `target` is a folder, a device or a pipe, or no path that a file can have.
     """
-    if target.is_dir():
+    place = target
+    try:
+        place = target.resolve()
+        mode = place.stat().st_mode
+    except FileNotFoundError:
+        return place
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FileError(
+            f"{str(target)!r} cannot be written: {reason}. Choose another name, such as "
+            f"{example!r}."
+        ) from error
+    if stat.S_ISDIR(mode):
         raise FileError(f"{str(target)!r} is a folder; name a file in it, such as {example!r}.")
+    if not stat.S_ISREG(mode):
+        raise FileError(
+            f"{str(target)!r} is a device or a pipe; name an ordinary file, such as {example!r}."
+        )
+    return place

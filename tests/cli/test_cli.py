@@ -1,5 +1,7 @@
 """The command line: what it prints, what it refuses, and with which exit status."""
 
+import io
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 import bayeslmm as bl
 from bayeslmm.cli.commands import main
+from bayeslmm.support import memory
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -172,12 +175,20 @@ BAD_OPTIONS = [
     (("--method", "reml", "--weights", "w"), "no column 'w', which the weights ask for; their"),
     (("--out", "no/fit.nc"), "the folder of 'no/fit.nc' does not exist; choose another place"),
     (("--out", "folder.csv"), "'folder.csv' is a folder; name a file in it, such as 'fit.nc'"),
+    (("--out", "x" * 300), "cannot be written: File name too long. Choose another name"),
+    (("--out", "a\0b"), "embedded null character in path. Choose another name"),
+    (("--out", "/dev/null"), "'/dev/null' is a device or a pipe; name an ordinary file, such as"),
+    (("--draws", str(10**30)), "GB are free; ask for fewer; 1,000 draws of each of 4 chains are"),
 ]
 BAD_COMMANDS = [
     ((), "the following arguments are required: COMMAND"),
     (("predict",), "invalid choice: 'predict'"),
     (("show", "sleep.csv"), "'sleep.csv' is a text file, not a netCDF-4 file"),
     (("show", "nowhere.nc"), "there is no file 'nowhere.nc'"),
+    (("show", "x" * 300), "cannot be read: [Errno 36] File name too long"),
+    (("show", "a\0b"), "cannot be read: embedded null byte"),
+    (("fit", FORMULA, "x" * 300 + ".csv"), "there is no file 'xxxx"),
+    (("fit", FORMULA, "a\0b.csv"), "there is no file"),
     (("demo", "--out", "folder.csv"), "name a file in it, such as 'bayeslmm-demo.png'"),
     (("demo", "--out", "picture.doc"), "'picture.doc' should have a name that ends in .png, .pdf"),
     (("demo", "--out", "no/picture.png"), "the folder of 'no/picture.png' does not exist"),
@@ -239,3 +250,66 @@ def test_output_that_nobody_reads(here):
     # a machine that is slow or new says what it waits for
     assert [line for line in said if not line.startswith("bayeslmm: compiling")] == []
     assert process.returncode == 0
+
+
+def test_out_is_not_the_file_of_the_data(here, capsys):
+    before = (here / "sleep.csv").read_bytes()
+    (here / "symbolic.csv").symlink_to("sleep.csv")
+    (here / "hard.csv").hardlink_to("sleep.csv")
+    for out in ("sleep.csv", "./sleep.csv", "symbolic.csv", "hard.csv"):
+        status, _, err = run(capsys, "fit", FORMULA, "sleep.csv", "--method", "reml", "--out", out)
+        assert status == 2
+        assert f"--out {out!r} is the file of the data, 'sleep.csv', which it would replace" in err
+        assert (here / "sleep.csv").read_bytes() == before
+    assert (here / "symbolic.csv").is_symlink()
+
+
+def test_names_do_not_steer_the_terminal(here, capsys):
+    name = "Sub\x1b[2J\u202eject"
+    data = bl.load_dataset("sleepstudy").rename(columns={"Subject": name})
+    data.to_csv("steering.csv", index=False)
+    status, out, err = run(
+        capsys, "fit", f"Reaction ~ Days + (Days | `{name}`)", "steering.csv", "--method", "reml"
+    )
+    assert status == 0
+    assert r"Sub\x1b[2J\u202eject" in out
+    status, _, err = run(capsys, "fit", "Reaction ~ Dayz", "steering.csv", "--method", "reml")
+    assert status == 2
+    assert not {"\x1b", "\u202e"} & {*out, *err}
+
+
+def test_parquet_that_would_fill_memory_is_refused(here, capsys, monkeypatch):
+    # one value a million times: 8 MB of numbers in a file of a few hundred bytes
+    pd.DataFrame({"y": np.zeros(10**6, dtype=np.int64)}).to_parquet("bomb.parquet")
+    assert (here / "bomb.parquet").stat().st_size < 10_000
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**7)
+    status, _, err = run(capsys, "fit", "y ~ 1", "bomb.parquet", "--method", "reml")
+    assert status == 2
+    assert "'bomb.parquet', of 1,000,000 rows and 1 columns, would need about 0.016 GB" in err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_that_cannot_show_all_characters(here, encoding, monkeypatch):
+    data = bl.load_dataset("sleepstudy").rename(columns={"Days": "σ被"})
+    data.to_csv("greek.csv", index=False)
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", out)
+    formula = "Reaction ~ σ被 + (1 | Subject)"
+    assert main(("fit", formula, "greek.csv", "--method", "reml", "--out", "fit.nc")) == 0
+    assert main(("show", "fit.nc")) == 0
+    assert out.buffer.getvalue().decode(encoding).count(r"\u03c3\u88ab") > 2
+    assert bl.load("fit.nc").model.formula == formula
+
+
+def test_fit_is_saved_before_it_is_printed(here, monkeypatch, capsys):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+        def fileno(self):
+            return os.open(os.devnull, os.O_WRONLY)
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(("fit", FORMULA, "sleep.csv", "--method", "reml", "--out", "fit.nc")) == 2
+    assert "the output cannot be written: No space left on device" in capsys.readouterr().err
+    assert bl.load("fit.nc").method == "reml"

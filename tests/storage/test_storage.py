@@ -1,14 +1,19 @@
 """Fits and frames survive a file; files that are not ours, or not whole, are refused."""
 
 import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 import warnings
 from functools import cache
+from pathlib import Path
 
 import arviz
 import h5netcdf
+import h5py
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -18,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bayeslmm as bl
+from bayeslmm.storage import file as stored_file
 from bayeslmm.storage.file import checksum
 from bayeslmm.storage.frame import frame_from_dataset, frame_to_dataset
 from bayeslmm.storage.solutions import load, save
@@ -310,8 +316,9 @@ FOREIGN = {
     ),
     "binary": (lambda path: path.write_bytes(bytes(range(255, 155, -1))), "is a binary file of"),
     "folder": (lambda path: path.mkdir(), "is a folder, not a file"),
+    "pipe": (lambda path: os.mkfifo(path), "is a device or a pipe, not a file"),
     "missing": (lambda path: None, "there is no file"),
-    "other netCDF": (other_netcdf, "is a netCDF file of another program .its groups: none.; bay"),
+    "other netCDF": (other_netcdf, "is a netCDF file of another program .it holds: a, x.; bay"),
     "only a beginning": (
         lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)),
         "is damaged or incomplete: it begins as a netCDF-4 file and cannot be read to its end",
@@ -385,7 +392,7 @@ def test_damaged_spans_are_refused_and_not_searched_without_end(tmp_path):
         [sys.executable, "-c", LOAD_DAMAGED, *files],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # a busy machine takes minutes to import the library
         check=True,
     )
     lines = done.stdout.splitlines()
@@ -477,6 +484,177 @@ def test_edited_file(name, tmp_path):
         bl.load(tmp_path / "fit.nc")
 
 
+ELSEWHERE = "is a link to another place or file"
+
+
+def external_link(file, other):
+    del file["bayeslmm_fit/theta"]
+    file["bayeslmm_fit/theta"] = h5py.ExternalLink(other, "/bayeslmm_fit/theta")
+
+
+def soft_link(file, other):
+    file.move("bayeslmm_fit/theta", "theta")
+    file["bayeslmm_fit/theta"] = h5py.SoftLink("/theta")
+
+
+def linked_group(file, other):
+    del file["bayeslmm_fit"]
+    file["bayeslmm_fit"] = h5py.ExternalLink(other, "/bayeslmm_fit")
+
+
+def virtual(file, other):
+    del file["bayeslmm_fit/theta"]
+    layout = h5py.VirtualLayout((4,), "f8")
+    layout[:] = h5py.VirtualSource(other, "/bayeslmm_fit/theta", shape=(4,))
+    file.create_virtual_dataset("bayeslmm_fit/theta", layout)
+
+
+def external_storage(file, other):
+    del file["bayeslmm_fit/theta"]
+    file["bayeslmm_fit"].create_dataset("theta", (4,), "f8", external=[(other, 0, 32)])
+
+
+def loop(file, other):
+    file["bayeslmm_fit/again"] = file["bayeslmm_fit"]
+
+
+def bomb(file, other):
+    file["bayeslmm_fit"].create_dataset("more", (2**40,), "f8", chunks=(2**20,))
+
+
+def overflowing(file, other):
+    file["bayeslmm_fit"].create_dataset("more", (2**31, 2**31, 8), "f8", chunks=(1, 2**10, 8))
+
+
+def compressed_bomb(file, other):
+    more = file["bayeslmm_fit"].create_dataset(
+        "more", (2**28,), "i8", chunks=(2**20,), compression=9
+    )
+    more[: 2**20] = 1
+
+
+def texts(file, other):
+    file["bayeslmm_fit"].create_dataset("more", (10**6,), h5py.string_dtype())
+
+
+def list_of_texts(file, other):
+    del file["bayeslmm_model"].attrs["specification"]
+    file["bayeslmm_model"].attrs["specification"] = ["{}"] * 1000
+
+
+FORGED = {
+    "external link": (external_link, ELSEWHERE),
+    "soft link": (soft_link, ELSEWHERE),
+    "group of another file": (linked_group, ELSEWHERE),
+    "virtual data set": (virtual, "the numbers of .* are in another file"),
+    "external storage": (external_storage, "the numbers of .* are in another file"),
+    "loop of hard links": (loop, "'bayeslmm_fit/again' is no array"),
+    "bomb": (bomb, "far larger than the file"),
+    "bomb whose size overflows": (overflowing, "far larger than the file"),
+    "compressed bomb": (compressed_bomb, "far larger than the file"),
+    "texts": (texts, "is of type object"),
+    "list of texts": (list_of_texts, "the attribute 'specification' of .* is a list"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_file_is_not_followed(name, tmp_path):
+    change, message = FORGED[name]
+    path, other = tmp_path / "fit.nc", tmp_path / "other.nc"
+    for file in (path, other):
+        reml().save(file)
+    with h5py.File(path, "r+") as file:
+        change(file, str(other))
+    with pytest.raises(bl.FileError, match=f"holds what fit.save.* does not write.*{message}"):
+        bl.load(path)
+
+
+def test_loops_among_groups_of_other_programs_do_not_matter(tmp_path):
+    reml().save(tmp_path / "fit.nc")
+    with h5py.File(tmp_path / "fit.nc", "r+") as file:
+        file["theirs/again"] = file["/"]
+    assert_same(bl.load(tmp_path / "fit.nc"), reml())
+
+
+def test_a_fit_that_another_program_has_compressed_is_read(tmp_path):
+    fit = sampled(POSTERIOR["slopes and priors"]())
+    fit.save(tmp_path / "fit.nc")
+    arviz.from_netcdf(tmp_path / "fit.nc").load().to_netcdf(
+        tmp_path / "again.nc",
+        engine="h5netcdf",
+        encoding={"/posterior": {"beta": {"zlib": True}, "u_Subject": {"zlib": True}}},
+    )
+    assert_same(bl.load(tmp_path / "again.nc"), fit)
+
+
+def attribute(name, value):
+    def change(file):
+        file["bayeslmm_fit"].attrs[name] = value
+
+    return change
+
+
+def element(group, name, place, value):
+    def change(file):
+        file[group][name][place] = value
+
+    return change
+
+
+def deep_json(file):
+    file["bayeslmm_model"].attrs["specification"] = "[" * 200_000
+
+
+FALSE_ESTIMATES = {
+    "deep JSON": (deep_json, "recursion"),
+    "sigma": (attribute("sigma", 20.0), "sigma is not that of theta"),
+    "sigma that is none": (attribute("sigma", np.nan), "sigma is not that of theta"),
+    "criterion": (attribute("criterion", 1700.0), "the criterion is 1700, and 1743.6"),
+    "theta": (element("bayeslmm_fit", "theta", 0, 30.0), "is not that of theta"),
+    "infinite theta": (element("bayeslmm_fit", "theta", 0, np.inf), "not finite"),
+    "correlation of 2": (element("bayeslmm_fit", "theta", 2, 2.0), "bounds of the parameters"),
+    "hessian": (element("bayeslmm_fit", "hessian", (1, 1), -1e6), "the Hessian is not that of"),
+    "asymmetric hessian": (element("bayeslmm_fit", "hessian", (0, 1), 9.0), "not symmetric"),
+    "hessian that is none": (element("bayeslmm_fit", "hessian", (0, 0), np.nan), "not symmetric"),
+    "status": (attribute("status", "WONDERFUL"), "WONDERFUL"),
+}
+FALSE_DRAWS = {
+    "theta": (element("bayeslmm_fit", "theta", (1, 3, 0), -1.0), "bounds of the parameters"),
+    "theta that is none": (element("bayeslmm_fit", "theta", (1, 3, 3), np.nan), "not finite"),
+    "beta that is none": (element("posterior", "beta", (1, 3, 1), np.nan), "beta has values"),
+    "infinite u": (element("posterior", "u_Subject", (0, 5, 3, 1), np.inf), "u has values"),
+    "beta": (element("posterior", "beta", (0, 0, 0), 600.0), "beta of draw 0 of chain 0 is not a"),
+    "u": (element("posterior", "u_Subject", (1, 19, 3, 1), 99.0), "u of draw 19 of chain 1 is no"),
+}
+
+
+@pytest.mark.parametrize("name", FALSE_ESTIMATES)
+def test_estimates_that_are_not_those_of_the_model(name, tmp_path):
+    change, message = FALSE_ESTIMATES[name]
+    reml().save(tmp_path / "fit.nc")
+    edit(tmp_path / "fit.nc", change)
+    with pytest.raises(bl.FileError, match=f"is damaged: what it holds does not.*{message}"):
+        bl.load(tmp_path / "fit.nc")
+
+
+@pytest.mark.parametrize("name", FALSE_DRAWS)
+def test_draws_that_are_not_those_of_the_model(name, tmp_path):
+    change, message = FALSE_DRAWS[name]
+    sampled(POSTERIOR["slopes and priors"]()).save(tmp_path / "fit.nc")
+    edit(tmp_path / "fit.nc", change)
+    with pytest.raises(bl.FileError, match=f"is damaged: what it holds does not.*{message}"):
+        bl.load(tmp_path / "fit.nc")
+
+
+@pytest.mark.parametrize("name", ["dyestuff_reml.nc", "dyestuff_nuts.nc"])
+def test_files_of_the_first_development_version_are_read(name):
+    # written by bayeslmm 0.1.0.dev0 when netCDF-4 files were still written by HDF5 itself
+    fit = bl.load(Path(__file__).parents[1] / "data" / name)
+    assert fit.model.formula == "Yield ~ 1 + (1 | Batch)"
+    # lme4: 1527.5
+    assert abs(fit.beta["Intercept"] - 1527.5) < (1e-8 if fit.method == "reml" else 60)
+
+
 # -- writing --------------------------------------------------------------------------------------
 
 
@@ -500,3 +678,109 @@ def test_save_where_it_cannot(tmp_path):
         bl.load(b"fit.nc")
     with pytest.raises(bl.ArgumentTypeError, match=r"what is saved is a fit, .* not Model"):
         save(reml().model, tmp_path / "fit.nc")
+
+
+LIMITED = """
+import resource, sys
+import bayeslmm as bl
+fit = bl.load(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+try:
+    fit.save(sys.argv[2])
+except bl.FileError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+fit.save(sys.argv[2])
+print("saved")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of the size of files")
+def test_a_full_disk_is_an_error_after_which_the_fit_can_be_saved(tmp_path):
+    # a file that may not grow stands for a disk that is full: writing fails in the same place
+    reml().save(tmp_path / "fit.nc")
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "fit.nc").write_text("before")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path / "fit.nc"), str(place / "fit.nc")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    error, saved = done.stdout.splitlines()
+    assert "cannot be written: File too large. The fit is still in memory: make room" in error
+    assert saved == "saved"
+    assert [file.name for file in place.iterdir()] == ["fit.nc"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_devices_are_not_replaced_by_files():
+    with pytest.raises(bl.FileError, match="'/dev/full' is a device or a pipe; name an ordinary"):
+        reml().save("/dev/full")
+    assert not Path("/dev/full").is_file()
+
+
+def test_leftovers_of_killed_saves_are_removed_and_saves_under_way_are_not(tmp_path):
+    (tmp_path / ".bayeslmm-killed.nc").write_bytes(b"half")
+    file, path = stored_file._open_part(tmp_path)
+    with file:
+        reml().save(tmp_path / "fit.nc")
+        assert {each.name for each in tmp_path.iterdir()} == {"fit.nc", path.name}
+    reml().save(tmp_path / "fit.nc")
+    assert {each.name for each in tmp_path.iterdir()} == {"fit.nc"}
+
+
+def test_interrupted_save_leaves_the_file_of_before(tmp_path, monkeypatch):
+    reml().save(tmp_path / "fit.nc")
+    before = (tmp_path / "fit.nc").read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda number: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        reml().save(tmp_path / "fit.nc")
+    assert (tmp_path / "fit.nc").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["fit.nc"]
+
+
+def test_saves_at_once_keep_the_mask_of_permissions(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        threads = [
+            threading.Thread(target=reml().save, args=(tmp_path / f"{i}.nc",)) for i in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        modes = {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        assert len(list(tmp_path.iterdir())) == 8
+        assert modes == {0o640}
+    finally:
+        assert os.umask(mask) == 0o027
+
+
+def test_symbolic_links_are_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.nc").symlink_to(tmp_path / "real" / "fit.nc")
+    reml().save(tmp_path / "link.nc")
+    assert (tmp_path / "link.nc").is_symlink()
+    assert_same(bl.load(tmp_path / "real" / "fit.nc"), reml())
+    (tmp_path / "loop.nc").symlink_to(tmp_path / "loop.nc")
+    with pytest.raises(bl.FileError, match="Too many levels of symbolic links"):
+        reml().save(tmp_path / "loop.nc")
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".nc", "a\0b.nc"], ids=["long", "NUL"])
+def test_names_that_no_file_can_have(name, tmp_path):
+    with pytest.raises(bl.FileError, match=r"cannot be written: .*Choose another name"):
+        reml().save(tmp_path / name)
+    with pytest.raises(bl.FileError, match="cannot be read"):
+        bl.load(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore::bayeslmm.BayeslmmWarning")
+def test_long_names_of_columns_and_levels(tmp_path):
+    data = bl.load_dataset("Dyestuff").rename(columns={"Batch": "b" * 300, "Yield": "y" * 300})
+    data["b" * 300] += "l" * 70_000
+    fit = sampled(bl.Model(f"{'y' * 300} ~ 1 + (1 | {'b' * 300})", data))
+    assert_same(round_trip(fit, tmp_path), fit)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from os import cpu_count
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,6 +64,8 @@ where it is not, a divergence shows it, and 0.9 and 0.98 make steps about a half
 long. Beyond that steps get short faster than posteriors that still diverge get better."""
 PYMC_TARGET = 0.9
 """For a ``pm.Model``: its coordinates are further from normal, and there is no second try."""
+_IMPORTING = Lock()
+"""Of two threads that sample first at once, one imports nutpie."""
 _CHUNK = 250
 """Draws of (beta, u) made at once; not of the cores, so that a seed means the same anywhere."""
 
@@ -325,14 +328,15 @@ def sample_model(
 
 def _nutpie() -> ModuleType:
     """Import nutpie without ArviZ: seconds, for what it needs only to make a DataTree."""
-    if "nutpie" not in sys.modules and "arviz" not in sys.modules:
-        late = ModuleType("arviz")
-        vars(late)["__getattr__"] = lambda name: getattr(import_module("arviz"), name)
-        sys.modules["arviz"] = late
-        try:
-            import_module("nutpie")
-        finally:
-            del sys.modules["arviz"]
+    with _IMPORTING:
+        if "nutpie" not in sys.modules and "arviz" not in sys.modules:
+            late = ModuleType("arviz")
+            vars(late)["__getattr__"] = lambda name: getattr(import_module("arviz"), name)
+            sys.modules["arviz"] = late
+            try:
+                import_module("nutpie")
+            finally:
+                del sys.modules["arviz"]
     return import_module("nutpie")
 
 
