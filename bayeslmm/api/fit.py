@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from bayeslmm.effects.rows import NEW_LEVELS, functions_of_data, functions_of_ro
 from bayeslmm.equations.linear import Estimates, Functions
 from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
 from bayeslmm.reports import printing
-from bayeslmm.support.arguments import GREATEST_SEED, probability, truth_value, whole_number
+from bayeslmm.support.arguments import GREATEST_SEED, one_of, probability, truth_value, whole_number
 from bayeslmm.support.memory import require_memory
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from bayeslmm.design.design import GroupingFactor
     from bayeslmm.plots.of_fits import Plots
 
-_INTERVALS = (None, "mean", "new")
 _LEVEL = 0.95
 
 
@@ -431,7 +430,8 @@ class Fit(ABC):
         Returns
         -------
         pandas.DataFrame
-            Row × row, labelled as the data are, in squared units of the response.
+            Row × row, in squared units of the response; labelled by occasion where they are of a
+            subject of R with a time, otherwise as the data are.
 
         Raises
         ------
@@ -454,8 +454,8 @@ class Fit(ABC):
         Returns
         -------
         pandas.DataFrame
-            Row × row, labelled as the data are, in squared units of the response. The effects of
-            all grouping factors count.
+            Row × row, labelled as `R` is, in squared units of the response. The effects of all
+            grouping factors count.
 
         Raises
         ------
@@ -536,12 +536,10 @@ class Fit(ABC):
         1     356.1       67.6  223.6  488.5
         """
         level = probability(level)
-        if interval not in _INTERVALS:
-            raise ArgumentError(
-                unknown_name("interval", interval, ["mean", "new"], "None gives no interval.")
-            )
-        if new_levels not in NEW_LEVELS:
-            raise ArgumentError(unknown_name("new_levels", new_levels, NEW_LEVELS))
+        if interval is not None:
+            hint = "None gives no interval."
+            interval = cast("Any", one_of("interval", interval, ("mean", "new"), hint))
+        new_levels = cast("Any", one_of("new_levels", new_levels, NEW_LEVELS))
         noise = interval == "new"
         if interval is None and level != _LEVEL:
             raise ArgumentError(
@@ -816,6 +814,18 @@ class Fit(ABC):
         levels, codes = known[among[0]]
         return np.flatnonzero(codes == levels.index(label))
 
+    def _labels_of(self, rows: Array) -> pd.Index:
+        """Labels of some rows: occasions, where they are of one subject of R; else those of the
+        data.
+        """
+        design, own = self.model.design, self.model.design.residuals
+        if own is None or own.subjects is None or len(own.structure.times) != 1:
+            return design.index[rows]
+        if len(np.unique(own.subjects.codes[rows])) > 1:
+            return design.index[rows]
+        occasions = [own.occasions[point] for point in own.rows.point[rows]]
+        return pd.Index(occasions, name=own.structure.times[0], dtype=object)
+
     def _weighted_covariance(self, rows: Array) -> Array:
         """Covariance matrix of the residuals of some rows."""
         R = self._residual_covariance(rows)
@@ -835,7 +845,7 @@ class Fit(ABC):
         return V
 
     def _square(self, matrix: Array, rows: Array) -> pd.DataFrame:
-        index = self.model.design.index[rows]
+        index = self._labels_of(rows)
         return pd.DataFrame(matrix, index=index, columns=index)
 
 

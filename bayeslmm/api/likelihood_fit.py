@@ -200,7 +200,7 @@ class LikelihoodFit(PointFit):
         >>> fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff")).fit("reml")
         >>> draws = fit.bootstrap(200, random_seed=1)
         >>> draws["posterior"]["sd_Batch"].dims
-        ('chain', 'draw', 'Batch_effect')
+        ('chain', 'draw', 'Batch_effect_sd')
         """
         from bayeslmm.inference.bootstrap import bootstrap
 

@@ -11,10 +11,11 @@ import pandas as pd
 
 from bayeslmm.api.point_fit import PointFit
 from bayeslmm.equations.equations import EquationsWithPrior
-from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.errors import ArgumentError
 from bayeslmm.reports import printing
 from bayeslmm.solutions.degrees_of_freedom.satterthwaite import satterthwaite
 from bayeslmm.solutions.degrees_of_freedom.wald import ByStratum, Strata
+from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,10 +154,9 @@ class MapFit(PointFit):
         """
         from bayeslmm.inference.intervals import wald_intervals
 
-        if method in ("profile", "bootstrap"):
-            getattr(self, method)
-        if method != "wald":
-            raise ArgumentError(unknown_name("method", method, ("wald",)))
+        given = one_of("method", method, ("wald", "profile", "bootstrap"))
+        if given != "wald":
+            getattr(self, given)
         return wald_intervals(self, level, parameters)
 
     def _fit_again(self, model: Model) -> MapFit:

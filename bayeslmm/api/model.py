@@ -14,7 +14,7 @@ import pandas as pd
 
 from bayeslmm.api.likelihood_fit import LikelihoodFit
 from bayeslmm.api.point_fit import PointFit
-from bayeslmm.data.frames import Taken, framed, same_labels, to_pandas
+from bayeslmm.data.frames import COPY_ON_WRITE, Taken, framed, same_labels, to_pandas
 from bayeslmm.design.design import compile_design
 from bayeslmm.design.residual_checks import check_maximum
 from bayeslmm.equations.equations import Equations
@@ -26,12 +26,11 @@ from bayeslmm.errors import (
     ConvergenceWarning,
     DataError,
     DesignError,
-    unknown_name,
 )
 from bayeslmm.estimation.likelihood.algorithms import maximise
 from bayeslmm.formula.terms import MAX_COLUMNS
 from bayeslmm.reports import printing
-from bayeslmm.support.arguments import truth_value
+from bayeslmm.support.arguments import one_of, truth_value
 
 if TYPE_CHECKING:
     from typing import Self
@@ -137,7 +136,8 @@ class Model:
             # frames are copied when somebody writes to them, arrays of a dictionary are not
             data = {name: copy(column) for name, column in data.items()}
         elif isinstance(data, pd.DataFrame):
-            data = Taken(data)
+            # nothing is copied until somebody writes to the frame, where pandas can do that
+            data = Taken(data.copy(deep=not COPY_ON_WRITE))
         design = compile_design(formula, data, weights, R, G, max_columns)
         column = isinstance(weights, str)
         names = [*design.formula.columns, *([str(weights)] if column else [])]
@@ -147,6 +147,7 @@ class Model:
         state["design"] = design
         state["max_columns"] = max_columns
         state["_columns"], state["_index"] = _taken(data, list(dict.fromkeys(names)))
+        state["_source"] = data
         state["weights"] = weights if weights is None or column else np.array(weights)
         if isinstance(state["weights"], np.ndarray):
             state["weights"].flags.writeable = False
@@ -167,6 +168,14 @@ class Model:
             "a Model does not change; make another one, with `with_priors`, `with_response` or "
             f"Model(...), instead of setting {name!r}"
         )
+
+    @property
+    def _made_from(self) -> object:
+        """The frame that the model was made from, with columns that it does not use; of a model
+        from a file what it uses.
+        """
+        source = self.__dict__["_source"]
+        return source.frame if isinstance(source, Taken) else source
 
     def _with(self, **changes: object) -> Self:
         """Another model that shares everything but what is given."""
@@ -340,7 +349,7 @@ class Model:
         >>> print(model.code()[model.code().index("with") :].rstrip())
         with pm.Model(coords=coords) as model:
             beta = pm.Normal("beta", mu=1527.5, sigma=157.5591706, dims="coef")
-            sd_Batch = pm.HalfStudentT("sd_Batch", nu=3, sigma=63.02366824, dims="Batch_effect")
+            sd_Batch = pm.HalfStudentT("sd_Batch", nu=3, sigma=63.02366824, dims="Batch_effect_sd")
             sigma = pm.HalfStudentT("sigma", nu=3, sigma=63.02366824)
             mu = pt.dot(X, beta)
             z_Batch = pm.Normal("z_Batch", 0, 1, dims=("Batch", "Batch_effect"))
@@ -662,8 +671,7 @@ class Model:
         >>> fit.draws.theta.shape
         (4, 1000, 2)
         """
-        if not isinstance(method, str) or method not in _METHODS:
-            raise ArgumentError(unknown_name("method", method, _METHODS))
+        method = one_of("method", method, _METHODS)
         settings = {
             "random_seed": random_seed,
             "draws": draws,
@@ -734,8 +742,7 @@ class Model:
     def _sample(
         self, settings: dict[str, Any], sampler: str, collapse: bool | None
     ) -> PosteriorFit:
-        if not isinstance(sampler, str) or sampler not in _SAMPLERS:
-            raise ArgumentError(unknown_name("sampler", sampler, _SAMPLERS))
+        package = one_of("sampler", sampler, _SAMPLERS)
         from bayeslmm.api.posterior_fit import PosteriorFit, sample
         from bayeslmm.estimation.posterior.nuts import Settings
 
@@ -746,7 +753,7 @@ class Model:
                     f"{', '.join(self.priors.not_gaussian)} is not. Leave `collapse` out."
                 )
             collapse = False
-        elif self.priors.slopes and sampler == "pymc":
+        elif self.priors.slopes and package == "pymc":
             if collapse:
                 raise ArgumentError(
                     "collapse=True integrates all of beta out with sampler='pymc', which needs "
@@ -756,7 +763,7 @@ class Model:
             collapse = False
         elif collapse is None:
             collapse = True
-        draws = sample(self, Settings(**settings), sampler, collapse)  # type: ignore[arg-type]
+        draws = sample(self, Settings(**settings), package, collapse)  # type: ignore[arg-type]
         return PosteriorFit(self, draws)
 
     def __repr__(self) -> str:

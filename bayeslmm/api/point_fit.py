@@ -209,10 +209,11 @@ class PointFit(Fit):
 
         Parameters
         ----------
-        L : dict, DataFrame, str, sequence of str or array_like
+        L : dict, DataFrame, str, sequence of str, sequence of dict, or array_like
             Weights of coefficients: ``{"Days": 7}``; several functions with names, ``{"a week":
-            {"Days": 7}, "a day": {"Days": 1}}``; a frame with a column for each coefficient that
-            counts; names of coefficients; or an array with a number for each, one row a function.
+            {"Days": 7}, "a day": {"Days": 1}}``, or without, ``[{"Days": 7}, {"Days": 1}]``; a
+            frame with a column for each coefficient that counts; names of coefficients; or an
+            array with a number for each, one row a function.
         rhs : float or array_like
             What each is tested to be.
         level : float
@@ -252,7 +253,7 @@ class PointFit(Fit):
 
         Parameters
         ----------
-        L : dict, DataFrame, str, sequence of str or array_like
+        L : dict, DataFrame, str, sequence of str, sequence of dict, or array_like
             As for `contrast`. Functions that others determine count once.
         rhs : float or array_like
             What they are tested to be.

@@ -188,7 +188,7 @@ class PosteriorFit(Fit):
     def idata(self) -> DataTree:
         """All groups of data that ArviZ knows, as ``pm.sample`` returns them.
 
-        Group ``posterior`` has ``beta`` (dim ``coef``), ``sd_<factor>`` (``<factor>_effect``),
+        Group ``posterior`` has ``beta`` (dim ``coef``), ``sd_<factor>`` (``<factor>_effect_sd``),
         ``corr_<factor>`` (``<factor>_pair``, the pairs of effects as `summary` names them),
         ``u_<factor>`` (``<factor>``, ``<factor>_effect``) and ``sigma``; ``sample_stats`` the
         sampler's statistics, ``observed_data`` the response ``y``, and ``constant_data`` weights

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayeslmm import __version__
 from bayeslmm.errors import ArgumentError, BayeslmmError, BayeslmmWarning, unknown_name
+from bayeslmm.support.arguments import one_of
 from bayeslmm.support.visible import visible
 
 if TYPE_CHECKING:
@@ -125,9 +126,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _method(text: str) -> str:
-    if text not in _METHODS:
-        raise argparse.ArgumentTypeError(unknown_name("method", text, _METHODS))
-    return text
+    try:
+        return one_of("method", text, _METHODS)
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _demo(given: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from bayeslmm.api.likelihood_fit import LikelihoodFit
 from bayeslmm.comparison.nesting import Reference, reference
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
+from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
     from bayeslmm.design.design import Design
@@ -63,10 +64,10 @@ def compare(
     correlated   1763.9393  0.0639  1.0  0.8004
     """
     named = _named(fits)
-    if refit not in (None, "ml"):
-        raise ArgumentError(f"`refit` should be 'ml' or None, got {refit!r}.")
+    if refit is not None:
+        one_of("`refit`", refit, ("ml",))
     _check_data({name: fit.model.design for name, fit in named.items()})
-    if refit == "ml":
+    if refit is not None:
         named = {n: f if f.method == "ml" else f.model.fit("ml") for n, f in named.items()}
     _check_methods(named)
     for name, fit in named.items():

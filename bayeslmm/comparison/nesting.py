@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from bayeslmm.covariance.known import Known
+from bayeslmm.covariance.correlations import kernels as of
+from bayeslmm.covariance.structures import ID, UN, Covariance, VarExp, VarIdent, VarPower
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,12 +23,26 @@ if TYPE_CHECKING:
     from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design, GroupingFactor
 
-__all__ = ["Reference", "reference", "spans"]
+__all__ = ["Reference", "lies_in", "reference", "spans"]
 
 _CONSERVATIVE = "chi-square, conservative: variances on the boundary"
 _NONE, _MANY = -1, -2
 """No variance on the boundary; several."""
-_Bar = tuple[str, frozenset[str]]
+_Bar = tuple[Covariance, frozenset[str]]
+_LARGER = {
+    of.CS.code: (of.TOEP, of.UN),
+    of.AR1.code: (of.ARMA11, of.TOEP, of.ANTE1, of.UN),
+    of.ARMA11.code: (of.TOEP, of.UN),
+    of.TOEP.code: (of.UN,),
+    of.ANTE1.code: (of.UN,),
+    of.CAR1.code: (of.EXP, of.ANTE1, of.UN),
+    of.EXP.code: (of.ANTE1, of.UN),
+    of.GAU.code: (of.UN,),
+    of.MATERN15.code: (of.UN,),
+    of.MATERN25.code: (of.UN,),
+    of.KNOWN.code: (of.UN,),
+}
+"""Correlations over occasions that have those of the key among them, whatever its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,51 @@ def spans(large: Array, small: Array) -> bool:
     return bool(np.linalg.norm(rest) <= 1e-8 * np.linalg.norm(small))
 
 
+def lies_in(small: Covariance, large: Covariance) -> bool:
+    """Whether a structure is a special case of another, as far as is known.
+
+    Parameters
+    ----------
+    small, large : Covariance
+    """
+    if small == large:
+        return True
+    if small.by not in (None, large.by):
+        return False
+    return _variances_lie_in(small, large) and _correlation_lies_in(small, large)
+
+
+def _variances_lie_in(small: Covariance, large: Covariance) -> bool:
+    """Whether variances that differ in the small structure do so in the large one."""
+    free = set(large.variances)
+    if large.by is not None:
+        free.add(VarIdent(large.by))
+    occasions = large.times if "occasion" in free else ()
+    for part in small.variances:
+        by_time = isinstance(part, VarIdent | VarPower | VarExp) and part.column in occasions
+        same = part in free and (part != "occasion" or small.time == large.time)
+        if part != "one" and not by_time and not same:
+            return False
+    return True
+
+
+def _correlation_lies_in(small: Covariance, large: Covariance) -> bool:
+    one, other = small.correlation, large.correlation
+    if one.code == of.NONE.code:
+        return other.code != of.KNOWN.code
+    if small.group != large.group:
+        return False
+    # the correlation of compound symmetry does not depend on time
+    if one.code != of.CS.code and small.time != large.time:
+        return False
+    if one == other:
+        return one.code != of.KNOWN.code
+    if one.nugget or one.factors:
+        return other == of.UN
+    in_line = one.code not in (of.CAR1.code, of.EXP.code) or len(small.times) < 2
+    return other in _LARGER.get(one.code, ()) and (in_line or other == of.UN)
+
+
 def reference(small: Design, large: Design, df: int) -> Reference | str:
     """The distribution of the likelihood-ratio statistic of two models, or why there is none.
 
@@ -75,10 +135,9 @@ def reference(small: Design, large: Design, df: int) -> Reference | str:
         return "as many parameters as the model before: not nested"
     if not spans(large.X, small.X):
         return "not nested: fixed effects that the larger model has not"
-    given, wanted = (None if d.residuals is None else d.residuals.structure for d in (small, large))
-    # independence is among the correlations that a structure can have, unless they are known
-    if given != wanted and (given is not None or isinstance(wanted, Known)):
-        return "R differs; whether it is nested is not known here"
+    given, wanted = (ID() if d.residuals is None else d.residuals.structure for d in (small, large))
+    if not lies_in(given, wanted):
+        return f"R differs: not known to be nested, {given.words} in {wanted.words}"
     change = _change(small.factors, large.factors)
     if change is None:
         return "not nested: random effects that the larger model has not"
@@ -112,10 +171,10 @@ def _bars(factor: GroupingFactor, strata: Mapping[str, Sequence[str]] | None = N
     for bar, prefix in divided + whole:
         effects = tuple(prefix + effect for effect in factor.effects[bar.start : bar.stop])
         if bar.structure == "diag" or len(effects) == 1:
-            out += [("un", frozenset([effect])) for effect in effects]
+            out += [(UN(), frozenset([effect])) for effect in effects]
         else:
-            kind = bar.structure if bar.shape is None else repr(bar.covariance)
-            out.append((kind, frozenset(effects)))
+            plain = ID() if bar.structure == "id" else UN()
+            out.append((plain if bar.shape is None else bar.covariance, frozenset(effects)))
     return out
 
 
@@ -150,11 +209,8 @@ def _step(small: list[_Bar], large: list[_Bar]) -> int | None:
         if bar in large:
             small.remove(bar)
             large.remove(bar)
-    for _, effects in small:
-        homes = [
-            (kind == "un" and effects <= others) or effects == others for kind, others in large
-        ]
-        if not any(homes):
+    for kind, effects in small:
+        if not any(_has_home(kind, effects, *other) for other in large):
             return None
     had = frozenset[str]().union(*(effects for _, effects in small))
     has = frozenset[str]().union(*(effects for _, effects in large))
@@ -164,6 +220,16 @@ def _step(small: list[_Bar], large: list[_Bar]) -> int | None:
         return _MANY
     kind, effects = large[0]
     if not small:
-        return 0 if len(effects) == 1 or kind == "id" else _MANY
-    grown = kind == "un" and len(effects) == len(had) + 1
-    return len(had) if len(small) == 1 and small[0][0] == "un" and grown else _MANY
+        return 0 if len(effects) == 1 or kind == ID() else _MANY
+    grown = kind == UN() and len(effects) == len(had) + 1
+    return len(had) if len(small) == 1 and small[0][0] == UN() and grown else _MANY
+
+
+def _has_home(
+    kind: Covariance, effects: frozenset[str], large: Covariance, of_large: frozenset[str]
+) -> bool:
+    """Whether a bar is a special case of another, of which other effects have no variance."""
+    if large == UN() or len(effects) == 1:
+        own = large == UN() or "occasion" in large.variances
+        return own and effects <= of_large and large.correlation.code != of.KNOWN.code
+    return effects == of_large and lies_in(kind, large)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -26,19 +26,20 @@ from bayeslmm.errors import (
     ConvergenceWarning,
     DataError,
     DesignWarning,
-    unknown_name,
 )
 from bayeslmm.reports import printing
+from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
     from arviz_stats.utils import ELPDData
+    from matplotlib.figure import Figure
 
     from bayeslmm.api.likelihood_fit import LikelihoodFit
 
 __all__ = ["StructureSelection", "select_structure"]
 
 _METHODS = ("reml", "ml", "nuts")
-_ELSEWHERE = {"map": "a penalised likelihood has no AIC"}
+_ELSEWHERE = {"map": "A penalised likelihood has no AIC."}
 _INDEPENDENT, _UNRESTRICTED = "independent", "unrestricted"
 
 
@@ -142,6 +143,27 @@ class StructureSelection:
         occasions = [timed[0].occasions[i] for i in np.sort(points)]
         return rows, pd.Index(occasions, name=" and ".join(timed[0].structure.times))
 
+    def plot(self) -> Figure:
+        """By how much the criteria of each structure are above the smallest: AIC and BIC or, of
+        posteriors, by how much the expected density is below the largest, with its standard error.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            If no structure could be fitted.
+        """
+        from bayeslmm.plots.of_selections import draw_selection
+
+        self.best  # noqa: B018  which says so
+        left = f"Not fitted: {', '.join(self.failures)}." if self.failures else ""
+        what = "residuals" if self.on is None else f"random effects of {self.on}"
+        title = f"{self.model.design.response}: structures of the {what} ({self.method.upper()})"
+        return draw_selection(self.table, title=title, note=left)
+
     def __repr__(self) -> str:
         return printing.as_text(printing.of_selection(self))
 
@@ -209,8 +231,8 @@ def select_structure(
         are compared by leave-one-out cross-validation. Their priors are the model's for the
         parameters that it has too, and the defaults for others.
     data : data frame, optional
-        What the model was made from. A model keeps only the columns that it uses; where the
-        structures need others, give all of them again.
+        By default what the model was made from. A model that comes from a file has only the columns
+        that it uses; where the structures need others, give all of them again.
     on : str, optional
         The grouping factor whose random effects have the structures; the residuals by default.
     unit : str, optional
@@ -262,10 +284,8 @@ def select_structure(
             "`model` should be a bl.Model, whose R the candidates replace, got "
             f"{type(model).__name__}."
         )
-    if not isinstance(method, str) or method not in _METHODS:
-        why = _ELSEWHERE.get(method if isinstance(method, str) else "")
-        remedy = f"{why[0].upper()}{why[1:]}." if why else ""
-        raise ArgumentError(unknown_name("method", method, _METHODS, remedy))
+    remedy = _ELSEWHERE.get(str(method).lower(), "")
+    method = cast("Any", one_of("method", method, _METHODS, remedy))
     if method != "nuts" and (unit is not None or settings):
         names = ", ".join(["unit"] * (unit is not None) + list(settings))
         raise ArgumentError(f"{method.upper()} has no use for {names}; leave that out.")
@@ -282,8 +302,8 @@ def select_structure(
     models: dict[str, Model] = {}
     failures: dict[str, str] = {}
     candidates = _labelled(structures, _INDEPENDENT if on is None else _UNRESTRICTED)
-    _check_columns(candidates, model, data)
-    frame = model.data if data is None else data
+    frame = model._made_from if data is None else data
+    _check_columns(candidates, frame, given=data is not None)
     for name, structure in candidates.items():
         try:
             made = _with_structure(model, structure, frame, on)
@@ -384,19 +404,18 @@ def _short(structure: Covariance) -> str:
     return " ".join(word for word in structure.words.split() if word not in left)
 
 
-def _check_columns(candidates: dict[str, Covariance | None], model: Model, data: object) -> None:
+def _check_columns(candidates: dict[str, Covariance | None], frame: object, *, given: bool) -> None:
     """Refuse columns that are absent, which is no failure of a structure."""
     names = [column for own in candidates.values() if own is not None for column in own.columns]
-    names = list(dict.fromkeys(names))
-    if data is not None:
-        to_pandas(data, names, "the structures use")
-        return
-    lacking = [name for name in names if name not in model.data.columns]
-    if lacking:
+    try:
+        to_pandas(frame, list(dict.fromkeys(names)), "the structures use")
+    except DataError as error:
+        if given:
+            raise
         raise DataError(
-            f"the structures use {', '.join(map(repr, lacking))}, and a model keeps only the "
-            "columns that it uses itself: give `data`, the frame that it was made from."
-        )
+            f"{error} Where the model's own data lack columns, give `data`, the frame that it was "
+            "made from."
+        ) from None
 
 
 def _with_structure(

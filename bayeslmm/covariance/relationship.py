@@ -53,6 +53,9 @@ class Relationship:
     levels: tuple[str, ...]
     precision: Array
 
+    def __repr__(self) -> str:
+        return f"Relationship of {len(self.levels):,} levels: {self.known!r}"
+
     @cached_property
     def matrix(self) -> Array:
         """K (L, L)."""

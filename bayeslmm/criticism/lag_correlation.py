@@ -96,11 +96,10 @@ def subjects_of(model: Model, group: str | None = None, time: str | None = None)
         For an unknown group or column, and a model without groups.
     """
     design, own = model.design, model.design.residuals
-    if own is not None and own.subjects is not None and group in (None, own.structure.group):
-        levels, codes, name = own.subjects.levels, own.subjects.codes, str(own.structure.group)
-    else:
-        factor = design.factor_or_only(group)
-        levels, codes, name = factor.levels, factor.codes, factor.name
+    if group is None and own is not None and own.subjects is not None:
+        group = own.structure.group
+    factor = design.grouping(group)
+    levels, codes, name = factor.levels, factor.codes, factor.name
     if time is not None:
         at, labels = _column(model, time)
         return Subjects(name, levels, codes, time, at, labels)
@@ -112,9 +111,7 @@ def subjects_of(model: Model, group: str | None = None, time: str | None = None)
     distant = own.structure.correlation.of_distance
     at = own.rows.place if distant else point[:, None].astype(float)
     unit = unit if distant else f"occasions of {unit}"
-    return Subjects(
-        str(name), levels, codes, unit, at, np.array(own.occasions, dtype=object)[point]
-    )
+    return Subjects(name, levels, codes, unit, at, np.array(own.occasions, dtype=object)[point])
 
 
 def _column(model: Model, time: str) -> tuple[Array, Array]:

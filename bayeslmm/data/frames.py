@@ -21,7 +21,7 @@ from bayeslmm.errors import ArgumentTypeError, DataError, did_you_mean
 
 type Array = np.ndarray[Any, Any]
 
-_COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
+COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
 """Whether writing to a frame leaves the columns alone that were taken from it."""
 _LARGEST = float(np.finfo(np.float64).max)
 _SHOWN_ROWS = 5
@@ -113,11 +113,13 @@ class Taken:
     ----------
     index : pandas.Index
         Row labels.
+    frame : pandas.DataFrame
+        As given.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.index = frame.index
-        self._frame = frame
+        self.frame = frame
         self._labels = frame.columns.tolist()
         self._present = list(map(str, self._labels))
         self._taken: dict[str, pd.Series[Any]] = {}
@@ -137,8 +139,8 @@ class Taken:
         if name not in self._taken:
             place = self._present.index(name)
             text = type(self._labels[place]) is str
-            column = self._frame[name] if text else self._frame.iloc[:, place]
-            self._taken[name] = column if _COPY_ON_WRITE else column.copy()
+            column = self.frame[name] if text else self.frame.iloc[:, place]
+            self._taken[name] = column if COPY_ON_WRITE else column.copy()
         return self._taken[name]
 
 

@@ -112,6 +112,10 @@ class GroupingFactor:
     related: Relationship | None = None
     own: Array | None = None
 
+    def __repr__(self) -> str:
+        effects = ", ".join(self.effects) or "no effects"
+        return f"GroupingFactor {self.name}: {len(self.levels)} levels of {effects}"
+
     def __post_init__(self) -> None:
         # Z goes into compiled code, of which read-only arrays would need a second version
         object.__setattr__(self, "codes", _read_only(self.codes))
@@ -266,6 +270,34 @@ class Design:
             return self.factors[0] if group is None else self.factor(group)
         names = [factor.name for factor in self.factors]
         raise ArgumentError(f"`group` is needed where there are several: one of {names}.")
+
+    def grouping(self, group: str | None) -> GroupingFactor:
+        """A grouping factor, or the subjects of R as one without effects.
+
+        Parameters
+        ----------
+        group : str or None
+            Not needed where there is one.
+
+        Returns
+        -------
+        GroupingFactor
+
+        Raises
+        ------
+        ArgumentError
+            If there is none of that name; without a name, if there are several or none.
+        """
+        subjects = None if self.residuals is None else self.residuals.subjects
+        if self.residuals is None or subjects is None:
+            return self.factor_or_only(group)
+        name, names = str(self.residuals.structure.group), [own.name for own in self.factors]
+        if name in names or (group is None and names) or group in names:
+            return self.factor_or_only(group)
+        if group not in (None, name):
+            raise ArgumentError(unknown_name("grouping factor", group, [*names, name]))
+        nothing = np.empty((len(self.y), 0))
+        return GroupingFactor(name, (name,), subjects.levels, subjects.codes, nothing, (), ())
 
     def new(self, data: object, factors: Collection[str] | None = None) -> NewDesign:
         """Evaluate the right side of the formula on new data, with what was learned in fitting.

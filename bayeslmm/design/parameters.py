@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Parameters", "bars_together"]
 
 Kind = Literal["sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"]
+_SHOWN = 8
+"""Names in a repr."""
 _VARIABLES = ("power", "expon", "sd", "corr", "rho", "loading", "ma", "range", "nugget")
 
 
@@ -137,6 +139,11 @@ class Parameters:
 
     def __len__(self) -> int:
         return self.blocks[-1].stop
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.names[:_SHOWN])
+        more = f", ... ({len(self)} in all)" if len(self) > _SHOWN else ""
+        return f"Parameters: {shown}{more}"
 
     def stepped(self, theta: np.ndarray, position: int, step: float) -> np.ndarray:
         """Theta with one parameter moved by a step on its working scale (`scales`); loadings of a

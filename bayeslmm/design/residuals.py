@@ -76,6 +76,9 @@ class Residuals:
     ratios: tuple[tuple[str, ...], ...]
     spacing: float
 
+    def __repr__(self) -> str:
+        return f"Residuals: {self.structure.words}"
+
     @property
     def variance_columns(self) -> tuple[str, ...]:
         """The columns of the data that the variance of a row depends on."""

@@ -42,8 +42,8 @@ class Variable:
     labels : tuple of str
         An effect, or "effect, effect", for each element.
     dim : str or None
-        The dimension that has the labels; None for a single number. ``<factor>_effect`` is that of
-        the random effects too, so standard deviations that several effects share have another.
+        The dimension that has the labels; None for a single number. No other variable has it: a
+        dimension that is shared, with another beside it, makes ArviZ label rows wrongly.
     """
 
     name: str
@@ -89,8 +89,7 @@ def _variable(name: str, blocks: tuple[Block, ...]) -> Variable:
     )
     dim = None
     if blocks[0].kind == "sd":
-        shared = len(labels) < sum(block.size for block in blocks)
-        dim = f"{blocks[0].factor}_effect" + ("_sd" if shared else "")
+        dim = f"{blocks[0].factor}_effect_sd"
     elif blocks[0].kind == "corr":
         dim = f"{blocks[0].factor or 'R'}_pair"
     elif any(labels):

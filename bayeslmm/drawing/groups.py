@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Panel", "Trellis", "draw_caterpillar", "draw_trellis"]
+__all__ = ["Panel", "Trellis", "draw_caterpillar", "draw_spaghetti", "draw_trellis"]
 
 _FIT = {"color": BLUE, "linewidth": 1.8}
 # Two fits of one model can hardly be told apart by eye: one lies broad and pale below the other.
@@ -110,6 +110,33 @@ def draw_trellis(trellis: Trellis, *, title: str) -> Figure:
         body.supylabel(trellis.y_label, fontsize=10.5)
         first = axes.flat[0]
         legend(head, [first.collections[0], *first.lines], names)
+        return finish(figure)
+
+
+def draw_spaghetti(trellis: Trellis, *, title: str) -> Figure:
+    """Draw the data of all groups in one panel, joined, and their lines in another."""
+    panels = trellis.panels
+    (fit,) = panels[0].lines
+    # a few lines can be told apart, many are a cloud
+    alpha = float(np.clip(8 / len(panels), 0.15, 0.8))
+    with styled():
+        figure, _, body = framed(8.0, 3.9, title, trellis.note, [])
+        axes = body.subplots(1, 2, sharex=True, sharey=True, squeeze=False)
+        for panel in panels:
+            order = np.argsort(panel.x, kind="stable")
+            style = {"color": BLUE, "alpha": alpha, "linewidth": 1.1}
+            dots = {"marker": "o", "markersize": 2.5, "markeredgewidth": 0}
+            axes[0, 0].plot(panel.x[order], panel.y[order], **style, **dots)
+            one = {"marker": "_", "markersize": 12} if len(panel.grid) == 1 else {}
+            axes[0, 1].plot(panel.grid, panel.lines[fit], **style, **one)
+        axes[0, 0].set_title("data")
+        axes[0, 1].set_title(fit)
+        if trellis.categories:
+            _name_places(axes, trellis.categories)
+        elif all(np.all(panel.x == np.round(panel.x)) for panel in panels):
+            axes.flat[0].xaxis.get_major_locator().set_params(integer=True)
+        body.supxlabel(trellis.x_label, fontsize=10.5)
+        body.supylabel(trellis.y_label, fontsize=10.5)
         return finish(figure)
 
 

@@ -13,7 +13,8 @@ from scipy.linalg import solve_triangular
 
 from bayeslmm.effects.rows import functions_of_rows
 from bayeslmm.equations.connected_rows import connected_rows, residual_blocks, residual_pattern
-from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.errors import ArgumentError
+from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +49,7 @@ def residuals(fit: Fit, kind: object, marginal: bool) -> Array:
     -------
     (n,) array
     """
-    if kind not in _KINDS:
-        raise ArgumentError(
-            unknown_name("kind of residuals", kind, _KINDS, _HINTS.get(str(kind), ""))
-        )
+    kind = one_of("kind of residuals", kind, _KINDS, _HINTS.get(str(kind), ""))
     design = fit.model.design
     zero = tuple(np.zeros_like(u) for u in fit._u)
     functions = functions_of_rows(fit.model)

@@ -68,6 +68,10 @@ class Equations:
         packed = pack(design.factors, parameters, design.X, y, design.weights, rows)
         return cls(parameters, tuple(design.factors), packed, design.coef, len(y), rows)
 
+    def __repr__(self) -> str:
+        sizes = f"{self.p} coefficients, {self.n_random} random effects"
+        return f"Equations of {self.n} rows: {sizes}, {len(self.parameters)} parameters"
+
     @property
     def p(self) -> int:
         """The number of coefficients beta."""
@@ -365,7 +369,7 @@ class Equations:
             rest[np.ix_(here, columns)] += relatives.weights[which[here]] * own[:, [j]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EquationsWithPrior(Equations):
     """The equations with a Gaussian prior of beta among the observations, at given parameters.
 

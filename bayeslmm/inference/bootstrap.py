@@ -15,11 +15,11 @@ import numpy as np
 
 from bayeslmm.design.variables import labelled
 from bayeslmm.equations.entry import compile_core
-from bayeslmm.errors import ArgumentError, BayeslmmError, ConvergenceWarning, unknown_name
+from bayeslmm.errors import ArgumentError, BayeslmmError, ConvergenceWarning
 from bayeslmm.estimation.likelihood.refit import Refit, refit, start_of
 from bayeslmm.inference.resampling import Cases, Parametric, Residual
 from bayeslmm.priors.held import require_nothing_held
-from bayeslmm.support.arguments import GREATEST_SEED, whole_number
+from bayeslmm.support.arguments import GREATEST_SEED, one_of, whole_number
 from bayeslmm.support.lapack import blas_threads
 from bayeslmm.support.memory import require_memory
 
@@ -56,8 +56,7 @@ def bootstrap(
 ) -> DataTree:
     """Refit a model to other data; see `LikelihoodFit.bootstrap`."""
     n = whole_number("n", n)
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise ArgumentError(unknown_name("kind of bootstrap", kind, _KINDS))
+    resampled = one_of("kind of bootstrap", kind, _KINDS)
     if random_seed is not None:
         random_seed = whole_number("random_seed", random_seed, 0, GREATEST_SEED)
     if jobs is not None:
@@ -72,7 +71,7 @@ def bootstrap(
         f"n={n} refits",
         "ask for fewer; 1,000 are enough for intervals",
     )
-    resample = _KINDS[kind].of(fit)
+    resample = _KINDS[resampled].of(fit)
     began = time.perf_counter()
     seeds = np.random.SeedSequence(random_seed).spawn(n)
     order = fit.model.equations.root_order
@@ -83,7 +82,7 @@ def bootstrap(
     failures = Counter(one for one in found if isinstance(one, str))
     _say(failures, n)
     attributes = {
-        "kind": kind,
+        "kind": resampled,
         "method": fit.method,
         "formula": fit.model.formula,
         "n_failed": n - len(good),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,11 @@ def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
 
     Parameters
     ----------
-    L : dict, DataFrame, str, sequence of str or array_like
-        ``{"Days": 7}`` is one function; ``{"a week": {"Days": 7}, ...}`` names several; a frame has
-        a column for each coefficient that counts; a Series is by its names, as a dict is; names of
-        coefficients stand for these; an array has a number for each coefficient, one row for each
+    L : dict, DataFrame, str, sequence of str, sequence of dict, or array_like
+        ``{"Days": 7}`` is one function; ``{"a week": {"Days": 7}, ...}`` names several; a list has
+        one or more in each dict; a frame has a column for each coefficient that counts; a Series is
+        by its names, as a dict is; names of coefficients stand for these; an array has a number for
+        each coefficient, one row for each
         function.
     coef : sequence of str, length p
 
@@ -45,6 +46,8 @@ def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
     coef = list(coef)
     if isinstance(L, str):
         L = [L]
+    if _are(L, Mapping):
+        L = _by_name(cast("Sequence[Mapping[str, object]]", L))
     if isinstance(L, pd.DataFrame):
         L = {str(name): row.dropna().to_dict() for name, row in L.iterrows()}
     if isinstance(L, pd.Series):
@@ -54,8 +57,8 @@ def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
         rows = L if several else {_words(L): L}
         names = [str(name) for name in rows]
         functions = np.array([_row(name, row, coef) for name, row in rows.items()])
-    elif isinstance(L, Sequence) and len(L) and all(isinstance(name, str) for name in L):
-        names = [str(name) for name in L]
+    elif _are(L, str):
+        names = list(cast("Sequence[str]", L))
         functions = np.array([_row(name, {name: 1.0}, coef) for name in names])
     else:
         functions = _array(L, coef)
@@ -71,6 +74,23 @@ def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
                 "is nothing to estimate."
             )
     return names, functions
+
+
+def _are(L: object, kind: type) -> bool:
+    """Whether it is a list of some kind of things."""
+    return isinstance(L, Sequence) and len(L) > 0 and all(isinstance(own, kind) for own in L)
+
+
+def _by_name(L: Sequence[Mapping[str, object]]) -> dict[str, Mapping[str, object]]:
+    """Functions of a list, each of which is {"Days": 7} or {"a week": {"Days": 7}}."""
+    rows: dict[str, Mapping[str, object]] = {}
+    for own in L:
+        named = any(isinstance(value, Mapping) for value in own.values())
+        for name, row in (own if named else {_words(own): own}).items():
+            if name in rows:
+                raise ArgumentError(f"the function {name!r} is in the list twice; give it once.")
+            rows[name] = row  # type: ignore[assignment]
+    return rows
 
 
 def _row(name: object, weights: object, coef: list[str]) -> Array:

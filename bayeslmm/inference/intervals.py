@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
-from bayeslmm.support.arguments import real_number
+from bayeslmm.support.arguments import one_of, real_number
 
 if TYPE_CHECKING:
     from bayeslmm.api.likelihood_fit import LikelihoodFit
@@ -57,8 +57,7 @@ def confint(
 ) -> pd.DataFrame:
     """Confidence intervals; see `LikelihoodFit.confint`."""
     level = real_number("level", level, 0, 1, "the probability of the intervals, ")
-    if not isinstance(method, str) or method not in _METHODS:
-        raise ArgumentError(unknown_name("method", method, _METHODS))
+    method = one_of("method", method, _METHODS)
     names = known_parameters(fit, parameters)
     if method != "bootstrap" and (n is not None or random_seed is not None):
         raise ArgumentError(

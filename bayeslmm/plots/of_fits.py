@@ -13,7 +13,7 @@ from bayeslmm.criticism.variogram import variogram
 from bayeslmm.data.frames import level_label
 from bayeslmm.design.variables import in_tree
 from bayeslmm.drawing.correlation import draw_correlation, draw_matrices, draw_variogram
-from bayeslmm.drawing.groups import draw_caterpillar, draw_trellis
+from bayeslmm.drawing.groups import draw_caterpillar, draw_spaghetti, draw_trellis
 from bayeslmm.drawing.posterior import (
     by_row,
     draw_forest,
@@ -28,7 +28,7 @@ from bayeslmm.effects.pooling import common_coefficients, own_effects, pooled_ef
 from bayeslmm.effects.residuals import ResidualKind
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.plots.of_models import PRIOR_DRAWS, bounds_by_row, chosen_rows, draws_by_row
-from bayeslmm.plots.trellis import trellis_of
+from bayeslmm.plots.trellis import axis_of, trellis_of
 from bayeslmm.sensitivity.prior_predictive import draw_priors
 from bayeslmm.support.arguments import probability
 
@@ -45,6 +45,8 @@ __all__ = ["Plots"]
 _OF_DRAWS = ("forest", "trace", "prior_posterior")
 _OF_POINTS = ("convergence", "influence")
 """Plots that a point estimate does not have, and those that only it has."""
+_STRANDS = 200
+"""Groups that can still be followed in one panel."""
 
 
 class Plots:
@@ -88,10 +90,10 @@ class Plots:
         Parameters
         ----------
         group : str, optional
-            Grouping factor; needed when there are several.
+            Grouping factor, or the subjects of R; needed when there are several.
         x : str, optional
             Column for the horizontal axis; by default one that varies within groups, of the effects
-            that vary by group if there is one.
+            that vary by group if there is one, or the time of R.
         levels : int or list, optional
             How many groups to show, or which; 30 by default, and a note says how many are left out.
         lines : list of str
@@ -114,10 +116,43 @@ class Plots:
         most frequent value. Where a group's rows do not determine a line of their own, none is
         drawn.
         """
-        factor = self._fit.model.design.factor_or_only(group)
-        names = {f"partial pooling ({self._fit.method.upper()})": self._fit}
-        trellis = trellis_of(names, factor, x, levels, lines)
+        factor = self._fit.model.design.grouping(group)
+        name = "partial pooling" if factor.effects else "fit"
+        fits = {f"{name} ({self._fit.method.upper()})": self._fit}
+        trellis = trellis_of(fits, factor, x, levels, lines)
         return draw_trellis(trellis, title=f"{trellis.y_label} by {factor.name}")
+
+    def spaghetti(
+        self,
+        group: str | None = None,
+        x: str | None = None,
+        levels: int | Sequence[object] | None = None,
+    ) -> Figure:
+        """Data of every group as a line, beside the groups' lines from the fit.
+
+        Parameters
+        ----------
+        group : str, optional
+            Grouping factor, or the subjects of R; needed when there are several.
+        x : str, optional
+            Column for the horizontal axis, as for `trellis`.
+        levels : int or list, optional
+            How many groups to show, or which; 200 by default, and a note says how many are left
+            out.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown group, column or level, and a model without groups.
+        """
+        factor = self._fit.model.design.grouping(group)
+        fits = {f"fit ({self._fit.method.upper()})": self._fit}
+        trellis = trellis_of(fits, factor, x, levels, (), most=_STRANDS)
+        return draw_spaghetti(trellis, title=f"{trellis.y_label} by {factor.name}")
 
     def caterpillar(self, group: str | None = None, level: float = 0.95) -> Figure:
         """Random effects with their intervals, sorted, a panel for each effect.
@@ -403,6 +438,7 @@ class Plots:
             For an unknown level or group, and a model without groups.
         """
         fit, subjects = self._fit, subjects_of(self._fit.model, group)
+        labels, axis = subjects.labels, subjects.time.removeprefix("occasions of ")
         label = subjects.levels[int(np.bincount(subjects.codes).argmax())]
         if level is not None:
             label = level_label(level)
@@ -411,13 +447,16 @@ class Plots:
         rows = np.flatnonzero(subjects.codes == subjects.levels.index(label))
         if subjects.at.shape[1] == 1:
             rows = rows[np.argsort(subjects.at[rows, 0], kind="stable")]
+        found = None if axis else axis_of(fit.model, fit.model.design.grouping(subjects.group))
+        if found is not None:
+            axis, labels = found
         matrices = [("R", fit._weighted_covariance(rows))]
         if fit.model.design.factors:
             matrices.append(("V = ZGZ' + R", fit._marginal_covariance(rows)))
         return draw_matrices(
             matrices,
-            [str(name) for name in subjects.labels[rows]],
-            axis_label=subjects.time.removeprefix("occasions of ") or "row",
+            [str(name) for name in labels[rows]],
+            axis_label=axis or str(fit.model.design.index.name or "row"),
             title=f"{fit.model.design.response}: fitted covariances of {subjects.group} {label}",
         )
 

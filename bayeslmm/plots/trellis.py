@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from bayeslmm.data.frames import Column
     from bayeslmm.design.design import Design, GroupingFactor
 
-__all__ = ["LINES", "trellis_of"]
+__all__ = ["LINES", "axis_of", "trellis_of"]
 
 LINES = ("no pooling", "complete pooling")
 _GRID = 50
-_PANELS = 30
 
 
 def trellis_of(
@@ -36,6 +35,7 @@ def trellis_of(
     x: str | None,
     levels: int | Sequence[object] | None,
     lines: Sequence[str],
+    most: int = 30,
 ) -> Trellis:
     """Compute a trellis of fits of one model.
 
@@ -51,6 +51,8 @@ def trellis_of(
         How many levels, or which.
     lines : sequence of str
         Which of `LINES` are drawn besides those of the fits.
+    most : int
+        How many levels, where `levels` does not say.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def trellis_of(
     fit = next(iter(fits.values()))
     design = fit.model.design
     columns = _used_columns(fit.model)
-    shown, note = _chosen_levels(fit, factor, levels)
+    shown, note = _chosen_levels(fit, factor, levels, most)
     axis = _axis(design, columns, factor, x)
     values, categories = _places(columns[axis]) if axis else (None, ())
     common = common_coefficients(design)
@@ -96,16 +98,33 @@ def trellis_of(
     return Trellis(tuple(panels), label, design.response, note.strip(), categories)
 
 
+def axis_of(model: Model, factor: GroupingFactor) -> tuple[str, Array] | None:
+    """The column that a picture of a model by group has on its axis: its name, and what it has in
+    each row.
+    """
+    columns = _used_columns(model)
+    name = _axis(model.design, columns, factor, None)
+    if name is None:
+        return None
+    column = columns[name]
+    labels = [
+        value if column.kind == "number" else column.levels[value]
+        for value in column.values.tolist()
+    ]
+    return name, np.array([level_label(label) for label in labels], dtype=object)
+
+
 def _used_columns(model: Model) -> dict[str, Column]:
     """The columns of a model's data, in the rows that were fitted."""
-    table = read(model.data, model.design.formula.columns)
-    weights = read_weights(model.weights, model.data, table)
+    data = model.data
+    table = read(data, tuple(map(str, data.columns)))
+    weights = read_weights(model.weights, data, table)
     whole = Table(table.columns | ({weights.name: weights} if weights else {}), table.index)
     return whole.take(whole.complete()).columns
 
 
 def _chosen_levels(
-    fit: Fit, factor: GroupingFactor, levels: int | Sequence[object] | None
+    fit: Fit, factor: GroupingFactor, levels: int | Sequence[object] | None, most: int
 ) -> tuple[list[int], str]:
     """Choose levels to show, and say which are left out.
 
@@ -114,7 +133,9 @@ def _chosen_levels(
     fit : Fit
     factor : GroupingFactor
     levels : int or sequence, optional
-        How many, or which; thirty by default.
+        How many, or which.
+    most : int
+        How many by default.
 
     Returns
     -------
@@ -124,16 +145,20 @@ def _chosen_levels(
     """
     count = len(factor.levels)
     if levels is None:
-        levels = _PANELS
+        levels = most
     if isinstance(levels, Real):
         most = whole_number("levels", levels)
         if count <= most:
             return list(range(count)), ""
-        order = np.argsort(fit.u[factor.name].to_numpy()[:, 0], kind="stable")
+        value = f"mean {fit.model.design.response}"
+        means = np.bincount(factor.codes, fit.model.design.y) / np.bincount(factor.codes)
+        if factor.effects:
+            value, means = factor.effects[0], fit.u[factor.name].to_numpy()[:, 0]
+        order = np.argsort(means, kind="stable")
         at = np.unique(np.linspace(0, count - 1, most).round().astype(int))
         note = (
             f"{len(at)} of {count:,} levels of {factor.name}, evenly from the lowest to the "
-            f"highest {factor.effects[0]}; choose others with levels=."
+            f"highest {value}; choose others with levels=."
         )
         return sorted(order[at].tolist()), note
     if isinstance(levels, str | bytes) or not isinstance(
@@ -167,14 +192,17 @@ def _axis(
     slopes = [name for bar in bars for name in columns_of(bar.effects)]
     fixed = columns_of(design.formula.fixed)
     others = [name for name in design.formula.grouping_columns if name not in factor.columns]
-    usable = list(dict.fromkeys([*slopes, *fixed, *design.formula.predictor_columns, *others]))
+    R = None if design.residuals is None else design.residuals.structure
+    times = R.times if R is not None and len(R.times) == 1 and not factor.effects else ()
+    predictors = design.formula.predictor_columns
+    usable = list(dict.fromkeys([*times, *slopes, *fixed, *predictors, *others]))
     if x is not None:
         if x not in usable:
             raise ArgumentError(unknown_name("column for x", x, usable))
         return x
     varying = [name for name in usable if _varies(columns[name].values, factor)]
     preferred = [
-        (name in others, columns[name].kind != "number", name not in slopes, i)
+        (name not in times, name in others, columns[name].kind != "number", name not in slopes, i)
         for i, name in enumerate(varying)
     ]
     return varying[min(preferred)[-1]] if varying else None

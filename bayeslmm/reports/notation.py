@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 __all__ = ["LATEX", "TEXT", "Line", "Notation", "lay_out"]
 
 _WIDTH = 96
-_TERMS_OF_A_LINE = 4
+_LATEX_WIDTH, _LATEX_LEFT = 72, 30
+"""Characters of a line, and of what stands left of its relation, on a page of LaTeX."""
 _GREEK = {"beta": "β", "sigma": "σ", "rho": "ρ", "varepsilon": "ε"}
 _SUBSCRIPTS = {"i": "ᵢ", "j": "ⱼ", "k": "ₖ"}
 _TEXT_WORDS = {
@@ -157,11 +158,11 @@ def lay_out(notation: Notation, title: str, sections: Sequence[tuple[str, Sequen
     return "\n".join(written)
 
 
-def _broken(terms: Sequence[str], width: int) -> list[str]:
+def _broken(terms: Sequence[str], width: int, size: Callable[[str], int] = len) -> list[str]:
     """A sum in rows of about a width."""
     rows = [terms[0]]
     for term in terms[1:]:
-        if len(rows[-1]) + len(term) + 3 <= width:
+        if size(rows[-1]) + size(term) + 3 <= width:
             rows[-1] += f" + {term}"
         else:
             rows.append(f"+ {term}")
@@ -169,16 +170,46 @@ def _broken(terms: Sequence[str], width: int) -> list[str]:
 
 
 def _as_latex(sections: Sequence[tuple[str, Sequence[Line]]]) -> str:
-    rows = []
+    parts = []
     for heading, lines in sections:
-        rows.append(f"&{heading}")
+        bold = heading.replace(r"\text{", r"\textbf{").replace(r"\mathrm{", r"\mathbf{")
+        rows = [f"&{bold}"]
         for line in lines:
-            parts = [
-                " + ".join(line.terms[start : start + _TERMS_OF_A_LINE])
-                for start in range(0, len(line.terms), _TERMS_OF_A_LINE)
-            ]
-            remark = rf"\qquad {line.remark}" if line.remark else ""
-            body = r" \\ &\quad {} + ".join(parts)
-            rows.append(rf"{line.left} &{line.relation} {body}{remark}")
-    body = " \\\\\n".join(rows)
+            rows += _latex_rows(line)
+        parts.append(" \\\\\n".join(rows))
+    body = " \\\\[1ex]\n".join(parts)
     return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
+
+
+def _latex_rows(line: Line) -> list[str]:
+    """A statement in rows that fit on a page."""
+    wide = _seen(line.left) > _LATEX_LEFT
+    left = _broken(_summands(line.left), _LATEX_WIDTH, _seen) if wide else []
+    rows = [f"&{row}" if not i else rf"&\quad {{}} {row}" for i, row in enumerate(left)]
+    first, *more = _broken(line.terms, _LATEX_WIDTH - (0 if wide else _seen(line.left)), _seen)
+    rows.append(
+        rf"&\quad {line.relation} {first}" if wide else rf"{line.left} &{line.relation} {first}"
+    )
+    rows += [rf"&\quad {{}} {row}" for row in more]
+    if line.remark and _seen(rows[-1]) + _seen(line.remark) + 4 > _LATEX_WIDTH:
+        rows.append(rf"&\qquad {line.remark}")
+    elif line.remark:
+        rows[-1] += rf"\qquad {line.remark}"
+    return rows
+
+
+def _summands(text: str) -> list[str]:
+    """A sum taken apart where no brace is open."""
+    parts = [""]
+    for word in text.split(" + "):
+        closed = parts[-1].count("{") == parts[-1].count("}")
+        if parts[-1] and closed:
+            parts.append(word)
+        else:
+            parts[-1] += f" + {word}" if parts[-1] else word
+    return parts
+
+
+def _seen(latex: str) -> int:
+    """About how many characters are seen of LaTeX."""
+    return len(re.sub(r"\\(text|textbf|mathrm|quad|qquad|top)\b|[{}^_&\\]", "", latex))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.known import Known
+from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.support.visible import visible
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def of_model(model: Model) -> Page:
     if design.residuals is not None:
         pairs.append(("Residuals", design.residuals.structure.words))
     if not design.factors:
-        pairs.append(("Groups", _no_groups(design)))
+        pairs.append(_groups(design))
     head: Page = (Lines(((_kind(design), ""), *pairs)),)
     if not design.factors:
         return head
@@ -135,10 +135,12 @@ def of_model(model: Model) -> Page:
     return (*head, groups, Lines(related)) if related else (*head, groups)
 
 
-def _known_residuals(design: Design) -> Iterator[tuple[str, str]]:
-    """A structure of R that no parameter tells of."""
-    if design.residuals is not None and isinstance(design.residuals.structure, Known):
-        yield "Residuals", design.residuals.structure.words
+def _residual_structure(fit: Fit) -> Iterator[tuple[str, str]]:
+    """What R is, where no table of its parameters says so."""
+    residuals = fit.model.design.residuals
+    shown = any(title.startswith("Residuals") for title, _ in _structures(fit))
+    if residuals is not None and not shown:
+        yield "Residuals", residuals.structure.words
 
 
 def _relationship(related: Relationship) -> str:
@@ -198,12 +200,11 @@ def _of_fit(
     fixed: Table,
 ) -> Page:
     design = fit.model.design
-    groups = "; ".join(f"{factor.name}, {len(factor.levels)}" for factor in design.factors)
     # findings say which rows were dropped
     sizes = (
         ("Number of obs", str(len(design.y))),
-        ("Groups", groups or _no_groups(design)),
-        *_known_residuals(design),
+        _groups(design),
+        *_residual_structure(fit),
     )
     return (
         Lines(((f"{_kind(design)} fit by {by}", ""), ("Formula", fit.model.formula), *criteria)),
@@ -215,13 +216,28 @@ def _of_fit(
     )
 
 
-def _no_groups(design: Design) -> str:
-    ordinary = ": an ordinary linear model" if design.residuals is None else ""
-    return f"no random effects{ordinary}"
+def _groups(design: Design) -> tuple[str, str]:
+    """Whose random effects there are or, without any, which rows R correlates."""
+    if design.factors:
+        sizes = [f"{factor.name}, {len(factor.levels)}" for factor in design.factors]
+        return "Groups", "; ".join(sizes)
+    subjects = None if design.residuals is None else design.residuals.subjects
+    if design.residuals is None:
+        return "Groups", "no random effects: an ordinary linear model"
+    if subjects is None:
+        return "Groups", "no random effects"
+    return "Subjects", f"{design.residuals.structure.group}, {len(subjects.levels)}"
 
 
 def _kind(design: Design) -> str:
-    return "Linear mixed model" if design.factors else "Linear model"
+    if design.factors:
+        return "Linear mixed model"
+    R = None if design.residuals is None else design.residuals.structure
+    if R is not None and R.correlation.code != correlations.NONE.code:
+        return "Linear model with correlated residuals"
+    if R is not None and (R.by is not None or R.variances != ("one",)):
+        return "Linear model with residuals of unequal variance"
+    return "Linear model"
 
 
 def of_diagnosis(diagnosis: Diagnosis) -> Page:

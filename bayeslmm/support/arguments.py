@@ -6,13 +6,15 @@ import stat
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
-from bayeslmm.errors import ArgumentError, ArgumentTypeError, FileError
+from bayeslmm.errors import ArgumentError, ArgumentTypeError, FileError, unknown_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = [
     "GREATEST_SEED",
+    "one_of",
     "place_for_file",
     "probability",
     "real_number",
@@ -52,6 +54,30 @@ def whole_number(name: str, value: object, least: int = 1, greatest: int | None 
     if number < least or (greatest is not None and number > greatest):
         raise ArgumentError(message)
     return number
+
+
+def one_of(kind: str, value: object, valid: Iterable[str], hint: str = "") -> str:
+    """Take one of the library's own names, whatever its case.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, as a noun: "method".
+    value : object
+    valid : iterable of str
+        In lower case.
+    hint : str, optional
+        A sentence that ends the message.
+
+    Raises
+    ------
+    ArgumentError
+        For any other name.
+    """
+    names = tuple(valid)
+    if isinstance(value, str) and value.lower() in names:
+        return value.lower()
+    raise ArgumentError(unknown_name(kind, value, names, hint))
 
 
 def probability(level: object) -> float:

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import bayeslmm as bl
-from bayeslmm.comparison.nesting import Reference, reference
+from bayeslmm.comparison.nesting import Reference, lies_in, reference
 from bayeslmm.effects.rows import functions_of_rows
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
 from bayeslmm.estimation.likelihood.quasi_newton import Status
@@ -108,8 +108,115 @@ def test_structures_of_r_are_compared():
     table = bl.compare({"un": un, "plain": plain, "ar1": ar1})
     assert list(table.index) == ["plain", "ar1", "un"]
     assert table.loc["ar1", "chi2"] == pytest.approx(2 * (ar1.loglik - plain.loglik))
-    assert "not known" in table.loc["un", "reference"]
-    assert np.isnan(table.loc["un", "p"])
+    assert table.loc["un", "reference"] == "chi-square"
+    assert table.loc["un", "p"] == pytest.approx(stats.chi2.sf(2 * (un.loglik - ar1.loglik), 8))
+    cs = fit("distance ~ age * Sex", "Orthodont", R=bl.CS(group="Subject"))
+    arma = fit("distance ~ age * Sex", "Orthodont", R=bl.ARMA11(time="age", group="Subject"))
+    table = bl.compare([cs, arma])
+    assert "not known to be nested, CS within Subject in ARMA11" in table["reference"].iloc[1]
+    assert np.isnan(table["p"].iloc[1])
+
+
+ORTHODONT = bl.load_dataset("Orthodont")
+WHERE = {"time": "age", "group": "Subject"}
+ORDER = ("8", "10", "12", "14")
+# a structure, one that it lies in
+LIES_IN = [
+    (None, bl.CS(**WHERE)),
+    (None, bl.ID(variance=bl.VarIdent("Sex"))),
+    (bl.CS(group="Subject"), bl.Toep(**WHERE)),
+    (bl.CS(**WHERE), bl.UN(**WHERE)),
+    (bl.CSH(**WHERE), bl.UN(**WHERE)),
+    (bl.AR1(**WHERE), bl.ARMA11(**WHERE)),
+    (bl.AR1(**WHERE), bl.Toep(**WHERE)),
+    (bl.AR1(**WHERE), bl.Ante1(**WHERE)),
+    (bl.ARH1(**WHERE), bl.Ante1(**WHERE)),
+    (bl.AR1(**WHERE), bl.AR1(**WHERE, variance=bl.VarPower("age"))),
+    (bl.AR1(**WHERE, variance=bl.VarPower("age")), bl.ARH1(**WHERE)),
+    (bl.AR1(**WHERE, variance=bl.VarExp("age")), bl.UN(**WHERE)),
+    (bl.ARMA11(**WHERE), bl.Toep(**WHERE)),
+    (bl.Toep(**WHERE), bl.ToepH(**WHERE)),
+    (bl.ToepH(**WHERE), bl.UN(**WHERE)),
+    (bl.Ante1(**WHERE), bl.UN(**WHERE)),
+    (bl.CAR1(**WHERE), bl.Ante1(**WHERE)),
+    (bl.CAR1(**WHERE), bl.Exp(**WHERE)),
+    (bl.Exp(**WHERE), bl.UN(**WHERE)),
+    (bl.Gau(**WHERE), bl.UN(**WHERE)),
+    (bl.Matern(**WHERE), bl.UN(**WHERE)),
+    (bl.FA(1, **WHERE), bl.UN(**WHERE)),
+    (bl.CS(**WHERE), bl.CS(**WHERE, by="Sex")),
+    (bl.CS(**WHERE, variance=bl.VarIdent("Sex")), bl.CS(**WHERE, by="Sex")),
+]
+
+
+def values_of(large, small):
+    """Values of the parameters of a structure at which it has the fitted R of another."""
+    out = {}
+    for name in large.parameters.names:
+        variable, _, label = name.rstrip("]").partition("[")
+        subject = "F01" if label.startswith("Female") else "M01"
+        R = small._weighted_covariance(np.flatnonzero(ORTHODONT["Subject"] == subject))
+        sd = np.sqrt(np.diag(R))
+        C = R / np.outer(sd, sd)
+        places = [ORDER.index(x) for x in label.split(", ") if x in ORDER]
+        if variable == "sigma":
+            value = sd[places[0] if places else 0]
+        elif variable in ("power", "expon", "ma"):
+            value = 0.0
+        elif variable == "range":
+            value = -2 / np.log(C[0, 1])
+        elif isinstance(large.R, bl.Toep):
+            value = C[0, int(label)]
+        else:
+            value = C[tuple(places) if places else (0, 1)]
+        out[name] = bl.Fixed(float(value))
+    return out
+
+
+@pytest.mark.parametrize(("small", "large"), LIES_IN)
+def test_the_maximum_of_a_nested_structure_lies_in_the_larger_one(small, large):
+    """At the small one's fitted R the large one has the same likelihood."""
+    assert lies_in(small or bl.ID(), large)
+    own = bl.Model("distance ~ age * Sex", ORTHODONT, R=small).fit("ml")
+    model = bl.Model("distance ~ age * Sex", ORTHODONT, R=large)
+    if isinstance(large, bl.UN):  # whose elements cannot be held
+        assert model.fit("ml").loglik > own.loglik - 1e-6
+        return
+    held = bl.Model("distance ~ age * Sex", ORTHODONT, R=large, priors=values_of(model, own))
+    assert held.fit("ml").loglik == pytest.approx(own.loglik, abs=1e-6)
+
+
+NOT_IN = [
+    (bl.CS(**WHERE), bl.AR1(**WHERE)),
+    (bl.CS(**WHERE), bl.Ante1(**WHERE)),
+    (bl.CSH(**WHERE), bl.Toep(**WHERE)),
+    (bl.UN(**WHERE), bl.ToepH(**WHERE)),
+    (bl.AR1(**WHERE), None),
+    (bl.AR1(**WHERE), bl.UN(time="visit", group="Subject")),
+    (bl.AR1(**WHERE), bl.Toep(time="age", group="school")),
+    (bl.AR1(**WHERE, by="Sex"), bl.ARMA11(**WHERE)),
+    (bl.AR1(**WHERE, variance=bl.VarPower("x")), bl.ARH1(**WHERE)),
+    (bl.Exp(**WHERE, nugget=True), bl.Ante1(**WHERE)),
+    (bl.FA(1, **WHERE), bl.FA(2, **WHERE)),
+    (None, bl.Known(np.eye(4), levels=ORDER, **WHERE)),
+]
+
+
+@pytest.mark.parametrize(("small", "large"), NOT_IN)
+def test_what_does_not_lie_in_a_structure(small, large):
+    assert not lies_in(small or bl.ID(), large or bl.ID())
+
+
+def test_structures_of_random_effects_are_nested_likewise():
+    data = bl.load_dataset("Machines")
+
+    def design(structure):
+        return bl.Model(f"score ~ Machine + {structure}(0 + Machine | Worker)", data).design
+
+    for small, large in (("cs", "toep"), ("diag", "csh"), ("ar1", "us"), ("id", "ar1")):
+        assert reference(design(small), design(large), 1).df == (1,)
+    for small, large in (("cs", "arh1"), ("csh", "toep")):
+        assert "not nested" in reference(design(small), design(large), 1)
 
 
 def test_small_samples_have_a_criterion_of_their_own():

@@ -195,7 +195,6 @@ ARGUMENTS = [
     ({"structures": ["ar1"]}, errors.ArgumentTypeError, "such as bl.AR1"),
     ({"structures": [bl.CS]}, errors.ArgumentTypeError, r"call it, CS\(...\)"),
     ({"structures": [bl.CS(**WHERE)] * 2}, errors.ArgumentError, "is there twice"),
-    ({"data": None}, errors.DataError, r"use 'age', 'Subject'.*give `data`|'Subject'.*give `data`"),
     ({"data": DATA.drop(columns="Subject")}, errors.DataError, "no column 'Subject'"),
     (
         {"model": MODEL.with_priors({"sigma": bl.Fixed(1.0)})},
@@ -219,3 +218,29 @@ def test_candidates_on_different_rows_are_refused():
         bl.select_structure(
             MODEL, [bl.AR1(**WHERE), bl.AR1(time="week", group="Subject")], data=data
         )
+
+
+def test_the_model_keeps_the_data_that_it_was_made_from():
+    data = bl.load_dataset("Orthodont")
+    R = [bl.CS(group="Subject"), bl.AR1(time="age", group="Subject")]
+    given = bl.select_structure(bl.Model("distance ~ Sex", data), R, data=data)
+    for own in (data.copy(), {name: data[name].to_numpy() for name in data}):
+        model = bl.Model("distance ~ Sex", own)
+        own["age"] = own["age"][::-1]  # what is written to it later does not count
+        pd.testing.assert_frame_equal(bl.select_structure(model, R).table, given.table)
+    fewer = bl.Model("distance ~ Sex", data[["distance", "Sex"]])
+    with pytest.raises(errors.DataError, match=r"'Subject'.*give `data`"):
+        bl.select_structure(fewer, R)
+
+
+def test_the_plot_has_the_differences_of_the_table():
+    data = bl.load_dataset("Orthodont")
+    where = {"time": "age", "group": "Subject"}
+    R = [bl.CS(**where), bl.AR1(**where), bl.UN(**where), bl.Toep(**where)]
+    chosen = bl.select_structure(bl.Model("distance ~ age * Sex", data), R)
+    (axis,) = chosen.plot().axes
+    names = [text.get_text() for text in axis.get_yticklabels()]
+    assert names == list(chosen.table.index)[::-1]
+    drawn = [dots.get_offsets()[:, 0] for dots in axis.collections]
+    for name in ("delta_aic", "delta_bic"):
+        assert any(np.allclose(own, chosen.table[name]) for own in drawn if len(own) == len(R))

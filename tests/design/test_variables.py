@@ -8,12 +8,12 @@ from tests.oracles import fits_cache
 SD, CORR = "sd_Subject", "corr_Subject"
 EXPECTED = {
     "slopes": [
-        (SD, "Subject_effect", ("Intercept", "Days"), (0, 2)),
+        (SD, "Subject_effect_sd", ("Intercept", "Days"), (0, 2)),
         (CORR, "Subject_pair", ("Intercept, Days",), (2, 3)),
         ("sigma", None, ("",), (3, 4)),
     ],
     "two bars": [
-        (SD, "Subject_effect", ("Intercept", "Days"), (0, 2)),
+        (SD, "Subject_effect_sd", ("Intercept", "Days"), (0, 2)),
         ("sigma", None, ("",), (2, 3)),
     ],
     "one variance": [
@@ -21,8 +21,8 @@ EXPECTED = {
         ("sigma", None, ("",), (1, 2)),
     ],
     "nested": [
-        ("sd_batch", "batch_effect", ("Intercept",), (0, 1)),
-        ("sd_batch:cask", "batch:cask_effect", ("Intercept",), (1, 2)),
+        ("sd_batch", "batch_effect_sd", ("Intercept",), (0, 1)),
+        ("sd_batch:cask", "batch:cask_effect_sd", ("Intercept",), (1, 2)),
         ("sigma", None, ("",), (2, 3)),
     ],
     "no random effects": [("sigma", None, ("",), (0, 1))],

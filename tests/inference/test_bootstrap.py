@@ -61,7 +61,7 @@ def test_draws_have_the_form_of_a_posterior(name, kind):
     assert draws.sizes["draw"] == 30 - draws.attrs["n_failed"]
     assert draws["beta"].dims == ("chain", "draw", "coef")
     if name == "slopes":
-        assert draws["sd_Subject"].dims == ("chain", "draw", "Subject_effect")
+        assert draws["sd_Subject"].dims == ("chain", "draw", "Subject_effect_sd")
         assert draws["corr_Subject"]["Subject_pair"].values.tolist() == ["Intercept, Days"]
     assert (draws["sigma"] > 0).all()
 

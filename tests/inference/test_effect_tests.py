@@ -126,6 +126,8 @@ def test_contrasts_in_all_ways_of_writing():
         {"C - B": {"Machine[C]": 1, "beta[Machine[B]]": -1}, "B": {"Machine[B]": 1}},
         pd.DataFrame({"Machine[B]": [-1, 1], "Machine[C]": [1, np.nan]}, index=["C - B", "B"]),
         np.array([[0, -1, 1], [0, 1, 0]]),
+        [{"Machine[C]": 1, "Machine[B]": -1}, {"Machine[B]": 1}],
+        [{"C - B": {"Machine[C]": 1, "Machine[B]": -1}}, {"Machine[B]": 1}],
     ]
     for way in ways:
         np.testing.assert_array_equal(fit.contrast(way), expected)
@@ -167,6 +169,9 @@ def test_functions_that_others_determine_count_once():
         ({}, 0, bl.ArgumentError, "no|zero"),
         ([1, 2, 3], 0, bl.ArgumentError, "needs 2 numbers"),
         (object(), 0, bl.ArgumentTypeError, "dict such as"),
+        ([{"Days": 1}, {"Days": 1}], 0, bl.ArgumentError, "'Days' is in the list twice"),
+        ([{"Days": 1}, {"Dayz": 1}], 0, bl.ArgumentError, "Days"),
+        ([{"Days": 1}, "Days"], 0, bl.ArgumentTypeError, "dict such as"),
         (["Days"], [1, 2], bl.ArgumentError, "`rhs`"),
         (["Days"], "a", bl.ArgumentError, "`rhs`"),
     ],

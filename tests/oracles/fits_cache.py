@@ -32,6 +32,7 @@ MODELS = {
     "weights": Spec("Reaction ~ Days + (Days | Subject)", "sleepstudy", "w"),
     "offset": Spec("Reaction ~ Days + offset(off) + (1 | Subject)", "sleepstudy"),
     "factor ||": Spec("score ~ Machine + (Machine || Worker)", "Machines"),
+    "three effects": Spec("score ~ Machine + (Machine | Worker)", "Machines"),
     "one variance": Spec("score ~ Machine + id(0 + Machine | Worker)", "Machines"),
 }
 

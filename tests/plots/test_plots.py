@@ -174,6 +174,53 @@ def test_levels_left_out_are_said(levels, count, note):
     assert note in texts(figure)
 
 
+@cache
+def of_residuals():
+    """A model whose subjects stand in R alone."""
+    R = bl.AR1(time="age", group="Subject")
+    return bl.Model("distance ~ Sex", bl.load_dataset("Orthodont"), R=R).fit("reml")
+
+
+def test_trellis_of_the_subjects_of_R():
+    figure = of_residuals().plot.trellis()
+    shown = panels(figure)
+    data = bl.load_dataset("Orthodont")
+    assert list(shown) == sorted(data["Subject"].unique())
+    own = data[data["Subject"] == "M01"]
+    np.testing.assert_array_equal(points(shown["M01"]), own[["age", "distance"]])
+    mean = of_residuals().beta.sum()
+    np.testing.assert_allclose(line(shown["M01"], BLUE)[1], mean)
+    assert figure.findobj(lambda a: getattr(a, "get_text", str)() == "fit (REML)")
+    few = of_residuals().plot.trellis(levels=3)
+    means = data.groupby("Subject")["distance"].mean()
+    ends = {means.idxmin(), means.idxmax()}
+    assert ends < set(panels(few))
+    assert "from the lowest to the highest mean distance" in texts(few)
+
+
+@pytest.mark.parametrize("fit", [of_residuals, lambda: fit("Orthodont")])
+def test_spaghetti_has_a_line_for_each_group(fit):
+    figure = fit().plot.spaghetti()
+    data = bl.load_dataset("Orthodont")
+    shown = panels(figure)
+    assert list(shown) == ["data", "fit (REML)"]
+    assert [len(axis.lines) for axis in figure.axes] == [27, 27]
+    for level, drawn in zip(sorted(data["Subject"].unique()), shown["data"].lines, strict=True):
+        own = data[data["Subject"] == level].sort_values("age")
+        np.testing.assert_array_equal(drawn.get_xydata(), own[["age", "distance"]])
+    assert "5 of 27 levels" in texts(fit().plot.spaghetti(levels=5))
+
+
+def test_subjects_of_R_beside_a_grouping_factor_are_asked_for_by_name():
+    data = bl.load_dataset("Orthodont")
+    R = bl.AR1(time="age", group="Subject")
+    both = bl.Model("distance ~ age + (1 | Sex)", data, R=R).fit("reml")
+    assert set(panels(both.plot.trellis())) == {"Female", "Male"}
+    assert len(panels(both.plot.trellis("Subject"))) == 27
+    with pytest.raises(bl.ArgumentError, match="valid: 'Sex', 'Subject'"):
+        both.plot.trellis("Subjekt")
+
+
 def test_lines_are_a_choice():
     axis = panels(fit("sleepstudy").plot.trellis(lines=[]))["308"]
     assert len(axis.lines) == 1
@@ -322,7 +369,7 @@ def test_trace_numbers_the_panels_with_nothing_beneath_and_names_the_chains():
 
 
 def test_a_point_estimate_lists_no_plots_of_draws():
-    both = "trellis, caterpillar, shrinkage, correlation, variogram, residuals, qq"
+    both = "trellis, spaghetti, caterpillar, shrinkage, correlation, variogram, residuals, qq"
     assert (
         repr(fit("sleepstudy").plot)
         == f"Plots of a fit by REML: {both}, influence, covariance, convergence"
@@ -386,7 +433,7 @@ def test_unknown_variable():
         fit("sleepstudy", "nuts").plot.trace("b")
 
 
-@pytest.mark.parametrize("plot", ["trellis", "caterpillar", "shrinkage"])
+@pytest.mark.parametrize("plot", ["trellis", "spaghetti", "caterpillar", "shrinkage"])
 def test_no_groups(plot):
     plain = bl.Model("Reaction ~ Days", bl.load_dataset("sleepstudy")).fit("reml")
     with pytest.raises(bl.ArgumentError, match="has no grouping factors; add a term such as"):

@@ -93,6 +93,27 @@ def test_without_random_effects_there_is_one_heat_map():
     assert [axis.get_title() for axis in fit.plot.covariance().axes if axis.images] == ["R"]
 
 
+def test_heat_maps_are_labelled_by_the_data():
+    axis = fitted("Reaction ~ Days + (Days | Subject)", SLEEP).plot.covariance("308").axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == [str(day) for day in range(10)]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("Days", "Days")
+    data = bl.load_dataset("Machines")
+    axis = fitted("score ~ Machine + (Machine | Worker)", data).plot.covariance("1").axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == list("AAABBBCCC")
+    assert axis.get_xlabel() == "Machine"
+
+
+def test_R_and_V_of_a_subject_are_labelled_by_occasion():
+    fit = fitted("distance ~ age * Sex + (1 | Subject)", ORTHODONT, bl.ARH1(**WHERE))
+    for matrix in (fit.R("M02"), fit.V("M02")):
+        assert list(matrix.index) == list(matrix.columns) == ["8", "10", "12", "14"]
+        assert matrix.index.name == "age"
+    assert fit.R("M02").loc["12", "12"] == pytest.approx(fit.theta["sigma[12]"] ** 2)
+    plain = fitted("distance ~ age + (1 | Subject)", ORTHODONT)
+    rows = ORTHODONT.index[ORTHODONT["Subject"] == "M02"]
+    assert list(plain.R("M02").index) == list(rows)
+
+
 BAD = [
     (lambda fit: fit.plot.correlation(), "give `time`"),
     (lambda fit: fit.plot.correlation(time="Dais"), "Days"),

@@ -342,8 +342,8 @@ def test_pymc_model_has_the_names_that_summaries_show():
     table = resolve({"sd_Subject[Days]": bl.Exponential(0.1)}, equations.parameters, design)
     one = collapsed_model(equations, model("slope")[2], design.response)
     two = collapsed_model(equations, table, design.response)
-    assert list(one.coords["Subject_effect"]) == ["Intercept", "Days"]
-    assert one.named_vars_to_dims["sd_Subject"] == ("Subject_effect",)
+    assert list(one.coords["Subject_effect_sd"]) == ["Intercept", "Days"]
+    assert one.named_vars_to_dims["sd_Subject"] == ("Subject_effect_sd",)
     assert {"sd_Subject", "corr_Subject", "sigma", "Reaction"} <= set(one.named_vars)
     names = {"sd_Subject_at_means[Intercept]", "sd_Subject_at_means[Days]", "sd_Subject"}
     assert names <= set(two.named_vars)

@@ -32,6 +32,25 @@ def test_a_model_without_random_effects_says_so():
     assert text in fits_cache.model("no random effects")._repr_html_()
 
 
+STRUCTURED = [
+    (bl.AR1(time="age", group="Subject"), "correlated residuals", "Subjects: Subject, 27"),
+    (bl.CS(group="Subject"), "correlated residuals", "Residuals: CS within Subject"),
+    (bl.ID(variance=bl.VarIdent("Sex")), "residuals of unequal variance", "with VarIdent(Sex)"),
+]
+
+
+@pytest.mark.parametrize(("R", "kind", "text"), STRUCTURED)
+def test_a_model_with_a_structure_of_R_says_what_it_is(R, kind, text):
+    model = bl.Model("distance ~ age", bl.load_dataset("Orthodont"), R=R)
+    assert repr(model).startswith(f"Linear model with {kind}\n")
+    assert text in repr(model)
+    fit = repr(model.fit("reml"))
+    assert fit.startswith(f"Linear model with {kind} fit by REML\n")
+    assert "ordinary" not in fit
+    assert f"Residuals{':' if R.group is None else ','} {R.words}" in fit
+    assert ("Subjects: Subject, 27" in fit) == (R.group is not None)
+
+
 def test_a_fit_shows_what_lme4_shows():
     assert repr(fits_cache.likelihood("slopes")) == (
         "Linear mixed model fit by REML\n"
@@ -137,6 +156,39 @@ def test_html_escapes_what_came_from_data():
         assert "<b>b" not in html
         assert "&lt;script&gt;" in html
         assert html.count("<table>") == html.count("</table>")
+
+
+OBJECTS = {
+    "fit.optimum": "Optimum by REML, quasi-newton: converged at 1743.6283 after",
+    "fit.model.parameters": "Parameters: sd_Subject[Intercept], sd_Subject[Days], corr_Subject",
+    "fit.model.equations": "Equations of 180 rows: 2 coefficients, 36 random effects, 4 param",
+    "fit.model.design.factors[0]": "GroupingFactor Subject: 18 levels of Intercept, Days",
+    "post.draws": "Draws by nutpie",
+    "ar1.model.design.residuals": "Residuals: AR1 over age within Subject",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), OBJECTS.items())
+def test_objects_are_shown_by_a_line(name, text):
+    orthodont = bl.load_dataset("Orthodont")
+    R = bl.AR1(time="age", group="Subject")
+    known = {
+        "fit": fits_cache.likelihood("slopes"),
+        "post": fits_cache.posterior("slopes") if "post" in name else None,
+        "ar1": bl.Model("distance ~ age", orthodont, R=R).fit("reml"),
+    }
+    shown = repr(eval(name, known))
+    assert shown.startswith(text)
+    assert len(shown) < 160
+
+
+def test_no_public_object_of_a_fit_is_shown_by_pages():
+    fit = fits_cache.likelihood("slopes")
+    for owner in (fit, fit.model, fit.model.design, fit.model.parameters):
+        for name in dir(owner):
+            value = None if name.startswith("_") else getattr(owner, name, None)
+            if type(value).__module__.startswith("bayeslmm"):
+                assert len(repr(value)) < 1500, name
 
 
 def test_a_diagnosis():

@@ -82,7 +82,7 @@ def test_tree_has_the_dimensions_of_a_posterior():
     assert list(tree.children) == ["prior", "prior_predictive", "observed_data"]
     prior = tree["prior"]
     assert prior["beta"].dims == ("chain", "draw", "coef")
-    assert prior["sd_batch:cask"].dims == ("chain", "draw", "batch:cask_effect")
+    assert prior["sd_batch:cask"].dims == ("chain", "draw", "batch:cask_effect_sd")
     assert prior["u_batch"].shape == (1, 7, 10, 1)
     assert prior["sigma"].dims == ("chain", "draw")
     assert tree["prior_predictive"]["y"].dims == ("chain", "draw", "row")

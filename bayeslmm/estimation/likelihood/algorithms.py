@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, cast
 
-from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.em import em, squarem
 from bayeslmm.estimation.likelihood.newton import Information, em_newton, newton
 from bayeslmm.estimation.likelihood.profiled_deviance import profile
 from bayeslmm.estimation.likelihood.quasi_newton import Optimum, check_unit, optimise
 from bayeslmm.estimation.likelihood.search import by_ratios, prepare
+from bayeslmm.support.arguments import one_of
 from bayeslmm.support.lapack import blas_threads
 
 if TYPE_CHECKING:
@@ -68,12 +69,9 @@ def maximise(
     DataError
         If the response is so small or large that its squares are not numbers.
     """
-    name = _DEFAULT if algorithm is None else algorithm
-    if not isinstance(name, str) or name not in ALGORITHMS:
-        raise ArgumentError(unknown_name("algorithm", name, ALGORITHMS))
+    name = one_of("algorithm", _DEFAULT if algorithm is None else algorithm, ALGORITHMS)
     if information is not None:
-        if not isinstance(information, str) or information not in _INFORMATIONS:
-            raise ArgumentError(unknown_name("information", information, _INFORMATIONS))
+        information = one_of("information", information, _INFORMATIONS)
         if name not in _WITH_INFORMATION:
             raise ArgumentError(
                 f"algorithm={name!r} has no use for `information`; leave that out, or use "

@@ -148,6 +148,10 @@ class Optimum:
     algorithm: str = "quasi-newton"
     information: Literal["average", "observed"] | None = None
 
+    def __repr__(self) -> str:
+        how = f"by {self.method.upper()}, {self.algorithm}: {self.status.name.lower()}"
+        return f"Optimum {how} at {self.criterion:.4f} after {self.evaluations} evaluations"
+
     @property
     def singular(self) -> bool:
         """Whether G is singular."""

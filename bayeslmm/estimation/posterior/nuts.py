@@ -147,6 +147,11 @@ class Draws:
     sampler: str
     seconds: float
 
+    def __repr__(self) -> str:
+        chains, draws, k = self.theta.shape
+        sizes = f"{k} of theta, {self.beta.shape[-1]} of beta, {self.u.shape[-1]} of u"
+        return f"Draws by {self.sampler}: {chains} chains of {draws}; {sizes}"
+
 
 def sample_collapsed(
     equations: Equations,

@@ -143,7 +143,7 @@ def _indented(model: Model, body: Sequence[str]) -> Iterator[str]:
         coords.append(f"{quoted(level_dim(factor.name))}: {levels}")
         coords.append(f"{quoted(in_pymc(factor.name + '_effect'))}: {quoted(factor.effects)}")
     for variable in variables_in_pymc(model.parameters):
-        if variable.dim is not None and not variable.dim.endswith("_effect"):
+        if variable.dim is not None:
             coords.append(f"{quoted(variable.dim)}: {quoted(variable.labels)}")
     yield "coords = {"
     yield from (f"    {line}," for line in coords)

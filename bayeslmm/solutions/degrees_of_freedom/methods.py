@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
-from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.centred import about_means
 from bayeslmm.priors.held import require_nothing_held
 from bayeslmm.solutions.degrees_of_freedom.between_within import between_within
@@ -21,6 +21,7 @@ from bayeslmm.solutions.degrees_of_freedom.satterthwaite import satterthwaite
 from bayeslmm.solutions.degrees_of_freedom.structured_information import structured_sensitivity
 from bayeslmm.solutions.degrees_of_freedom.tangents import curvature, slope, tangents
 from bayeslmm.solutions.degrees_of_freedom.wald import ByStratum, InUnits, Strata
+from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,12 +50,8 @@ def df_method(df: object) -> DF:
     """
     if isinstance(df, KenwardRoger):
         return df
-    if df == "kenward-roger":
-        return KenwardRoger()
-    for name in get_args(Name):
-        if df == name:
-            return name
-    raise ArgumentError(unknown_name("df", df, get_args(Name), "'none' tests by z."))
+    name = cast("Name", one_of("df", df, get_args(Name), "'none' tests by z."))
+    return KenwardRoger() if name == "kenward-roger" else name
 
 
 def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
