@@ -18,9 +18,11 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
 
+# Debian's and Homebrew's Python refuse packages outside of a virtual environment (PEP 668).
+SETUP = ["python3 -m venv .uv", ".uv/bin/pip install uv"]
 COMMANDS = [
-    "python3 -m pip install uv && uv run bayeslmm demo",
-    "python3 -m pip install uv && uv run pytest",
+    " && ".join([*SETUP, ".uv/bin/uv run bayeslmm demo"]),
+    " && ".join([*SETUP, ".uv/bin/uv run pytest"]),
 ]
 
 
@@ -58,6 +60,18 @@ def test_the_two_commands_are_in_readme_and_lead_to_a_program() -> None:
     assert lines("console")[:2] == COMMANDS
     (script,) = entry_points(group="console_scripts", name="bayeslmm")
     assert script.load() is cli.main
+
+
+@pytest.mark.parametrize("file", ["CONTRIBUTING.md", "docs/index.md", ".ci/run"])
+def test_the_set_up_is_the_same_everywhere(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert all(command in text for command in SETUP)
+
+
+def test_nothing_is_installed_outside_of_a_virtual_environment() -> None:
+    pages = [ROOT / ".ci" / "run", *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    texts = {page.name: page.read_text(encoding="utf-8") for page in pages}
+    assert [name for name, text in texts.items() if "python3 -m pip" in text] == []
 
 
 @pytest.mark.parametrize("line", [line for line in lines("console") if " bayeslmm " in line])
@@ -114,25 +128,36 @@ def test_files_that_the_pages_link_to_exist() -> None:
     assert missing == []
 
 
-def test_the_notebook_is_kept_without_outputs() -> None:
+def test_the_notebook_is_kept_with_outputs_and_without_what_changes_by_itself() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert all(not cell.metadata for cell in notebook.cells)
+    assert notebook.metadata.language_info == {"name": "python"}
+    assert sum("image/png" in output.get("data", {}) for output in outputs(notebook)) == 2
+    assert any("fit by NUTS" in text for text in texts(notebook))
 
 
-def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs_and_shows_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MPLBACKEND", raising=False)  # a notebook shows figures in the page
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    stored = texts(notebook)
     nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    for old, new in zip(stored, texts(notebook), strict=True):
+        assert close(old, new), f"`uv run python notebooks/store.py` stores\n{new}\nfor\n{old}"
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The outputs of a notebook in their order, but for standard error."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [output for cell in code for output in cell.outputs if output.get("name") != "stderr"]
+
+
+def texts(notebook: nbformat.NotebookNode) -> list[str]:
+    """The outputs of a notebook as plain text, without the line of the sampling time."""
     shown = [
-        output
-        for cell in notebook.cells
-        if cell.cell_type == "code"
-        for output in cell.outputs
-        if "data" in output
+        output.data["text/plain"] if "data" in output else output.text
+        for output in outputs(notebook)
     ]
-    assert sum("image/png" in output.data for output in shown) == 2
-    assert any("fit by NUTS" in output.data.get("text/plain", "") for output in shown)
+    return [re.sub(r"^Sampler: .*\n", "", text, flags=re.MULTILINE) for text in shown]
 
 
 def test_the_page_on_priors_has_every_family_and_key() -> None:
@@ -148,8 +173,24 @@ def test_the_page_on_priors_has_every_family_and_key() -> None:
         assert f"`{key}`" in page
 
 
-def test_every_page_is_in_the_index() -> None:
+def test_every_page_is_in_the_index_and_in_its_table_of_contents() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^([\w-]+)$", index, re.MULTILINE)
     pages = {page.stem for page in (ROOT / "docs").iterdir() if page.suffix in (".md", ".rst")}
-    assert pages - set(listed) == {"index"}
+    linked = re.findall(r"\]\(([\w-]+)\.(?:md|rst)\)", index)
+    listed = re.findall(r"^([\w-]+)$", index, re.MULTILINE)
+    assert pages - set(linked) == pages - set(listed) == {"index"}
+
+
+# Links without a text, labels, roles and directives, and macros that GitHub does not allow.
+ONLY_SPHINX = re.compile(
+    r"\[\]\(|^\([\w-]+\)=$|(?<!`)\{[a-z:-]+\}`|^(?:```|:::)\{(?!code-cell\}|toctree\})"
+    r"|\\operatorname|\\mbox|\\phantom",
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_pages_can_be_read_on_a_code_host(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert ONLY_SPHINX.findall(text) == []
+    assert ("{code-cell}" in text) == ("(index.md#building-the-pages)" in text)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayeslmm import __version__
-from bayeslmm.errors import ArgumentError, BayeslmmError, BayeslmmWarning, unknown_name
+from bayeslmm.errors import ArgumentError, BayeslmmError, BayeslmmWarning
 from bayeslmm.support.arguments import one_of
 from bayeslmm.support.visible import visible
 

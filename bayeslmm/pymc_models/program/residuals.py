@@ -10,7 +10,6 @@ import numpy as np
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.structures import (
-    VarExp,
     VarIdent,
     VarPower,
     columns_of_variance,
