@@ -92,9 +92,7 @@ def sample(
     _require_memory(model, settings, collapse)
     if collapse and sampler == "nutpie":
         from bayeslmm.estimation.likelihood.quasi_newton import optimise
-        from bayeslmm.estimation.posterior.density import callbacks
 
-        callbacks()  # compiled, on a first run, before the clock starts
         began = time.perf_counter()
         reml = optimise(model.equations, "reml")
         start = reml.theta if reml.status.ok else None

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.effects.rows import functions_of_rows
-from bayeslmm.equations.packing import unpack
 from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.curvature import curvature_at
 from bayeslmm.estimation.likelihood.newton import Rows
@@ -76,7 +75,7 @@ def conditional_aic(fit: LikelihoodFit) -> ConditionalAIC:
     rows = Rows(design, equations)
     squares = residual @ rows.noise(optimum.theta, residual, inverse=True)
     given = equations.given_residuals(optimum.theta)
-    log_det = equations.n * np.log(optimum.sigma**2) - unpack(*given.packed).constants[0]
+    log_det = equations.n * np.log(optimum.sigma**2) - given.packed.system.constants[0]
     for factor in design.factors:
         if factor.related is not None:  # log|K|, of the random effects, is in that constant too
             log_det -= factor.related.log_det * len(factor.effects)

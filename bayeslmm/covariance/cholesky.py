@@ -1,7 +1,7 @@
-"""Covariance structures of one bar: parameters → lower factor L with G = LL', and the adjoint back.
+"""Covariance structures of one bar: parameters → lower factor L with G = LL'.
 
-Each structure's mathematics stands here once. The kernels call the compiled functions by the
-structure's code; everything else goes through the small objects in ``STRUCTURES``.
+The compiled library has the mathematics (`cpp/covariance/cholesky.cpp`) and knows a structure by
+its code; everything else goes through the small objects in ``STRUCTURES``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numba import njit
+
+from bayeslmm.core.library import Status, address, floats, function
 
 __all__ = [
     "ID",
@@ -18,8 +19,8 @@ __all__ = [
     "UN",
     "Diag",
     "Structure",
+    "correlation_factor",
     "factor",
-    "factor_pullback",
     "lower_triangle",
 ]
 
@@ -148,89 +149,27 @@ UN = Structure("un", _UN)
 STRUCTURES = {s.name: s for s in (ID, Diag, UN)}
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def factor(code, q, sd, corr, L):
-    """Write the lower factor of G into ``L`` (q×q) and say whether G is a covariance matrix.
+_covariance_factor = function("covariance_factor", "iiaaa")
+_correlation_factor = function("correlation_factor", "aia")
 
-    ``sd`` and ``corr`` are the bar's parameters. For `UN`, L = diag(sd) K with K the Cholesky
+
+def factor(structure: Structure, sd: np.ndarray, corr: np.ndarray) -> np.ndarray | None:
+    """The lower factor L of G = LL'; None where the parameters are not those of a covariance
+    matrix.
+
+    ``sd`` (q,) and ``corr`` are the bar's parameters. For `UN`, L = diag(sd) K with K the Cholesky
     factor of the correlation matrix.
     """
-    L[:, :] = 0.0
-    if code == _ID:
-        for i in range(q):
-            L[i, i] = sd[0]
-        return True
-    if code == _DIAG:
-        for i in range(q):
-            L[i, i] = sd[i]
-        return True
-    if not correlation_factor(q, corr, L):
-        return False
-    for i in range(q):
-        for j in range(i + 1):
-            L[i, j] *= sd[i]
-    return True
+    sd, corr = floats(sd), floats(corr)
+    L = np.empty((len(sd), len(sd)))
+    status = _covariance_factor(structure.code, len(sd), address(sd), address(corr), address(L))
+    return L if status == Status.OK else None
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def correlation_factor(q, corr, K):
-    """Cholesky factor of a correlation matrix, row by row; one that is singular to rounding
-    counts, an indefinite one does not.
+def correlation_factor(q: int, corr: np.ndarray) -> np.ndarray:
+    """Cholesky factor (q, q) of a correlation matrix, row by row; one that is singular to rounding
+    counts, and an indefinite one is factorised as far as it goes.
     """
-    at = 0
-    for i in range(q):
-        left = 1.0
-        for j in range(i):
-            value = corr[at]
-            at += 1
-            for k in range(j):
-                value -= K[i, k] * K[j, k]
-            if K[j, j] > 0.0:
-                value /= K[j, j]
-            elif abs(value) < 1e-7:
-                value = 0.0
-            else:
-                return False
-            K[i, j] = value
-            left -= value * value
-        if left < -1e-10 or np.isnan(left):
-            return False
-        K[i, i] = np.sqrt(left) if left > 1e-14 else 0.0
-    return True
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def factor_pullback(code, q, sd, corr, dL, dsd, dcorr):
-    """Add to ``dsd`` and ``dcorr`` the adjoint of :func:`factor`, given that of L in ``dL``
-    (overwritten).
-
-    The adjoint of the Cholesky factorisation is the unblocked reverse sweep of Murray (2016),
-    "Differentiation of the Cholesky decomposition", arXiv:1602.07527. Where the correlation matrix
-    is singular the derivative in a correlation is left at zero.
-    """
-    if code == _ID:
-        for i in range(q):
-            dsd[0] += dL[i, i]
-        return
-    if code == _DIAG:
-        for i in range(q):
-            dsd[i] += dL[i, i]
-        return
-    K = np.zeros((q, q))
-    correlation_factor(q, corr, K)
-    for i in range(q):
-        for j in range(i + 1):
-            dsd[i] += dL[i, j] * K[i, j]
-            dL[i, j] *= sd[i]
-    for i in range(q - 1, 0, -1):
-        dleft = dL[i, i] * 0.5 / K[i, i] if K[i, i] > 0.0 else 0.0
-        at = i * (i - 1) // 2
-        for j in range(i - 1, -1, -1):
-            if K[j, j] == 0.0:
-                continue
-            dvalue = (dL[i, j] - 2.0 * K[i, j] * dleft) / K[j, j]
-            dL[j, j] -= dvalue * K[i, j]
-            for k in range(j):
-                dL[i, k] -= dvalue * K[j, k]
-                dL[j, k] -= dvalue * K[i, k]
-            dcorr[at + j] += dvalue
+    corr, K = floats(corr), np.zeros((q, q))
+    _correlation_factor(address(corr), q, address(K))
+    return K

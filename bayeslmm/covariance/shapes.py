@@ -1,9 +1,7 @@
-"""Covariance structures of a bar that are a correlation with standard deviations of its effects:
-parameters → lower factor L with G = LL', and the adjoint back.
+"""Covariance structures of a bar that are a correlation with standard deviations of its effects.
 
-The correlation's mathematics stands in `correlations`, that of the factor in `structures`; here
-they are put together. Compiled functions read a bar of either kind from the *table of bars*, a row
-of `ROW` integers for each.
+The compiled library reads a bar of this or of another kind from the *table of bars*, a row of `ROW`
+integers for each (`cpp/covariance/bar.h`).
 """
 
 from __future__ import annotations
@@ -12,14 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
-from bayeslmm.covariance.cholesky import UN, factor, factor_pullback
 from bayeslmm.covariance.correlations import kernels as correlations
-from bayeslmm.covariance.correlations.kernels import Correlation, correlation, correlation_pullback
+from bayeslmm.covariance.correlations.kernels import Correlation
 from bayeslmm.data.frames import Array
 
-__all__ = ["ROW", "Shape", "bar_factor", "bar_pullback", "is_shaped"]
+__all__ = ["ROW", "Shape"]
 
 ROW = 10
 """Integers of a bar in the table: its factor, first effect, number of effects, code; where its
@@ -30,7 +26,6 @@ parameters and of its exponents, and as the bits of floats the distances of its 
 the covariates (q, c) of the exponents."""
 
 _SHAPED = 8
-_UN = UN.code
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,107 +103,3 @@ class Shape:
         if variable in self.exponents:
             return "power"
         return "lag" if self.correlation.code == correlations.TOEP.code else variable
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def is_shaped(bar: Array) -> bool:
-    """Whether a row of the table is that of a `Shape`."""
-    return bar[3] >= _SHAPED
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _parameters(bar: Array, table: Array, theta: Array) -> tuple[Array, Array, Array]:
-    """A standard deviation for each effect, what they are in units of their parameters, and the
-    correlation's parameters.
-    """
-    covariates, at, n = _covariates(bar, table), bar[8], bar[7]
-    growth, sds, params = np.ones(bar[2]), np.empty(bar[2]), np.empty(n)
-    for i in range(len(sds)):
-        for j in range(bar[9]):
-            growth[i] *= np.exp(theta[table[at + n + j]] * covariates[i, j])
-        sds[i] = growth[i] * theta[bar[4] + i if bar[5] > 1 else bar[4]]
-    for i in range(n):
-        params[i] = theta[table[at + i]]
-    return sds, growth, params
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _distances(bar: Array, table: Array) -> Array:
-    q, at = bar[2], bar[8] + bar[7] + bar[9]
-    return table[at : at + q * q].view(np.float64).reshape(q, q)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _covariates(bar: Array, table: Array) -> Array:
-    q, c = bar[2], bar[9]
-    at = bar[8] + bar[7] + c + q * q
-    return table[at : at + q * c].view(np.float64).reshape(q, c)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _lower(bar: Array, table: Array, params: Array, corr: Array) -> bool:
-    """Write the lower triangle, by rows, of the correlation matrix into ``corr``."""
-    q, code = bar[2], bar[3] - _SHAPED
-    C = np.empty((q, q))
-    if not correlation(code // 2, code % 2 == 1, params, np.arange(q), _distances(bar, table), C):
-        return False
-    at = 0
-    for i in range(q):
-        for j in range(i):
-            corr[at] = C[i, j]
-            at += 1
-    return True
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def bar_factor(bar: Array, table: Array, theta: Array, L: Array) -> bool:
-    """Write the lower factor of a bar's G into ``L`` (q, q), and say whether theta are the
-    parameters of a covariance matrix.
-
-    Parameters
-    ----------
-    bar : (ROW,) int array
-        Its row of the table.
-    table : int array
-        The table of bars.
-    theta : (k,) array
-    L : (q, q) array
-        Overwritten.
-    """
-    q = bar[2]
-    if not is_shaped(bar):
-        return factor(bar[3], q, theta[bar[4] :], theta[bar[6] :], L)
-    sds, _, params = _parameters(bar, table, theta)
-    corr = np.empty(q * (q - 1) // 2)
-    if not _lower(bar, table, params, corr):
-        return False
-    return factor(_UN, q, sds, corr, L)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def bar_pullback(bar: Array, table: Array, theta: Array, dL: Array, dtheta: Array) -> None:
-    """Add to ``dtheta`` the adjoint of `bar_factor`, given that of L in ``dL`` (overwritten)."""
-    q, sd = bar[2], bar[4]
-    if not is_shaped(bar):
-        factor_pullback(bar[3], q, theta[sd:], theta[bar[6] :], dL, dtheta[sd:], dtheta[bar[6] :])
-        return
-    sds, growth, params = _parameters(bar, table, theta)
-    covariates, at, n = _covariates(bar, table), bar[8], bar[7]
-    corr = np.empty(q * (q - 1) // 2)
-    _lower(bar, table, params, corr)
-    dsds, dcorr = np.zeros(q), np.zeros(len(corr))
-    factor_pullback(_UN, q, sds, corr, dL, dsds, dcorr)
-    for i in range(q):
-        dtheta[sd + i if bar[5] > 1 else sd] += dsds[i] * growth[i]
-        for j in range(bar[9]):
-            dtheta[table[at + n + j]] += dsds[i] * sds[i] * covariates[i, j]
-    dC = np.zeros((q, q))
-    for i in range(q):
-        for j in range(i):
-            dC[i, j] = dcorr[i * (i - 1) // 2 + j]
-    code, dparams = bar[3] - _SHAPED, np.zeros(len(params))
-    correlation_pullback(
-        code // 2, code % 2 == 1, params, np.arange(q), _distances(bar, table), dC, dparams
-    )
-    for i in range(n):
-        dtheta[table[at + i]] += dparams[i]

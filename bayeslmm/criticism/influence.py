@@ -14,7 +14,6 @@ from scipy.linalg import solve_triangular
 
 from bayeslmm.criticism.deletion import deletions, without_rows
 from bayeslmm.design.subsets import sets_of_rows
-from bayeslmm.equations.entry import compile_core
 from bayeslmm.errors import ArgumentError, BayeslmmError, ConvergenceWarning
 from bayeslmm.support.arguments import truth_value, whole_number
 from bayeslmm.support.lapack import blas_threads
@@ -102,7 +101,6 @@ def _refits(fit: PointFit, sets: Sequence[Array], jobs: int | None) -> list[_Ref
 
 
 def _refit(fit: PointFit, rows: Array) -> _Refit | str:
-    compile_core()  # which a new process has to be given
     try:
         equations = without_rows(fit, rows)
         if equations is None:

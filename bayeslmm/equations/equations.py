@@ -11,13 +11,12 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from bayeslmm.covariance.cholesky import STRUCTURES
-from bayeslmm.covariance.correlations.kernels import NONE, correlation
+from bayeslmm.covariance.correlations.kernels import NONE, correlation, of_code
 from bayeslmm.design.parameters import Parameters
 from bayeslmm.equations import kernels
-from bayeslmm.equations.entry import compile_core
 from bayeslmm.equations.noise import Noise
-from bayeslmm.equations.packing import Packed, pack, part, unpack
-from bayeslmm.equations.residual_kernels import assemble, coloured, has_structure
+from bayeslmm.equations.packing import Packed, pack, part
+from bayeslmm.equations.residual_kernels import assemble, coloured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +60,6 @@ class Equations:
     @classmethod
     def of(cls, design: Design) -> Equations:
         """Reduce a design to its equations."""
-        compile_core()
         parameters = Parameters.of(design.factors, design.residuals)
         y = design.y if design.offset is None else design.y - design.offset
         rows = None if design.residuals is None else design.residuals.rows
@@ -85,7 +83,7 @@ class Equations:
     @property
     def structured(self) -> bool:
         """Whether R has a structure, whose parameters the cross-products depend on."""
-        return has_structure(self.packed.ints)
+        return self.packed.structured
 
     def given_residuals(self, theta: np.ndarray) -> Equations:
         """The equations with R, but for σ², held at that of theta; these themselves without a
@@ -93,10 +91,10 @@ class Equations:
         """
         if not self.structured:
             return self
-        floats, ok = assemble(theta, *self.packed)
+        floats, ok = assemble(theta, self.packed)
         if not ok:
             raise ValueError(f"theta = {theta} are not the parameters of covariance matrices")
-        ints = self.packed.ints[: self.packed.ints[22]]
+        ints = self.packed.ints[: self.packed.n_ints]
         return replace(self, packed=Packed(ints, floats), residuals=None)
 
     def residual_sds(self, theta: np.ndarray) -> np.ndarray:
@@ -107,7 +105,7 @@ class Equations:
         """Residuals relative to σ of independent standard normal z (n,), weights aside."""
         if self.residuals is None:
             return z
-        return coloured(theta, *self.packed, z)
+        return coloured(theta, self.packed, z)
 
     def residual_covariance(self, theta: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Covariance matrix of the residuals of some rows, relative to σ², weights aside."""
@@ -123,10 +121,10 @@ class Equations:
         for block in np.unique(own.block[rows]):
             here = np.flatnonzero(own.block[rows] == block)
             at = rows[here]
-            part = np.empty((len(here), len(here)))
             first = len(theta) - own.n_parameters + own.n_corr * own.stratum[at[0]]
             parameters = theta[first : first + own.n_corr]
-            correlation(own.code, own.nugget, parameters, own.point[at], own.between(at), part)
+            structure = of_code(own.code, own.nugget)
+            part, _ = correlation(structure, parameters, own.point[at], own.between(at))
             C[np.ix_(here, here)] = part
         return C * np.outer(sds, sds)
 
@@ -172,9 +170,8 @@ class Equations:
 
     def relative_factors(self, theta: np.ndarray) -> np.ndarray:
         """M_f = L_f/σ of all factors, flat, at theta."""
-        system = unpack(*self.packed)
-        M = np.empty(system.m_offset[-1])
-        if not kernels.relative_factors(theta, system, M):
+        M = np.empty(self.packed.sizes.relative)
+        if not kernels.relative_factors(theta, self.packed, M):
             raise ValueError(f"theta = {theta} are not the parameters of covariance matrices")
         return M
 
@@ -234,14 +231,14 @@ class Equations:
         """
         if relative is None:
             relative = self._no_scale
-        return kernels.profiled(M, relative, _KIND[method], *self.packed)
+        return kernels.profiled(M, relative, _KIND[method], self.packed)
 
     def loglik(self, theta: np.ndarray, method: Method = "reml") -> tuple[float, np.ndarray]:
         """Log-likelihood at theta, beta at its maximum (ML) or integrated out (REML), and its
         gradient in theta.
         """
         flat = np.zeros(self.p), np.zeros((self.p, self.p))
-        return kernels.loglik(theta, _KIND[method], *flat, *self.packed)
+        return kernels.loglik(theta, _KIND[method], *flat, self.packed)
 
     def given_factors(
         self, M: np.ndarray, theta: np.ndarray, method: Method
@@ -249,7 +246,7 @@ class Equations:
         """-2 log-likelihood at relative factors, and σ and R's parameters of theta, with its
         gradients in M and in these; regular where G is singular.
         """
-        return kernels.given_factors(M, theta, _KIND[method], *self.packed)
+        return kernels.given_factors(M, theta, _KIND[method], self.packed)
 
     def collapsed(
         self, theta: np.ndarray, beta_mean: np.ndarray, beta_precision: np.ndarray
@@ -257,31 +254,31 @@ class Equations:
         """Log density of y given theta and its gradient, beta integrated out under a Gaussian
         prior.
         """
-        return kernels.collapsed(theta, beta_mean, beta_precision, *self.packed)
+        return kernels.collapsed(theta, beta_mean, beta_precision, self.packed)
 
     def with_shapes(self, M: np.ndarray, relative: np.ndarray) -> np.ndarray:
         """M with the blocks of bars with a `Shape` as ``relative`` has them, which is theta with
         σ = 1; NaN where it is not that of covariance matrices.
         """
         M = M.copy()
-        if not kernels.shaped_factors(relative, *self.packed, M):
+        if not kernels.shaped_factors(relative, self.packed, M):
             M[:] = np.nan
         return M
 
     def pull_shapes(self, relative: np.ndarray, M: np.ndarray, dM: np.ndarray) -> np.ndarray:
         """The gradient in ``relative`` of what has the gradient dM in the M of `with_shapes`."""
         slopes = np.zeros(len(relative))
-        kernels.pull_shaped(relative, *self.packed, M, dM, slopes)
+        kernels.pull_shaped(relative, self.packed, M, dM, slopes)
         return slopes
 
     def solve(self, M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """BLUE of beta and BLUP of u."""
-        return kernels.solve(M, *self.packed)
+        return kernels.solve(M, self.packed)
 
     def var_beta(self, M: np.ndarray, sigma: float) -> np.ndarray:
         """Covariance matrix (p, p) of the BLUE, (X'V⁻¹X)⁻¹."""
-        var_gamma, _ = kernels.conditional_variances(M, kernels.REML, *self.packed)
-        inverse = unpack(*self.packed).rotation_inverse.reshape(self.p, self.p)
+        var_gamma, _ = kernels.conditional_variances(M, kernels.REML, self.packed)
+        inverse = self.packed.system.rotation_inverse.reshape(self.p, self.p)
         return sigma**2 * inverse @ var_gamma @ inverse.T
 
     def var_u(self, M: np.ndarray, sigma: float, *, beta_known: bool) -> dict[str, np.ndarray]:
@@ -289,7 +286,7 @@ class Equations:
         conditional variances.
         """
         kind = kernels.ML if beta_known else kernels.REML
-        _, blocks = kernels.conditional_variances(M, kind, *self.packed)
+        _, blocks = kernels.conditional_variances(M, kind, self.packed)
         out, at = {}, 0
         for f in self.factors:
             q, levels = len(f.effects), len(f.levels)
@@ -323,9 +320,9 @@ class Equations:
         -------
         (n,) array
         """
-        system = unpack(*self.packed)
+        system = self.packed.system
         nr, p = int(system.meta[4]), self.p
-        panel, root = kernels.factor_at(M, *self.packed)
+        panel, root = kernels.factor_at(M, self.packed)
         lower = root[: nr + p, : nr + p]
         basis = X @ system.rotation_inverse.reshape(p, p)
         n = len(X)
@@ -336,7 +333,7 @@ class Equations:
             rows = slice(at, at + chunk)
             rest = np.empty((len(basis[rows]), nr + p))
             out[rows] = kernels.half_solve_chain(
-                M, *self.packed, panel, all_codes[rows], values[rows], basis[rows], rest
+                M, self.packed, panel, all_codes[rows], values[rows], basis[rows], rest
             )
             for f, own in enumerate(relatives):
                 if own is not None:
@@ -357,7 +354,7 @@ class Equations:
         """Add to what linear functions touch in the root the levels of a factor that they touch
         through others.
         """
-        system = unpack(*self.packed)
+        system = self.packed.system
         which = relatives.which[rows]
         here = np.flatnonzero(which >= 0)
         first = sum(len(factor.effects) for factor in self.factors[:f])
@@ -395,7 +392,7 @@ class EquationsWithPrior(Equations):
         of [X y] what p further rows of data would.
         """
         given = super().given_residuals(theta)
-        system = unpack(*given.packed)
+        system = given.packed.system
         p = self.p
         inverse = system.rotation_inverse.reshape(p, p)
         precision = theta[-1] ** 2 * inverse.T @ self.beta_precision @ inverse
@@ -405,5 +402,6 @@ class EquationsWithPrior(Equations):
         added[p, :p] = added[:p, p] = precision @ center
         added[p, p] = center @ precision @ center
         floats = given.packed.floats.copy()
-        unpack(given.packed.ints, floats).xy[:] += added.ravel()
-        return replace(given, packed=Packed(given.packed.ints, floats))
+        packed = Packed(given.packed.ints, floats)
+        packed.system.xy[:] += added.ravel()
+        return replace(given, packed=packed)

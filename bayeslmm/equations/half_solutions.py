@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.linalg import solve_triangular
 
 from bayeslmm.equations import kernels
-from bayeslmm.equations.packing import System, unpack
+from bayeslmm.equations.packing import System
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,8 +146,8 @@ class Factor:
     @classmethod
     def at(cls, M: Array, given: Equations) -> Factor:
         """Factorise equations in which R is given."""
-        system = unpack(*given.packed)
-        panel, root = kernels.factor_at(M, *given.packed)
+        system = given.packed.system
+        panel, root = kernels.factor_at(M, given.packed)
         size = int(system.meta[4]) + given.p
         stages = range(int(system.meta[1]))
         couplings = tuple(_coupling(system, panel, s) for s in stages)

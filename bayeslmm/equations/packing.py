@@ -15,25 +15,28 @@ take.
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from bayeslmm.core.library import PackedVectors, address, floats, function, integers
 from bayeslmm.covariance.cholesky import STRUCTURES
 from bayeslmm.covariance.shapes import ROW
 from bayeslmm.design.growth import exponent_places
 from bayeslmm.equations.residual_packing import Layout, pack_residuals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bayeslmm.design.design import GroupingFactor
     from bayeslmm.design.parameters import Parameters
     from bayeslmm.equations.residual_kernels import ResidualRows
 
-__all__ = ["Packed", "System", "pack", "part", "replace_bars", "unpack"]
+__all__ = ["Packed", "Sizes", "System", "pack", "part", "replace_bars", "unpack"]
 
 N_HEADER = 34
 """Length of the header of offsets at the front of the integer vector."""
@@ -86,65 +89,103 @@ class System(NamedTuple):
 
 
 N_INTEGERS = System._fields.index("panel")
+_PRODUCTS = System._fields.index("rotation") - N_INTEGERS
+"""How many of the parts of floats are cross-products; they come first."""
+_N_CONSTANTS = 3
 
 
-class Packed(NamedTuple):
-    """The packed system: what the kernels, and PyTensor, are handed."""
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """The packed system: what the kernels, and PyTensor, are handed.
+
+    Attributes
+    ----------
+    ints, floats : arrays
+        Contiguous; what is written into them counts.
+    """
 
     ints: np.ndarray
     floats: np.ndarray
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The two vectors."""
+        return iter((self.ints, self.floats))
 
-@njit(nogil=True, cache=True, error_model="numpy")
+    def __reduce__(self) -> tuple[type[Packed], tuple[np.ndarray, np.ndarray]]:
+        """Without addresses, which mean nothing in another process."""
+        return Packed, (self.ints, self.floats)
+
+    @cached_property
+    def system(self) -> System:
+        """The parts of the vectors by name."""
+        return unpack(self.ints, self.floats)
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """The lengths of what the kernels write."""
+        system = self.system
+        return Sizes(
+            relative=int(system.m_offset[-1]),
+            random=int(system.u_offset[-1]),
+            p=int(system.meta[2]),
+            root=int(system.meta[4]) + int(system.meta[2]) + 1,
+            panel=len(system.panel),
+        )
+
+    @property
+    def structured(self) -> bool:
+        """Whether R has a structure, whose rows of data follow upon the system."""
+        return len(self.ints) > self.n_ints
+
+    @property
+    def n_ints(self) -> int:
+        """The number of integers of the system."""
+        return int(self.ints[N_INTEGERS])
+
+    @property
+    def n_floats(self) -> int:
+        """The number of floats of the system."""
+        return int(self.ints[N_HEADER - 1]) + _N_CONSTANTS
+
+    @property
+    def products(self) -> slice:
+        """Where the cross-products stand among the floats."""
+        return slice(0, int(self.ints[N_INTEGERS + 1 + _PRODUCTS]))
+
+    @cached_property
+    def _vectors(self) -> PackedVectors:
+        return PackedVectors(address(self.ints), len(self.ints), address(self.floats))
+
+    @cached_property
+    def handle(self) -> int:
+        """The address of what the library takes, valid as long as this object lives."""
+        return ctypes.addressof(self._vectors)
+
+
+class Sizes(NamedTuple):
+    """The lengths of relative factors, of u, of beta, of the panels, and the order of the root."""
+
+    relative: int
+    random: int
+    p: int
+    root: int
+    panel: int
+
+
 def unpack(ints: np.ndarray, floats: np.ndarray) -> System:
     """Name the parts of the packed vectors."""
-    h = ints
+    starts = ints[:N_HEADER].tolist()
+    of_ints, of_floats = starts[: N_INTEGERS + 1], starts[N_INTEGERS + 1 :]
+    of_floats.append(of_floats[-1] + _N_CONSTANTS)
     return System(
-        ints[h[0] : h[1]],
-        ints[h[1] : h[2]],
-        ints[h[2] : h[3]],
-        ints[h[3] : h[4]],
-        ints[h[4] : h[5]],
-        ints[h[5] : h[6]],
-        ints[h[6] : h[7]],
-        ints[h[7] : h[8]],
-        ints[h[8] : h[9]],
-        ints[h[9] : h[10]],
-        ints[h[10] : h[11]],
-        ints[h[11] : h[12]],
-        ints[h[12] : h[13]],
-        ints[h[13] : h[14]],
-        ints[h[14] : h[15]],
-        ints[h[15] : h[16]],
-        ints[h[16] : h[17]],
-        ints[h[17] : h[18]],
-        ints[h[18] : h[19]],
-        ints[h[19] : h[20]],
-        ints[h[20] : h[21]],
-        ints[h[21] : h[22]],
-        floats[h[23] : h[24]],
-        floats[h[24] : h[25]],
-        floats[h[25] : h[26]],
-        floats[h[26] : h[27]],
-        floats[h[27] : h[28]],
-        floats[h[28] : h[29]],
-        floats[h[29] : h[30]],
-        floats[h[30] : h[31]],
-        floats[h[31] : h[32]],
-        floats[h[32] : h[33]],
-        floats[h[33] : h[33] + 3],
+        *(ints[first:last] for first, last in pairwise(of_ints)),
+        *(floats[first:last] for first, last in pairwise(of_floats)),
     )
 
 
 def part(packed: Packed, name: str) -> np.ndarray:
-    """One of the parts that :func:`unpack` names, which makes views of all."""
-    at = System._fields.index(name)
-    if at < N_INTEGERS:
-        return packed.ints[packed.ints[at] : packed.ints[at + 1]]
-    first = packed.ints[at + 1]
-    return packed.floats[
-        first : first + 3 if at == len(System._fields) - 1 else packed.ints[at + 2]
-    ]
+    """One of the parts that :func:`unpack` names."""
+    return np.asarray(getattr(packed.system, name))
 
 
 def _pack(system: System) -> Packed:
@@ -552,16 +593,17 @@ def replace_bars(packed: Packed, factors: Sequence[GroupingFactor], parameters: 
     part(packed, "bars")[:] = _bar_table(factors, parameters)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _accumulate(out, at, A, B, w):
+_accumulate_in_place = function("accumulate", "aaiaiaia", None)
+
+
+def _accumulate(
+    out: np.ndarray, at: np.ndarray, A: np.ndarray, B: np.ndarray, w: np.ndarray
+) -> None:
     """Add w_i a_i b_i' to the block of ``out`` that starts at ``at[i]``, for every row i of
     data.
     """
-    a, b = A.shape[1], B.shape[1]
-    for i in range(len(at)):
-        start = at[i]
-        for j in range(a):
-            left = w[i] * A[i, j]
-            if left != 0.0:
-                for k in range(b):
-                    out[start + j * b + k] += left * B[i, k]
+    at, A, B, w = integers(at), floats(A), floats(B), floats(w)
+    shape_a, shape_b = A.shape[1], B.shape[1]
+    _accumulate_in_place(
+        address(out), address(at), len(at), address(A), shape_a, address(B), shape_b, address(w)
+    )

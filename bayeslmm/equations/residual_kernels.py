@@ -11,29 +11,22 @@ writes the vectors that are read here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from bayeslmm.core.library import Status, address, floats, function
 from bayeslmm.covariance.correlations.kernels import KNOWN
-from bayeslmm.equations.whitening import (
-    NONE,
-    colour,
-    dense_log_det,
-    pattern_factor,
-    pattern_pullback,
-    whiten,
-    whiten_pullback,
-)
+
+if TYPE_CHECKING:
+    from bayeslmm.equations.packing import Packed
 
 __all__ = [
     "N_HEADER",
     "ResidualRows",
     "assemble",
     "coloured",
-    "has_structure",
-    "pull_assembled",
     "replace_covariates",
     "replace_response",
 ]
@@ -134,136 +127,25 @@ class Residual(NamedTuple):
     values: np.ndarray  # [Z X y], a matrix for each block
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def has_structure(ints):
-    """Whether the packed vectors have a part for R."""
-    return len(ints) > ints[22]
+def _unpack(packed: Packed) -> Residual:
+    a, x = packed.ints[packed.n_ints :], packed.floats[packed.n_floats :]
+    starts = a[: N_HEADER - 2].tolist()
+    places, covariates = a[N_HEADER - 2 : N_HEADER].tolist()
+    of_ints = (a[first:last] for first, last in pairwise(starts))
+    return Residual._make([*of_ints, x[:places], x[places:covariates], x[covariates:]])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _unpack(ints, floats):
-    a = ints[ints[22] :]
-    x = floats[ints[33] + 3 :]
-    return Residual(
-        a[a[0] : a[1]],
-        a[a[1] : a[2]],
-        a[a[2] : a[3]],
-        a[a[3] : a[4]],
-        a[a[4] : a[5]],
-        a[a[5] : a[6]],
-        a[a[6] : a[7]],
-        a[a[7] : a[8]],
-        a[a[8] : a[9]],
-        a[a[9] : a[10]],
-        a[a[10] : a[11]],
-        a[a[11] : a[12]],
-        a[a[12] : a[13]],
-        a[a[13] : a[14]],
-        x[: a[15]],
-        x[a[15] : a[16]],
-        x[a[16] :],
-    )
+_assemble = function("assemble", "aaiaa")
+_coloured = function("coloured", "aaiaa")
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _pattern(theta, res, pattern):
-    """Parameters, positions and places of a pattern, and where its factor begins and ends."""
-    n_corr, d = res.meta[2], res.meta[12]
-    own = res.meta[6] + res.pattern_stratum[pattern] * n_corr
-    first, last = res.pattern_row[pattern], res.pattern_row[pattern + 1]
-    return (
-        theta[own : own + n_corr],
-        res.point[first:last],
-        res.place[first * d : last * d].reshape(last - first, d),
-        res.pattern_factor[pattern],
-        res.pattern_factor[pattern + 1],
-    )
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _factors(theta, res, K, log_dets):
-    """What whitens the patterns, flat, and the log determinants of their correlation matrices;
-    whether these are such.
-    """
-    for pattern in range(res.meta[8]):
-        params, points, place, at, end = _pattern(theta, res, pattern)
-        if res.meta[0] == _KNOWN:
-            K[at:end] = res.place[at:end]
-            log_dets[pattern] = dense_log_det(K[at:end], len(points))
-            continue
-        log_dets[pattern], ok = pattern_factor(
-            res.meta[3], res.meta[0], res.meta[1] == 1, params, points, place, K[at:end]
-        )
-        if not ok:
-            return False
-    return True
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _log_sds(theta, res, log_sd, scale):
-    """Logarithms of the rows' standard deviations relative to sigma, the last parameter, and their
-    reciprocals; whether all are positive.
-    """
-    m, n_sigmas = res.meta[5], res.meta[4]
-    sigmas = theta[len(theta) - n_sigmas :]
-    powers = theta[len(theta) - n_sigmas - m : len(theta) - n_sigmas]
-    logs, ratios = np.empty(n_sigmas), np.empty(n_sigmas)
-    for k in range(n_sigmas):
-        if not sigmas[k] > 0.0:
-            return False
-        logs[k], ratios[k] = np.log(sigmas[k] / sigmas[-1]), sigmas[-1] / sigmas[k]
-    for row in range(len(log_sd)):
-        own = res.sigma[row]
-        value = 0.0
-        for k in range(m):
-            value += powers[k] * res.covariates[row * m + k]
-        log_sd[row] = logs[own] + value
-        scale[row] = ratios[own] * np.exp(-value) if m else ratios[own]
-    return True
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _scaled(block, res, scale, rows):
-    """Rows of [Z X y] of a block, divided by their standard deviations, into ``rows`` (t, c)."""
-    first = res.block_row[block]
-    t = res.block_row[block + 1] - first
-    at = res.block_value[block]
-    c = (res.block_value[block + 1] - at) // t
-    for i in range(t):
-        for j in range(c):
-            rows[i, j] = res.values[at + i * c + j] * scale[first + i]
-    return t, c
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _factor_of(block, res, K):
-    """What whitens a block."""
-    if res.meta[3] == NONE:
-        return K
-    pattern = res.block_pattern[block]
-    return K[res.pattern_factor[pattern] : res.pattern_factor[pattern + 1]]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _work(res):
-    n, patterns = res.block_row[res.meta[7]], res.meta[8]
-    return (
-        np.zeros(res.pattern_factor[patterns]),
-        np.empty(patterns),
-        np.empty(n),
-        np.empty(n),
-        np.empty((res.meta[9], res.meta[10])),
-    )
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def assemble(theta, ints, floats):
-    """The floats of `elimination` with the cross-products under R(theta).
+def assemble(theta: np.ndarray, packed: Packed) -> tuple[np.ndarray, bool]:
+    """The floats of the system with the cross-products under R(theta).
 
     Parameters
     ----------
     theta : (k,) array
-    ints, floats : arrays
+    packed : Packed
 
     Returns
     -------
@@ -272,186 +154,23 @@ def assemble(theta, ints, floats):
     bool
         Whether theta are the parameters of a covariance matrix.
     """
-    res = _unpack(ints, floats)
-    products, size, p = ints[28], ints[33] + 3, res.meta[11]
-    out = np.zeros(size)
-    K, log_dets, log_sd, scale, Y = _work(res)
-    if not (_factors(theta, res, K, log_dets) and _log_sds(theta, res, log_sd, scale)):
-        return out, False
-    out[products:] = floats[products:size]
-    xy = ints[27]
-    log_det = 2.0 * log_sd.sum()
-    for block in range(res.meta[7]):
-        t, c = _scaled(block, res, scale, Y)
-        whiten(res.meta[3], _factor_of(block, res, K), Y, t, c)
-        if res.meta[3] != NONE:
-            log_det += log_dets[res.block_pattern[block]]
-        parts = res.block_part[block]
-        count = res.block_part[block + 1] - parts
-        target = res.block_target[block]
-        edge = c - p - 1
-        a = 0
-        for i in range(count):
-            qa = res.part_width[parts + i]
-            b = a
-            for j in range(i, count):
-                qb = res.part_width[parts + j]
-                here = res.target[target]
-                target += 1
-                for row in range(t):
-                    for k in range(qb):
-                        value = Y[row, b + k]
-                        if value != 0.0:
-                            for h in range(qa):
-                                out[here + k * qa + h] += value * Y[row, a + h]
-                b += qb
-            a += qa
-        a = 0
-        for i in range(count):
-            qa = res.part_width[parts + i]
-            here = res.target[target]
-            target += 1
-            for row in range(t):
-                for k in range(p + 1):
-                    value = Y[row, edge + k]
-                    for h in range(qa):
-                        out[here + k * qa + h] += value * Y[row, a + h]
-            a += qa
-        for row in range(t):
-            for i in range(p + 1):
-                for j in range(i + 1):
-                    out[xy + i * (p + 1) + j] += Y[row, edge + i] * Y[row, edge + j]
-    for i in range(p + 1):
-        for j in range(i):
-            out[xy + j * (p + 1) + i] = out[xy + i * (p + 1) + j]
-    out[ints[33]] -= log_det
-    return out, True
+    theta, out, log_det = floats(theta), packed.floats[: packed.n_floats].copy(), np.zeros(1)
+    status = _assemble(packed.handle, address(theta), len(theta), address(out), address(log_det))
+    out[packed.n_floats - 3] -= log_det[0]
+    return out, status == Status.OK
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _pull_block(block, res, p, xy, Y, adjoint, dY):
-    """Adjoint of a block's cross-products: that of its whitened rows, into ``dY``."""
-    t = res.block_row[block + 1] - res.block_row[block]
-    parts = res.block_part[block]
-    count = res.block_part[block + 1] - parts
-    c = (res.block_value[block + 1] - res.block_value[block]) // t
-    edge = c - p - 1
-    target = res.block_target[block]
-    for row in range(t):
-        for j in range(c):
-            dY[row, j] = 0.0
-    a = 0
-    for i in range(count):
-        qa = res.part_width[parts + i]
-        b = a
-        for j in range(i, count):
-            qb = res.part_width[parts + j]
-            here = res.target[target]
-            target += 1
-            for row in range(t):
-                for k in range(qb):
-                    total, right = 0.0, Y[row, b + k]
-                    for h in range(qa):
-                        slope = adjoint[here + k * qa + h]
-                        total += slope * Y[row, a + h]
-                        dY[row, a + h] += slope * right
-                    dY[row, b + k] += total
-            b += qb
-        a += qa
-    a = 0
-    for i in range(count):
-        qa = res.part_width[parts + i]
-        here = res.target[target]
-        target += 1
-        for row in range(t):
-            for k in range(p + 1):
-                total, right = 0.0, Y[row, edge + k]
-                for h in range(qa):
-                    slope = adjoint[here + k * qa + h]
-                    total += slope * Y[row, a + h]
-                    dY[row, a + h] += slope * right
-                dY[row, edge + k] += total
-        a += qa
-    for row in range(t):
-        for i in range(p + 1):
-            for j in range(p + 1):
-                slope = adjoint[xy + i * (p + 1) + j] + adjoint[xy + j * (p + 1) + i]
-                dY[row, edge + i] += slope * Y[row, edge + j]
-    return t, c
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def pull_assembled(theta, ints, floats, adjoint, dtheta):
-    """Add to ``dtheta`` the gradient of a log-likelihood in R's parameters, -½ log|R/σ²| included.
-
-    Parameters
-    ----------
-    theta : (k,) array
-    ints, floats : arrays
-    adjoint : array
-        The gradient in the cross-products that `assemble` makes, laid out as they are.
-    dtheta : (k,) array
-    """
-    res = _unpack(ints, floats)
-    how, n_corr, n_sigmas, m = res.meta[3], res.meta[2], res.meta[4], res.meta[5]
-    sigmas = len(theta) - n_sigmas
-    K, log_dets, log_sd, scale, Y = _work(res)
-    _factors(theta, res, K, log_dets)
-    _log_sds(theta, res, log_sd, scale)
-    dK, rows, dY = np.zeros(len(K)), np.empty(Y.shape), np.empty(Y.shape)
-    dlog = np.zeros(n_sigmas)
-    for block in range(res.meta[7]):
-        t, c = _scaled(block, res, scale, rows)
-        Y[:t, :c] = rows[:t, :c]
-        own = _factor_of(block, res, K)
-        whiten(how, own, Y, t, c)
-        _pull_block(block, res, res.meta[11], ints[27], Y, adjoint, dY)
-        whiten_pullback(how, own, rows, Y, dY, t, c, _factor_of(block, res, dK))
-        for i in range(t):
-            row = res.block_row[block] + i
-            slope = -1.0
-            for j in range(c):
-                slope -= dY[i, j] * rows[i, j]
-            dlog[res.sigma[row]] += slope
-            for k in range(m):
-                dtheta[sigmas - m + k] += slope * res.covariates[row * m + k]
-    for k in range(n_sigmas):
-        dtheta[sigmas + k] += dlog[k] / theta[sigmas + k]
-        dtheta[-1] -= dlog[k] / theta[-1]
-    for pattern in range(res.meta[8] if n_corr else 0):
-        params, points, place, at, end = _pattern(theta, res, pattern)
-        first = res.meta[6] + res.pattern_stratum[pattern] * n_corr
-        pattern_pullback(
-            how,
-            res.meta[0],
-            res.meta[1] == 1,
-            params,
-            points,
-            place,
-            K[at:end],
-            dK[at:end],
-            dtheta[first : first + n_corr],
-        )
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def coloured(theta, ints, floats, z):
+def coloured(theta: np.ndarray, packed: Packed, z: np.ndarray) -> np.ndarray:
     """Residuals relative to sigma of independent standard normal ``z``; weights do not count."""
-    res = _unpack(ints, floats)
-    K, log_dets, log_sd, scale, _ = _work(res)
-    out = np.zeros(len(z))
-    _factors(theta, res, K, log_dets)
-    _log_sds(theta, res, log_sd, scale)
-    for block in range(res.meta[7]):
-        first, last = res.block_row[block], res.block_row[block + 1]
-        rows = res.row[first:last]
-        out[rows] = colour(res.meta[3], _factor_of(block, res, K), z[rows]) / scale[first:last]
+    theta, z = floats(theta), floats(z)
+    out = np.full(len(z), np.nan)
+    _coloured(packed.handle, address(theta), len(theta), address(z), address(out))
     return out
 
 
-def replace_response(ints: np.ndarray, floats: np.ndarray, values: np.ndarray) -> None:
+def replace_response(packed: Packed, values: np.ndarray) -> None:
     """Write other residuals of y, times the root of the weight, into the packed floats."""
-    res = _unpack(ints, floats)
+    res = _unpack(packed)
     rows = np.diff(res.block_row)
     columns = np.repeat(np.diff(res.block_value) // rows, rows)
     within = np.arange(len(values)) - np.repeat(res.block_row[:-1], rows)
@@ -459,7 +178,7 @@ def replace_response(ints: np.ndarray, floats: np.ndarray, values: np.ndarray) -
     res.values[first + (within + 1) * columns - 1] = values[res.row]
 
 
-def replace_covariates(ints: np.ndarray, floats: np.ndarray, covariates: np.ndarray) -> None:
+def replace_covariates(packed: Packed, covariates: np.ndarray) -> None:
     """Write other covariates (n, m) of the rows' standard deviations into the packed floats."""
-    res = _unpack(ints, floats)
+    res = _unpack(packed)
     res.covariates[:] = covariates[res.row].ravel()

@@ -20,6 +20,7 @@ from bayeslmm.covariance.correlations.kernels import (
     KNOWN,
     TOEP,
     UN,
+    of_code,
 )
 from bayeslmm.equations.residual_kernels import N_HEADER
 from bayeslmm.equations.whitening import NONE, factor_size, how_to_whiten
@@ -131,8 +132,7 @@ def pack_residuals(
         The place of R's first parameter in theta.
     """
     n, p1 = border.shape
-    structure = next(c for c in CORRELATIONS.values() if c.code == rows.code)
-    how = how_to_whiten(structure, rows.nugget, rows.place.shape[1])
+    how = how_to_whiten(of_code(rows.code, rows.nugget), rows.place.shape[1])
     sort, block = _blocks(rows, layout, how)
     starts = np.flatnonzero(np.diff(block, prepend=-1))
     block_row = np.append(starts, n)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.equations.packing import Packed, unpack
+from bayeslmm.equations.packing import Packed
 from bayeslmm.equations.residual_kernels import replace_response
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def of_response(equations: Equations, design: Design, y: Array) -> Equations:
     Equations
     """
     packed = Packed(equations.packed.ints, equations.packed.floats.copy())
-    system = unpack(*packed)
+    system = packed.system
     p = equations.p
     w = np.ones(len(y)) if design.weights is None else design.weights
     residual = np.array(y, dtype=float)
@@ -71,5 +71,5 @@ def of_response(equations: Equations, design: Design, y: Array) -> Equations:
     xy[p, p] = weighted_residual @ residual
     system.constants[2] = np.abs(y).max(initial=0.0)
     if equations.structured:
-        replace_response(*packed, np.sqrt(w) * residual)
+        replace_response(packed, np.sqrt(w) * residual)
     return replace(equations, packed=packed)

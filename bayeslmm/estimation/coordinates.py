@@ -30,20 +30,16 @@ Jacobian is that of what it is about.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ctypes
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from bayeslmm.core.library import address, floats, function, span, spans
 from bayeslmm.covariance.cholesky import UN, correlation_factor, factor, lower_triangle
-from bayeslmm.covariance.correlations.kernels import (
-    CORRELATIONS,
-    TOEP,
-    coordinates_pullback,
-    to_natural,
-    to_unconstrained,
-)
+from bayeslmm.covariance.correlations.kernels import CORRELATIONS, TOEP, of_code, to_unconstrained
 from bayeslmm.data.frames import Array
 from bayeslmm.design.growth import Growth
 from bayeslmm.errors import ArgumentError
@@ -54,7 +50,7 @@ if TYPE_CHECKING:
     from bayeslmm.priors.families import Prior
     from bayeslmm.priors.table import PriorTable
 
-__all__ = ["Coordinates", "constrain", "pullback"]
+__all__ = ["CoordinateArrays", "Coordinates"]
 
 
 _SINH, _LOGIT, _PARTIAL, _REAL, _LAGS, _POWER = range(6)
@@ -62,283 +58,14 @@ _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _log_share(x: float) -> float:
-    """The logarithm of the share whose logit is x."""
-    return min(x, 0.0) - np.log1p(np.exp(-abs(x)))
+_constrain = function("constrain", "aaaa")
+_pullback = function("pullback", "aaaaaa")
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _signed(kind: int, x: float, a: float, b: float) -> float:
-    """A parameter, a standard deviation with the sign of its side."""
-    if kind == _REAL:
-        return a * x
-    if kind == _LOGIT:
-        return a + (b - a) / (1.0 + np.exp(-x))
-    if kind == _POWER:
-        return np.exp(_log_share(x) / a)
-    return a * np.sinh(x) if a > 0.0 else np.exp(x)
+class CoordinateArrays(ctypes.Structure):
+    """The arrays of `Coordinates` as the library takes them."""
 
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _slopes(kind: int, x: float, a: float, b: float) -> tuple[float, float, float]:
-    """d w/dx, log |dw/dx| and its derivative."""
-    if kind == _REAL:
-        return a, np.log(a), 0.0
-    if kind == _LOGIT:
-        share = 1.0 / (1.0 + np.exp(-x))
-        log_slope = np.log(b - a) - abs(x) - 2.0 * np.log1p(np.exp(-abs(x)))
-        return (b - a) * share * (1.0 - share), log_slope, 1.0 - 2.0 * share
-    if kind == _POWER:
-        left = 1.0 / (1.0 + np.exp(x))
-        log_slope = _log_share(x) / a + _log_share(-x) - np.log(a)
-        return np.exp(log_slope), log_slope, left / a - (1.0 - left)
-    if a > 0.0:
-        slope = a * np.cosh(x)
-        return slope, np.log(slope), np.tanh(x)
-    return np.exp(x), x, 1.0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _partial_factor(x: Array, q: int, L: Array) -> None:
-    """Cholesky factor of the correlation matrix whose partial correlations are tanh(x)."""
-    L[:, :] = 0.0
-    L[0, 0] = 1.0
-    at = 0
-    for i in range(1, q):
-        left = 1.0
-        for j in range(i):
-            L[i, j] = np.tanh(x[at]) * left
-            left /= np.cosh(x[at])
-            at += 1
-        L[i, i] = left
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _correlation_pullback(x: Array, q: int, L: Array, dL: Array, dx: Array) -> float:
-    """Write into ``dx`` the adjoint of `_partial_factor`, and add the gradient of the Jacobian
-    of the correlations, whose logarithm is returned.
-    """
-    log_jacobian = 0.0
-    for i in range(1, q):
-        first = i * (i - 1) // 2
-        dleft = dL[i, i]
-        left = L[i, i]
-        for j in range(i - 1, -1, -1):
-            at = x[first + j]
-            z, c = np.tanh(at), 1.0 / np.cosh(at)
-            left /= c  # what was left before column j was taken out
-            # z' = c² and c' = -z c in x
-            alpha = q - j  # twice 1 + (q - 2 - j)/2
-            dx[first + j] = c * left * (dL[i, j] * c - dleft * z) - alpha * z
-            dleft = dL[i, j] * z + dleft * c
-            # log cosh, which must not overflow
-            log_jacobian -= alpha * (abs(at) + np.log1p(np.exp(-2.0 * abs(at))) - np.log(2.0))
-    return log_jacobian
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _bar_factor(x: Array, kinds: Array, ab: Array, bar: Array, w: Array, L: Array) -> Array:
-    """The factor K = diag(w) L of G̃ = KK', for a `UN` bar; of R's correlations with w = 1."""
-    sds, corrs, q = bar[0], bar[1], bar[2]
-    _partial_factor(x[corrs:], q, L)
-    K = np.empty((q, q))
-    for i in range(q):
-        w[i] = 1.0
-        if sds >= 0:
-            w[i] = _signed(kinds[sds + i], x[sds + i], ab[sds + i, 0], ab[sds + i, 1])
-        for j in range(q):
-            K[i, j] = w[i] * L[i, j]
-    return K
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _transformed(T: Array, at: int, K: Array) -> Array:
-    """The product of the matrix at ``at`` of the flat T and the lower triangular K."""
-    q = len(K)
-    F = np.zeros((q, q))
-    for i in range(q):
-        for h in range(q):
-            for j in range(h + 1):
-                F[i, j] += T[at + i * q + h] * K[h, j]
-    return F
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _split(F: Array, sd: Array, corr: Array) -> None:
-    """Standard deviations and correlations of FF'; the rows of F are brought to unit length."""
-    q = len(F)
-    for i in range(q):
-        length = 0.0
-        for k in range(q):
-            length += F[i, k] * F[i, k]
-        sd[i] = np.sqrt(length)
-        for k in range(q):
-            F[i, k] /= sd[i]
-    at = 0
-    for i in range(q):
-        for j in range(i):
-            corr[at] = 0.0
-            for k in range(q):
-                corr[at] += F[i, k] * F[j, k]
-            at += 1
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _split_pullback(F: Array, sd: Array, dsd: Array, dcorr: Array) -> Array:
-    """The adjoint of `_split`, which has brought the rows of F to unit length."""
-    q = len(F)
-    dF = np.zeros((q, q))
-    at = 0
-    for i in range(q):
-        for j in range(i):
-            for k in range(q):
-                dF[i, k] += dcorr[at] * F[j, k]
-                dF[j, k] += dcorr[at] * F[i, k]
-            at += 1
-    for i in range(q):
-        along = 0.0
-        for k in range(q):
-            along += dF[i, k] * F[i, k]
-        for k in range(q):
-            dF[i, k] = (dF[i, k] - along * F[i, k]) / sd[i] + dsd[i] * F[i, k]
-    return dF
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _sheared(weights: Array, x: Array) -> float:
-    """The product of the weights and x, where weights are not zero."""
-    total = 0.0
-    for j in range(len(x)):
-        if weights[j] != 0.0:
-            total += weights[j] * x[j]
-    return total
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def constrain(
-    x: Array,
-    kinds: Array,
-    ab: Array,
-    bars: Array,
-    T: Array,
-    lags: Array,
-    shear: Array,
-    theta: Array,
-    about: Array,
-) -> None:
-    """Write theta at ``x`` into ``theta``, and what its priors are about into ``about``.
-
-    The arrays between them are those of `Coordinates`.
-    """
-    for i in range(len(x)):
-        if kinds[i] != _PARTIAL and kinds[i] != _LAGS:
-            theta[i] = _signed(kinds[i], x[i], ab[i, 0], ab[i, 1])
-            if kinds[i] == _SINH:
-                theta[i] = abs(theta[i])
-            if len(shear) > 0:
-                theta[i] *= np.exp(-_sheared(shear[i], x))
-            about[i] = theta[i]
-    for b in range(len(lags)):
-        first, last, points, code = lags[b]
-        to_natural(code, False, points, x[first:last], theta[first:last])
-        about[first:last] = theta[first:last]
-    for b in range(len(bars)):
-        sds, corrs, q, natural, prior = bars[b]
-        K = _bar_factor(x, kinds, ab, bars[b], np.empty(q), np.empty((q, q)))
-        if sds < 0:
-            _split(K, np.empty(q), theta[corrs:])
-            about[corrs : corrs + q * (q - 1) // 2] = theta[corrs : corrs + q * (q - 1) // 2]
-            continue
-        _split(_transformed(T, natural, K), theta[sds:], theta[corrs:])
-        _split(_transformed(T, prior, K), about[sds:], about[corrs:])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def pullback(
-    x: Array,
-    kinds: Array,
-    ab: Array,
-    bars: Array,
-    T: Array,
-    lags: Array,
-    shear: Array,
-    dtheta: Array,
-    dabout: Array,
-    dx: Array,
-) -> float:
-    """Write the gradient in x of a log density into ``dx``, and return the log Jacobian.
-
-    Parameters
-    ----------
-    x : (k,) array
-    kinds, ab, bars, T, lags, shear : arrays of `Coordinates`
-    dtheta : (k,) array
-        The gradient of the log-likelihood in theta; overwritten.
-    dabout : (k,) array
-        The gradient of the log prior density in what it is about; overwritten.
-    dx : (k,) array
-        On return, the gradient of both with the Jacobian of what the prior is about.
-    """
-    log_jacobian = 0.0
-    for b in range(len(bars)):
-        sds, corrs, q, natural, prior = bars[b]
-        w, L = np.empty(q), np.empty((q, q))
-        K = _bar_factor(x, kinds, ab, bars[b], w, L)
-        sd, corr = np.empty(q), np.empty(q * (q - 1) // 2)
-        if sds < 0:
-            _split(K, sd, corr)
-            for i in range(len(corr)):
-                dtheta[corrs + i] += dabout[corrs + i]
-            dL = _split_pullback(K, sd, np.zeros(q), dtheta[corrs:])
-            log_jacobian += _correlation_pullback(x[corrs:], q, L, dL, dx[corrs:])
-            continue
-        F = _transformed(T, natural, K)
-        _split(F, sd, corr)
-        dF = _split_pullback(F, sd, dtheta[sds:], dtheta[corrs:])
-        F = _transformed(T, prior, K)
-        _split(F, sd, corr)
-        for i in range(q):
-            dabout[sds + i] -= q / sd[i]
-            log_jacobian += q * (np.log(abs(w[i])) - np.log(sd[i]))
-        dP = _split_pullback(F, sd, dabout[sds:], dabout[corrs:])
-        dL = np.zeros((q, q))
-        for h in range(q):
-            dw = q / w[h]
-            for j in range(h + 1):
-                value = 0.0
-                for i in range(q):
-                    value += T[natural + i * q + h] * dF[i, j] + T[prior + i * q + h] * dP[i, j]
-                dw += value * L[h, j]
-                dL[h, j] = value * w[h]
-            # the sign goes in again below
-            dtheta[sds + h] = dw if w[h] >= 0.0 else -dw
-            dabout[sds + h] = 0.0
-        log_jacobian += _correlation_pullback(x[corrs:], q, L, dL, dx[corrs:])
-    for b in range(len(lags)):
-        first, last, points, code = lags[b]
-        slopes = dtheta[first:last] + dabout[first:last]
-        log_jacobian += coordinates_pullback(
-            code, False, points, x[first:last], slopes, dx[first:last]
-        )
-    along = np.zeros(len(shear))
-    for i in range(len(x)):
-        if kinds[i] != _PARTIAL and kinds[i] != _LAGS:
-            slope, log_slope, change = _slopes(kinds[i], x[i], ab[i, 0], ab[i, 1])
-            if len(shear) > 0:
-                shift = _sheared(shear[i], x)
-                slope, log_slope = slope * np.exp(-shift), log_slope - shift
-                # of theta[i] exp(-shift) in what it is multiplied by, and of the Jacobian
-                value = abs(_signed(kinds[i], x[i], ab[i, 0], ab[i, 1])) * np.exp(-shift)
-                along[i] = value * (dtheta[i] + dabout[i]) + 1.0
-            sign = -1.0 if kinds[i] == _SINH and ab[i, 0] > 0.0 and x[i] < 0.0 else 1.0
-            dx[i] = sign * slope * (dtheta[i] + dabout[i]) + change
-            log_jacobian += log_slope
-    for i in range(len(shear)):
-        for j in range(len(x)):
-            if shear[i, j] != 0.0:
-                dx[j] -= shear[i, j] * along[i]
-    return log_jacobian
+    _fields_ = spans("kinds", "ab", "bars", "T", "lags", "shear")
 
 
 @dataclass(frozen=True, eq=False)
@@ -404,7 +131,8 @@ class Coordinates:
         if held is None:
             held = np.zeros(len(parameters), dtype=bool) if priors is None else priors.held
         parts = 0 if priors is None else int((priors.variance_weights[:-1] > 0).sum())
-        bars, T = [(0, 0, 0, 0, 0)][:0], [np.empty(0)]
+        bars: list[tuple[int, ...]] = []
+        T = [np.empty(0)]
         for i, (lower, upper) in enumerate(parameters.bounds):
             prior = None if priors is None else priors.theta[i]
             if isinstance(prior, Uniform):
@@ -443,7 +171,7 @@ class Coordinates:
                 at = sum(map(len, T))
                 bars.append((sds.start, corr.start, corr.size, at, at + corr.size**2))
                 T += [basis.ravel(), np.linalg.solve(about, basis).ravel()]
-        lags = [(0, 0, 0, 0)][:0]
+        lags: list[tuple[int, ...]] = []
         for block in parameters.blocks:
             if block.kind in ("lag", "loading"):
                 kinds[block.start : block.stop] = _LAGS
@@ -469,23 +197,42 @@ class Coordinates:
             shear,
         )
 
-    @property
-    def arrays(self) -> tuple[Array, Array, Array, Array, Array, Array]:
-        """What the compiled functions take."""
-        return (self.kinds, self.ab, self.bars, self.T, self.lags, self.shear)
+    @cached_property
+    def arrays(self) -> CoordinateArrays:
+        """What the library takes, valid as long as this object lives."""
+        kept = (self.kinds, self.ab, self.bars, self.T, self.lags, self.shear)
+        return CoordinateArrays(*map(span, kept))
+
+    def __getstate__(self) -> dict[str, Array]:
+        """Without addresses, which mean nothing in another process."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def natural(self, x: Array) -> Array:
         """Theta at x."""
-        theta = np.empty(len(x))
-        constrain(x, *self.arrays, theta, np.empty(len(x)))
+        x = floats(x)
+        theta, about = np.empty((2, len(x)))
+        _constrain(ctypes.addressof(self.arrays), address(x), address(theta), address(about))
         return theta
+
+    def pullback(self, x: Array, dtheta: Array) -> tuple[float, Array]:
+        """The log Jacobian of theta at x, and the gradient in x of a log density, with the
+        Jacobian, that has the gradient ``dtheta`` in theta.
+        """
+        x, dtheta = floats(x), np.array(dtheta, dtype=np.float64)
+        dabout, dx, log_jacobian = np.zeros(len(x)), np.empty(len(x)), np.empty(1)
+        _pullback(
+            ctypes.addressof(self.arrays),
+            address(x),
+            address(dtheta),
+            address(dabout),
+            address(dx),
+            address(log_jacobian),
+        )
+        return float(log_jacobian[0]), dx
 
     def gradient(self, x: Array, dtheta: Array) -> Array:
         """The gradient in x of a function that has the gradient ``dtheta`` in theta."""
-        whole, jacobian = np.empty(len(x)), np.empty(len(x))
-        pullback(x, *self.arrays, dtheta.copy(), np.zeros(len(x)), whole)
-        pullback(x, *self.arrays, np.zeros(len(x)), np.zeros(len(x)), jacobian)
-        return whole - jacobian
+        return self.pullback(x, dtheta)[1] - self.pullback(x, np.zeros(len(x)))[1]
 
     def holding(self, x: Array, i: int, value: float) -> Array:
         """x with its i-th coordinate such that theta[i] has a value, the others as they are.
@@ -540,8 +287,8 @@ class Coordinates:
                 x[pairs] = _partial_z(theta[pairs], q)
                 continue
             inverse = np.linalg.inv(self.basis(bar))
-            F = np.zeros((q, q))
-            factor(UN.code, q, theta[own], theta[pairs], F)
+            F = factor(UN, theta[own], theta[pairs])
+            assert F is not None, "theta are the parameters of covariance matrices"
             sd[own], corr = UN.natural(inverse @ F @ F.T @ inverse.T)
             lowest = np.sqrt((inverse**2) @ floor[own] ** 2)
             sd[own] = np.maximum(sd[own], lowest)
@@ -600,16 +347,15 @@ def _unconstrained_lags(code: int, rho: Array, points: int) -> Array:
     boundary.
     """
     try:
-        return to_unconstrained(code, False, points, rho)
+        return to_unconstrained(of_code(code), points, rho)
     except ArgumentError:
         damped = rho * (0.99 ** np.arange(1, len(rho) + 1) if code == TOEP.code else 0.99)
-        return to_unconstrained(code, False, points, damped)
+        return to_unconstrained(of_code(code), points, damped)
 
 
 def _partial_z(corr: Array, q: int) -> Array:
     """Fisher's z of the partial correlations, from the lower triangle of the correlations."""
-    K = np.zeros((q, q))
-    correlation_factor(q, corr, K)
+    K = correlation_factor(q, corr)
     rows, columns = lower_triangle(q, -1)
     left = np.sqrt(np.maximum(1.0 - np.cumsum(K**2, axis=1) + K**2, 0.0))[rows, columns]
     partial = np.divide(K[rows, columns], left, out=np.zeros(len(rows)), where=left > 0)

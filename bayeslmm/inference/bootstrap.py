@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bayeslmm.design.variables import labelled
-from bayeslmm.equations.entry import compile_core
 from bayeslmm.errors import ArgumentError, BayeslmmError, ConvergenceWarning
 from bayeslmm.estimation.likelihood.refit import Refit, refit, start_of
 from bayeslmm.inference.resampling import Cases, Parametric, Residual
@@ -127,7 +126,6 @@ def _refits(
     order: int,
     seeds: Sequence[np.random.SeedSequence],
 ) -> list[Refit | str]:
-    compile_core()  # which a new process has to be given
     out: list[Refit | str] = []
     with blas_threads(order):
         for seed in seeds:

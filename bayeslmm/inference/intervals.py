@@ -27,7 +27,7 @@ def known_parameters(fit: PointFit, given: str | Sequence[str] | None) -> list[s
     valid += fit.model.parameters.names
     if given is None:
         return valid
-    names = [given] if isinstance(given, str) else given
+    names: object = [given] if isinstance(given, str) else given
     if not isinstance(names, Iterable) or isinstance(names, bytes) or not (names := list(names)):
         raise ArgumentTypeError(
             f"`parameters` should be names of parameters, such as {valid[0]!r}, or None for all of "

@@ -1,5 +1,5 @@
-"""Log densities of priors and their gradients, compiled once: families are codes, and
-hyperparameters numbers in an array.
+"""Priors as the compiled library takes them: families are codes, and hyperparameters numbers in an
+array. The densities stand there (`cpp/priors/families/`), a file for each family.
 """
 
 from __future__ import annotations
@@ -7,9 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
-from bayeslmm.covariance.cholesky import correlation_factor
+from bayeslmm.core.library import address, floats, function
 from bayeslmm.data.frames import Array
 from bayeslmm.priors.families import (
     LKJ,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from bayeslmm.priors.table import PriorTable
 
 __all__ = [
-    "add_log_priors",
     "log_matrix_prior",
     "log_prior",
     "prior_arrays",
@@ -63,11 +61,13 @@ __all__ = [
     _INVERSE_WISHART,
     _HUANG_WAND,
 ) = range(15)
-_NUMBERS = 4
-"""Hyperparameters of a prior of a single parameter, with the interval that this lies in."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+_log_prior = function("log_prior", "idaa", None)
+_log_matrix_prior = function("log_matrix_prior", "iaiaaaaa")
+_log_variance_split = function("log_variance_split", "aaidaa", None)
+
+
 def log_prior(code: int, value: float, hyper: Array) -> tuple[float, float]:
     """Log density of a prior of a single parameter without its constant, and its derivative.
 
@@ -78,65 +78,14 @@ def log_prior(code: int, value: float, hyper: Array) -> tuple[float, float]:
     hyper : (4,) array
         Up to two hyperparameters, and the interval that the parameter lies in.
     """
-    a, b = hyper[0], hyper[1]
-    if code == _HALF_NORMAL:
-        return -0.5 * (value / a) ** 2, -value / a**2
-    if code == _HALF_T:
-        square = (value / b) ** 2
-        return -0.5 * (a + 1.0) * np.log1p(square / a), -(a + 1.0) * value / (b * b * (a + square))
-    if code == _EXPONENTIAL:
-        return -a * value, -a
-    if code == _NORMAL:
-        return -0.5 * ((value - a) / b) ** 2, -(value - a) / b**2
-    if code == _GAMMA:
-        return (a - 1.0) * np.log(value) - b * value, (a - 1.0) / value - b
-    if code == _INVERSE_GAMMA:
-        return -(a + 1.0) * np.log(value) - b / value, -(a + 1.0) / value + b / value**2
-    if code == _LOG_NORMAL:
-        z = (np.log(value) - a) / b
-        return -np.log(value) - 0.5 * z * z, -(1.0 + z / b) / value
-    if code == _BETA:
-        below, above = value - hyper[2], hyper[3] - value
-        return (
-            (a - 1.0) * np.log(below) + (b - 1.0) * np.log(above),
-            (a - 1.0) / below - (b - 1.0) / above,
-        )
-    return 0.0, 0.0
+    hyper, out = floats(hyper), np.empty(2)
+    _log_prior(code, value, address(hyper), address(out))
+    return float(out[0]), float(out[1])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _lkj(eta: float, corr: Array, q: int, dcorr: Array) -> float:
-    """Log density of LKJ without its constant; adds its gradient to ``dcorr``."""
-    if eta == 1.0:
-        return 0.0
-    L = np.zeros((q, q))
-    correlation_factor(q, corr, L)
-    inverse = np.zeros((q, q))  # of L
-    value = 0.0
-    for i in range(q):
-        value += 2.0 * (eta - 1.0) * np.log(L[i, i])
-        inverse[i, i] = 1.0 / L[i, i]
-        for j in range(i):
-            for k in range(j, i):
-                inverse[i, j] -= L[i, k] * inverse[k, j] / L[i, i]
-    at = 0
-    for i in range(1, q):
-        for j in range(i):
-            for k in range(i, q):
-                dcorr[at] += 2.0 * (eta - 1.0) * inverse[k, i] * inverse[k, j]
-            at += 1
-    return value
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def log_matrix_prior(
-    code: int, hyper: Array, sd: Array, corr: Array, dsd: Array, dcorr: Array
-) -> float:
+def log_matrix_prior(code: int, hyper: Array, sd: Array, corr: Array) -> tuple[float, Array, Array]:
     """Log density of a prior of a covariance matrix G without its constant, as one of its standard
-    deviations and correlations; adds its gradient.
-
-    The Jacobian of G in (sd, corr) is 2^q ∏ sd^q. With S the gradient in the elements of G, that in
-    corr_ij is 2 S_ij sd_i sd_j, and in sd_i 2 Σ_j S_ij sd_j corr_ij.
+    deviations and correlations, and its gradients in these.
 
     Parameters
     ----------
@@ -146,80 +95,26 @@ def log_matrix_prior(
         inverse Wishart, or the q scales of Huang and Wand.
     sd : (q,) array
     corr : (q(q-1)/2,) array
-    dsd, dcorr : arrays of the same lengths
     """
-    q = len(sd)
-    df, L = hyper[0], np.zeros((q, q))
-    if not correlation_factor(q, corr, L):
-        return -np.inf
-    C, root = np.eye(q), np.zeros((q, q))  # root is the inverse of L
-    value, at = 0.0, 0
-    for i in range(q):
-        if not (L[i, i] > 0.0 and sd[i] > 0.0):
-            return -np.inf
-        value += np.log(L[i, i]) + np.log(sd[i])
-        root[i, i] = 1.0 / L[i, i]
-        for j in range(i):
-            C[i, j] = C[j, i] = corr[at]
-            at += 1
-            for k in range(j, i):
-                root[i, j] -= L[i, k] * root[k, j] / L[i, i]
-    P = np.zeros((q, q))  # the inverse of G
-    for i in range(q):
-        for j in range(q):
-            for k in range(max(i, j), q):
-                P[i, j] += root[k, i] * root[k, j]
-            P[i, j] /= sd[i] * sd[j]
-    power = -0.5 * (df + 2.0 * q)
-    if code == _WISHART:
-        power = 0.5 * (df - q - 1.0)
-    elif code == _INVERSE_WISHART:
-        power = -0.5 * (df + q + 1.0)
-    value *= 2.0 * power  # so far half the logarithm of the determinant of G
-    S = power * P
-    if code == _WISHART:
-        for i in range(q):
-            for j in range(q):
-                inverse_scale = hyper[1 + i * q + j]
-                value -= 0.5 * inverse_scale * C[i, j] * sd[i] * sd[j]
-                S[i, j] -= 0.5 * inverse_scale
-    elif code == _INVERSE_WISHART:
-        for i in range(q):
-            for j in range(q):
-                value -= 0.5 * hyper[1 + i * q + j] * P[i, j]
-                for k in range(q):
-                    for m in range(q):
-                        S[i, j] += 0.5 * P[i, k] * hyper[1 + k * q + m] * P[m, j]
-    else:
-        for k in range(q):
-            term = df * P[k, k] + 1.0 / hyper[1 + k] ** 2
-            value -= 0.5 * (df + q) * np.log(term)
-            for i in range(q):
-                for j in range(q):
-                    S[i, j] += 0.5 * (df + q) * df * P[i, k] * P[j, k] / term
-    at = 0
-    for i in range(q):
-        value += q * np.log(sd[i])
-        dsd[i] += q / sd[i]
-        for j in range(q):
-            dsd[i] += 2.0 * S[i, j] * sd[j] * C[i, j]
-        for j in range(i):
-            dcorr[at] += 2.0 * S[i, j] * sd[i] * sd[j]
-            at += 1
-    return value
+    hyper, sd, corr = floats(hyper), floats(sd), floats(corr)
+    dsd, dcorr, value = np.zeros(len(sd)), np.zeros(len(corr)), np.empty(1)
+    _log_matrix_prior(
+        code,
+        address(hyper),
+        len(sd),
+        address(sd),
+        address(corr),
+        address(dsd),
+        address(dcorr),
+        address(value),
+    )
+    return float(value[0]), dsd, dcorr
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def log_variance_split(
-    hyper: Array, theta: Array, dtheta: Array, ratio: float
-) -> tuple[float, float]:
+def log_variance_split(hyper: Array, theta: Array, ratio: float) -> tuple[float, float, Array]:
     """Log density of `VarianceSplit` without its constant, as one of the standard deviations at a
-    given ratio of the whole variance to that around the fixed effects, and its derivative in the
-    ratio; adds its gradient.
-
-    With v_k = w_k sd_k², U = Σ v_k, V = U + w σ² and m random effects, the Jacobian of the v in
-    (V, U/V, v_k/U) is V^m (U/V)^(m-1), that of V in √V is 2 √V, and that of v_k in sd_k 2 w_k sd_k.
-    The total has √ratio √V.
+    given ratio of the whole variance to that around the fixed effects, its derivative in the
+    ratio, and its gradient.
 
     Parameters
     ----------
@@ -227,102 +122,14 @@ def log_variance_split(
         The code and numbers (4) of the total's prior; the parameters of U/V; then for each element
         of theta its weight w, and its concentration (of sigma, the last, 0), zeros where it is no
         standard deviation.
-    theta, dtheta : (k,) arrays
+    theta : (k,) array
     """
-    k = len(theta)
-    a, b = hyper[1 + _NUMBERS], hyper[2 + _NUMBERS]
-    weights = hyper[3 + _NUMBERS : 3 + _NUMBERS + k]
-    concentrations = hyper[3 + _NUMBERS + k : 3 + _NUMBERS + 2 * k]
-    U, together = 0.0, 0.0
-    for i in range(k - 1):
-        U += weights[i] * theta[i] ** 2
-        together += concentrations[i]
-    V = U + weights[k - 1] * theta[k - 1] ** 2
-    total = np.sqrt(ratio * V)
-    value, slope = log_prior(int(hyper[0]), total, hyper[1 : 1 + _NUMBERS])
-    value += 0.5 * np.log(ratio) + (0.5 - a - b) * np.log(V)
-    dratio = 0.5 * (slope * total + 1.0) / ratio
-    dV = 0.5 * slope * total / V + (0.5 - a - b) / V
-    dU = dV
-    if U > 0.0:
-        value += (a - together) * np.log(U)
-        dU += (a - together) / U
-    for i in range(k - 1):
-        if weights[i] > 0.0:
-            power = 2.0 * concentrations[i] - 1.0
-            value += power * np.log(theta[i])
-            dtheta[i] += 2.0 * weights[i] * theta[i] * dU + power / theta[i]
-    sigma = theta[k - 1]
-    dtheta[k - 1] += 2.0 * weights[k - 1] * sigma * dV + (2.0 * b - 1.0) / sigma
-    return value + (2.0 * b - 1.0) * np.log(sigma), dratio
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def log_shifted_prior(
-    code: int, hyper: Array, sigma: float, powers: Array, dpowers: Array
-) -> tuple[float, float]:
-    """Log density of (sigma, powers), without that of the powers alone, where a prior is about
-    sigma exp(Σ c powers), and its derivative in sigma; adds its gradient in the powers.
-
-    Parameters
-    ----------
-    code : int
-    hyper : array
-        The numbers of the prior (4), and the c.
-    sigma : float
-    powers, dpowers : arrays of one length
-    """
-    shift = 0.0
-    for j in range(len(powers)):
-        shift += hyper[_NUMBERS + j] * powers[j]
-    about = sigma * np.exp(shift)
-    value, slope = log_prior(code, about, hyper[:_NUMBERS])
-    for j in range(len(powers)):
-        dpowers[j] += (slope * about + 1.0) * hyper[_NUMBERS + j]
-    return value + shift, slope * np.exp(shift)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def add_log_priors(
-    table: Array, hyper: Array, about: Array, dabout: Array, ratio: float
-) -> tuple[float, float]:
-    """Log density of all priors without their constants, and its derivative in the ratio of
-    `log_variance_split`; adds its gradient to ``dabout``.
-
-    Parameters
-    ----------
-    table, hyper : arrays of `prior_arrays`
-    about : (k,) array
-        The parameters that the priors are about.
-    dabout : (k,) array
-    ratio : float
-    """
-    total, dratio = 0.0, 0.0
-    for block in range(len(table)):
-        code, start, stop, q, at, corrs = table[block]
-        if code >= _WISHART:
-            last = corrs + q * (q - 1) // 2
-            total += log_matrix_prior(
-                code,
-                hyper[at:],
-                about[start:stop],
-                about[corrs:last],
-                dabout[start:stop],
-                dabout[corrs:last],
-            )
-        elif code == _LKJ:
-            total += _lkj(hyper[at], about[start:stop], q, dabout[start:stop])
-        elif code == _SPLIT:
-            value, dratio = log_variance_split(hyper[at:], about, dabout, ratio)
-            total += value
-        else:
-            last = corrs + q
-            value, slope = log_shifted_prior(
-                code, hyper[at:], about[start], about[corrs:last], dabout[corrs:last]
-            )
-            total += value
-            dabout[start] += slope
-    return total, dratio
+    hyper, theta = floats(hyper), floats(theta)
+    dtheta, out = np.zeros(len(theta)), np.empty(2)
+    _log_variance_split(
+        address(hyper), address(theta), len(theta), ratio, address(dtheta), address(out)
+    )
+    return float(out[0]), float(out[1]), dtheta
 
 
 def prior_arrays(parameters: Parameters, priors: PriorTable) -> tuple[Array, Array]:
@@ -371,7 +178,7 @@ def prior_arrays(parameters: Parameters, priors: PriorTable) -> tuple[Array, Arr
 
 
 def _split_row(prior: VarianceSplit, weights: Array) -> list[float]:
-    """The numbers that `log_variance_split` reads."""
+    """The numbers that `log_variance_split` takes."""
     effects = np.flatnonzero(weights[:-1])
     concentrations = np.zeros(len(weights))
     concentrations[effects] = prior.concentrations(len(effects))

@@ -18,6 +18,8 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
 from bayeslmm.equations import kernels
+from bayeslmm.equations.packing import Packed
+from bayeslmm.pymc_models.numba_calls import external
 from bayeslmm.pymc_models.parameters import covariance_variables
 from bayeslmm.pymc_models.split_variables import split_variables
 
@@ -47,7 +49,8 @@ class CollapsedLogLikelihood(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
         """Evaluate outside PyTensor's Numba backend."""
-        value, gradient = kernels.collapsed(*map(np.ascontiguousarray, inputs))
+        theta, mean, precision, ints, floats = map(np.ascontiguousarray, inputs)
+        value, gradient = kernels.collapsed(theta, mean, precision, Packed(ints, floats))
         output_storage[0][0] = np.asarray(value)
         output_storage[1][0] = gradient
 
@@ -75,14 +78,27 @@ class CollapsedLogLikelihood(Op):
 
 @register_funcify_default_op_cache_key(CollapsedLogLikelihood)
 def _numba_collapsed(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable[..., Any], int]:
-    kernel = kernels.collapsed
+    loglik = external("loglik", "aiaiaaaa")
+    kind = kernels.REML
 
     @numba_njit
     def collapsed(theta: Any, beta_mean: Any, beta_precision: Any, ints: Any, floats: Any) -> Any:
-        value, gradient = kernel(theta, beta_mean, beta_precision, ints, floats)
-        return np.asarray(value), gradient
+        packed = np.empty(3, dtype=np.int64)  # `PackedVectors`
+        packed[0], packed[1], packed[2] = ints.ctypes.data, len(ints), floats.ctypes.data
+        value, gradient = np.full(1, -np.inf), np.zeros(len(theta))
+        loglik(
+            packed.ctypes,
+            kind,
+            theta.ctypes,
+            len(theta),
+            beta_mean.ctypes,
+            beta_precision.ctypes,
+            gradient.ctypes,
+            value.ctypes,
+        )
+        return np.asarray(value[0]), gradient
 
-    return collapsed, 5  # the layout of the equations' arrays: another key where it changes
+    return collapsed, 7  # how the library is called: another key where it changes
 
 
 def collapsed_model(equations: Equations, priors: PriorTable, response: str = "y") -> pm.Model:

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytensor.tensor as pt
-from numba import njit
+from numba import types
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
-from bayeslmm.covariance.correlations.kernels import Correlation, correlation, correlation_pullback
+from bayeslmm.covariance.correlations.kernels import (
+    Correlation,
+    correlation,
+    correlation_pullback,
+    of_code,
+)
 from bayeslmm.data.frames import Array
+from bayeslmm.pymc_models.numba_calls import external
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,23 +70,6 @@ def correlation_matrices(
     return matrices
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _matrices(code: int, nugget: bool, params: Array, points: Array, D: Array) -> Array:
-    C = np.empty(D.shape)
-    for i in range(len(D)):
-        if not correlation(code, nugget, params[i], points[i], D[i], C[i]):
-            C[i] = np.nan
-    return C
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _pullback(code: int, nugget: bool, params: Array, points: Array, D: Array, dC: Array) -> Array:
-    dparams = np.zeros(params.shape)
-    for i in range(len(D)):
-        correlation_pullback(code, nugget, params[i], points[i], D[i], dC[i], dparams[i])
-    return dparams
-
-
 class CorrelationMatrices(Op):
     """`correlation` of each set of rows; the structure is the operation's, the rest its inputs."""
 
@@ -90,6 +79,11 @@ class CorrelationMatrices(Op):
         self.code = code
         self.nugget = nugget
 
+    @property
+    def structure(self) -> Correlation:
+        """The structure that the code stands for."""
+        return of_code(self.code, self.nugget)
+
     def make_node(self, *inputs: Any) -> Apply:
         """Apply to parameters, positions and distances."""
         return Apply(self, [pt.as_tensor_variable(value) for value in inputs], [pt.dtensor3()])
@@ -97,7 +91,7 @@ class CorrelationMatrices(Op):
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
         """Evaluate outside PyTensor's Numba backend."""
         arrays = map(np.ascontiguousarray, inputs)
-        output_storage[0][0] = _matrices(self.code, self.nugget, *arrays)
+        output_storage[0][0] = correlation(self.structure, *arrays)[0]
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         """That of the distances."""
@@ -128,7 +122,7 @@ class CorrelationPullback(CorrelationMatrices):
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Any) -> None:
         """Evaluate outside PyTensor's Numba backend."""
         arrays = map(np.ascontiguousarray, inputs)
-        output_storage[0][0] = _pullback(self.code, self.nugget, *arrays)
+        output_storage[0][0] = correlation_pullback(self.structure, *arrays)
 
     def infer_shape(self, node: Apply, shapes: Sequence[Any]) -> list[Any]:
         """That of the parameters."""
@@ -151,20 +145,51 @@ class CorrelationPullback(CorrelationMatrices):
 @register_funcify_default_op_cache_key(CorrelationMatrices)
 def _numba_matrices(op: Any, node: Apply, **kwargs: Any) -> tuple[Callable[..., Any], int]:
     code, nugget = op.code, op.nugget
+    correlations = external("correlations", "ibaiiiaaa")
 
     @numba_njit
     def matrices(params: Any, points: Any, D: Any) -> Any:
-        return _matrices(code, nugget, params, points, D)
+        C = np.empty(D.shape)
+        own, at = np.ascontiguousarray(params), np.ascontiguousarray(points)
+        between = np.ascontiguousarray(D)
+        correlations(
+            code,
+            nugget,
+            own.ctypes,
+            own.shape[1],
+            own.shape[0],
+            at.shape[1],
+            at.ctypes,
+            between.ctypes,
+            C.ctypes,
+        )
+        return C
 
-    return matrices, 2  # the codes of correlations: another key where they change
+    return matrices, 3  # the codes of correlations: another key where they change
 
 
 @register_funcify_default_op_cache_key(CorrelationPullback)
 def _numba_pullback(op: Any, node: Apply, **kwargs: Any) -> tuple[Callable[..., Any], int]:
     code, nugget = op.code, op.nugget
+    correlations_pullback = external("correlations_pullback", "ibaiiiaaaa", types.void)
 
     @numba_njit
     def pullback(params: Any, points: Any, D: Any, dC: Any) -> Any:
-        return _pullback(code, nugget, params, points, D, dC)
+        dparams = np.zeros(params.shape)
+        own, at = np.ascontiguousarray(params), np.ascontiguousarray(points)
+        between, adjoint = np.ascontiguousarray(D), np.ascontiguousarray(dC)
+        correlations_pullback(
+            code,
+            nugget,
+            own.ctypes,
+            own.shape[1],
+            own.shape[0],
+            at.shape[1],
+            at.ctypes,
+            between.ctypes,
+            adjoint.ctypes,
+            dparams.ctypes,
+        )
+        return dparams
 
-    return pullback, 2
+    return pullback, 3

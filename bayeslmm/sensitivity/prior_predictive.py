@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import correlation
+from bayeslmm.covariance.correlations.kernels import correlation, of_code
 from bayeslmm.effects.rows import functions_of_rows
 from bayeslmm.errors import PriorError
 from bayeslmm.priors.families import Flat
@@ -124,11 +124,11 @@ def _has_R(model: Model, theta: Array) -> bool:
     if rows is None:
         return True
     first = len(theta) - rows.n_parameters
-    one = np.empty((1, 1))
-    nowhere = np.zeros(1, dtype=np.int64)
     params = theta[first : first + rows.n_strata * rows.n_corr].reshape(rows.n_strata, rows.n_corr)
     # parameters are checked against their bounds, and those of all occasions together
-    return all(correlation(rows.code, rows.nugget, own, nowhere, one, one.copy()) for own in params)
+    structure = of_code(rows.code, rows.nugget)
+    sets = rows.n_strata
+    return correlation(structure, params, np.zeros((sets, 1)), np.ones((sets, 1, 1)))[1]
 
 
 def _random_effects(model: Model, theta: Array, rng: np.random.Generator) -> tuple[Array, ...]:

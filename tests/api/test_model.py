@@ -38,7 +38,10 @@ for method in ("reml", "ml"):
     repr(fit), fit._repr_html_(), repr(model), fit.summary(), fit.varcorr(), fit.ranef(), fit.coef()
     fit.predict(data, interval="new"), fit.fitted(), fit.residuals(), fit.simulate(2)
     fit.G(), fit.R("308"), fit.V("308"), fit.diagnose(), fit.aic, fit.bic
-heavy = ("pymc", "pytensor", "arviz", "arviz_base", "arviz_stats", "nutpie", "xarray", "matplotlib")
+heavy = (
+    *("numba", "llvmlite", "pymc", "pytensor", "nutpie"),
+    *("arviz", "arviz_base", "arviz_stats", "xarray", "matplotlib"),
+)
 print(json.dumps([name for name in heavy if name in sys.modules]))
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

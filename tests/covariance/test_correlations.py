@@ -7,7 +7,9 @@ import pytest
 from scipy.linalg import toeplitz
 from scipy.special import gamma, kv
 
+from bayeslmm.core.library import Status, address, floats, function
 from bayeslmm.covariance.correlations import kernels as cor
+from bayeslmm.equations.whitening import how_to_whiten
 from bayeslmm.errors import ArgumentError
 
 T = 5
@@ -95,18 +97,12 @@ def defined(structure, params, D):
 def matrix(structure, params, points=POINTS, D=DISTANCES["line"]):
     """The matrix at rows `points` of all occasions."""
     points = np.asarray(points)
-    C = np.full((len(points), len(points)), np.nan)
-    own = np.ascontiguousarray(D[np.ix_(points, points)])
-    params = np.asarray(params, dtype=float)
-    if not cor.correlation(structure.code, structure.nugget, params, points, own, C):
-        return None
-    return C
+    C, ok = cor.correlation(structure, params, points, D[np.ix_(points, points)])
+    return C if ok else None
 
 
 def natural(structure, x, occasions=T):
-    params = np.empty(len(x))
-    cor.to_natural(structure.code, structure.nugget, occasions, x, params)
-    return params
+    return cor.to_natural(structure, occasions, x)
 
 
 def random_params(structure, rng, spread=1.0):
@@ -220,7 +216,7 @@ def test_outside_the_bounds_there_is_no_matrix(structure, params):
     assert matrix(structure, params) is None
     if structure is not cor.UN:
         with pytest.raises(ArgumentError, match=f"'{structure.name}' has no correlation matrix"):
-            cor.to_unconstrained(structure.code, structure.nugget, T, np.array(params))
+            cor.to_unconstrained(structure, T, np.array(params))
 
 
 def test_inside_the_bounds_there_is_one():
@@ -274,12 +270,8 @@ def check_adjoint(structure, params, points, D, rng):
     params = np.asarray(params, dtype=float)
     W = rng.normal(size=(len(points), len(points)))
     W += W.T
-    own = np.ascontiguousarray(D[np.ix_(points, points)])
-    earlier = rng.normal(size=len(params))
-    dparams = earlier.copy()
-    cor.correlation_pullback(
-        structure.code, structure.nugget, params, np.asarray(points), own, W, dparams
-    )
+    own = D[np.ix_(points, points)]
+    dparams = cor.correlation_pullback(structure, params, np.asarray(points), own, W)
     room = distance_to_bounds(structure, params)
     if structure in (cor.UN, cor.TOEP):
         room = np.full(len(params), np.linalg.eigvalsh(matrix(structure, params))[0])
@@ -287,7 +279,7 @@ def check_adjoint(structure, params, points, D, rng):
         expected = slope(
             lambda at, i=i: np.sum(W * matrix(structure, at, points, D)), params, i, 2e-3 * room[i]
         )
-        np.testing.assert_allclose(dparams[i] - earlier[i], expected, rtol=2e-6, atol=1e-6)
+        np.testing.assert_allclose(dparams[i], expected, rtol=2e-6, atol=1e-6)
 
 
 @each
@@ -316,7 +308,7 @@ def test_coordinates_go_there_and_back(structure, spread):
     for _ in range(5):
         x = np.clip(spread * rng.normal(size=structure.n_parameters(T)), -3, 3)
         params = natural(structure, x)
-        back = cor.to_unconstrained(structure.code, structure.nugget, T, params)
+        back = cor.to_unconstrained(structure, T, params)
         np.testing.assert_allclose(natural(structure, back), params, rtol=1e-8, atol=1e-8)
         if structure.factors:  # the signs of a factor's loadings mean nothing
             back, x = np.abs(back), np.abs(x)
@@ -332,14 +324,11 @@ def test_gradient_and_jacobian_are_those_of_finite_differences(structure, spread
     x, weights = spread * rng.normal(size=n), rng.normal(size=n)
     if structure.factors and not spread:  # loadings turn their signs where the diagonal is zero
         x = x - 0.1
-    dx = np.full(n, np.nan)
 
     def log_jacobian(at):
-        return cor.coordinates_pullback(
-            structure.code, structure.nugget, occasions, at, weights, np.empty(n)
-        )
+        return cor.coordinates_pullback(structure, occasions, at, weights)[0]
 
-    given = cor.coordinates_pullback(structure.code, structure.nugget, occasions, x, weights, dx)
+    given, dx = cor.coordinates_pullback(structure, occasions, x, weights)
     slopes = differences(lambda at: natural(structure, at, occasions), x)
     expected = np.linalg.slogdet(slopes)[1] if n else 0.0
     np.testing.assert_allclose(given, expected, atol=1e-6)
@@ -353,25 +342,18 @@ def test_gradient_and_jacobian_are_those_of_finite_differences(structure, spread
 @pytest.mark.parametrize("far", [-700.0, -30.0, 30.0, 700.0])
 def test_nothing_overflows_far_out(structure, far):
     n = structure.n_parameters(T)
-    x, dx = np.full(n, far), np.empty(n)
+    x = np.full(n, far)
     params = natural(structure, x)
     assert np.all(np.isfinite(params))
-    value = cor.coordinates_pullback(structure.code, structure.nugget, T, x, np.ones(n), dx)
+    value, dx = cor.coordinates_pullback(structure, T, x, np.ones(n))
     assert np.isfinite(value)
     assert np.all(np.isfinite(dx))
     C = matrix(structure, params)
     if C is None:  # rounded to the bound
         return
     assert np.all(np.isfinite(C))
-    dparams = np.zeros(n)
-    cor.correlation_pullback(
-        structure.code,
-        structure.nugget,
-        params,
-        POINTS,
-        DISTANCES["line"],
-        np.ones((T, T)),
-        dparams,
+    dparams = cor.correlation_pullback(
+        structure, params, POINTS, DISTANCES["line"], np.ones((T, T))
     )
     assert np.all(np.isfinite(dparams))
 
@@ -385,27 +367,27 @@ def test_partial_autocorrelations_are_those_of_the_normal_equations():
 
 
 def test_an_autoregression_has_one_partial_autocorrelation():
-    x = cor.to_unconstrained(cor.TOEP.code, False, T, 0.7 ** np.arange(1, T))
+    x = cor.to_unconstrained(cor.TOEP, T, 0.7 ** np.arange(1, T))
     np.testing.assert_allclose(x, [np.arctanh(0.7), 0, 0, 0], atol=1e-14)
 
 
 def test_a_nugget_of_zero_has_the_coordinate_of_a_small_one():
-    x = cor.to_unconstrained(cor.EXP.code, True, T, np.array([2.0, 0.0]))
+    x = cor.to_unconstrained(replace(cor.EXP, nugget=True), T, np.array([2.0, 0.0]))
     np.testing.assert_allclose(natural(replace(cor.EXP, nugget=True), x), [2, 1e-6], rtol=1e-9)
 
 
 def test_un_has_its_coordinates_elsewhere():
     with pytest.raises(ArgumentError, match=r"bayeslmm\.coordinates"):
-        cor.to_unconstrained(cor.UN.code, False, T, np.zeros(10))
+        cor.to_unconstrained(cor.UN, T, np.zeros(10))
     assert np.all(np.isnan(natural(cor.UN, np.zeros(10))))
-    dx = np.zeros(10)
-    assert np.isnan(cor.coordinates_pullback(cor.UN.code, False, T, dx.copy(), dx.copy(), dx))
+    value, dx = cor.coordinates_pullback(cor.UN, T, np.zeros(10), np.zeros(10))
+    assert np.isnan(value)
     assert np.all(np.isnan(dx))
 
 
 def test_parameters_of_another_number_are_refused():
     with pytest.raises(ArgumentError, match=r"'toep' got parameters of shape \(2,\); .* 4 for 5"):
-        cor.to_unconstrained(cor.TOEP.code, False, T, np.array([0.3, 0.1]))
+        cor.to_unconstrained(cor.TOEP, T, np.array([0.3, 0.1]))
 
 
 # Markov structures in O(T)
@@ -428,19 +410,39 @@ MARKOV = [
 ]
 
 
+# What whitens rows in order is internal to the library: two weights a row, (a, c).
+_WEIGHTS = function("order_weights", "ibaiiiaa")
+_WEIGHTS_PULLBACK = function("order_weights_pullback", "ibaiiiaaaa")
+
+
+def order_weights(structure, params, points):
+    """The weights, or None where there are none."""
+    params, place, weights = floats(params), floats(points), np.empty((2, len(points)))
+    how = how_to_whiten(structure, 1)
+    own = structure.code, structure.nugget, address(params), len(params), how, len(place)
+    status = _WEIGHTS(*own, address(place), address(weights))
+    return weights if status == Status.OK else None
+
+
+def order_pullback(structure, params, points, weights, dweights):
+    params, place, dweights = floats(params), floats(points), np.array(dweights)
+    dparams, how = np.zeros(len(params)), how_to_whiten(structure, 1)
+    own = structure.code, structure.nugget, address(params), len(params), how, len(place)
+    arrays = place, weights, dweights, dparams
+    assert _WEIGHTS_PULLBACK(*own, *map(address, arrays)) == Status.OK
+    return dparams
+
+
 def markov(structure, params, points):
-    a, c = np.empty(len(points)), np.empty(len(points))
-    assert cor.markov_weights(structure.code, np.array(params), points, a, c)
-    return a, c
+    return order_weights(structure, params, points)
 
 
 @pytest.mark.parametrize(("structure", "params", "points"), MARKOV)
 def test_markov_weights_whiten_as_the_dense_factor_does(structure, params, points):
     a, c = markov(structure, params, points)
     D = np.abs(np.subtract.outer(points, points)).astype(float)
-    K = np.empty(D.shape)
-    positions = points.astype(int)
-    assert cor.correlation(structure.code, False, np.array(params), positions, D, K)
+    K, ok = cor.correlation(structure, params, points.astype(int), D)
+    assert ok
     L = np.linalg.cholesky(K)
     whiten = np.diag(1 / c) - np.diag(a[1:] / c[1:], -1)
     np.testing.assert_allclose(whiten @ L, np.eye(len(points)), atol=1e-10)
@@ -458,16 +460,14 @@ def test_the_adjoint_of_markov_weights_is_that_of_finite_differences(structure, 
     params = np.array(params)
     a, c = markov(structure, params, points)
     da, dc = rng.normal(size=(2, len(points)))
-    earlier = rng.normal(size=len(params))
-    dparams = earlier.copy()
-    cor.markov_pullback(structure.code, params, points, a, c, da, dc, dparams)
+    dparams = order_pullback(structure, params, points, np.array([a, c]), [da, dc])
 
     def value(at):
         a, c = markov(structure, at, points)
         return np.asarray(da @ a + dc @ c)
 
     expected = differences(value, params, step=1e-3 * min(distance_to_bounds(structure, params)))
-    np.testing.assert_allclose(dparams - earlier, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dparams, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_markov_weights_hold_for_observations_close_in_time():
@@ -490,8 +490,7 @@ def test_markov_weights_hold_for_observations_close_in_time():
     ],
 )
 def test_there_are_no_markov_weights_of_other_parameters_or_points(structure, params, points):
-    a, c = np.empty((2, len(points)))
-    assert not cor.markov_weights(structure.code, np.array(params), points, a, c)
+    assert order_weights(structure, params, points) is None
 
 
 # Compound symmetry in O(T)
@@ -499,8 +498,7 @@ def test_there_are_no_markov_weights_of_other_parameters_or_points(structure, pa
 
 @pytest.mark.parametrize("rho", [-0.2499, -0.1, 0.0, 0.4, 0.9999])
 def test_exchangeable_weights_whiten_as_the_dense_factor_does(rho):
-    a, c = np.empty((2, T))
-    assert cor.exchangeable_weights(rho, a, c)
+    a, c = order_weights(cor.CS, [rho], POINTS)
     L = np.linalg.cholesky(np.where(np.eye(T, dtype=bool), 1.0, rho))
     whiten = (np.eye(T) - np.tril(np.ones((T, T)), -1) * a[:, None]) / c[:, None]
     np.testing.assert_allclose(whiten @ L, np.eye(T), atol=1e-10)
@@ -508,18 +506,18 @@ def test_exchangeable_weights_whiten_as_the_dense_factor_does(rho):
     da, dc = np.random.default_rng(3).normal(size=(2, T))
 
     def value(at):
-        out = np.empty((2, T))
-        assert cor.exchangeable_weights(at[0], *out)
-        return np.asarray(da @ out[0] + dc @ out[1])
+        a, c = order_weights(cor.CS, at, POINTS)
+        return np.asarray(da @ a + dc @ c)
 
     step = 1e-3 * min(1 - rho, rho + 0.25)
     (expected,) = differences(value, np.array([rho]), step=step)
-    assert cor.exchangeable_pullback(rho, c, da, dc) == pytest.approx(expected, rel=1e-5)
+    (drho,) = order_pullback(cor.CS, [rho], POINTS, np.array([a, c]), [da, dc])
+    assert drho == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("rho", [-0.25, -0.3, 1.0, np.nan])
 def test_there_are_no_exchangeable_weights_of_other_parameters(rho):
-    assert not cor.exchangeable_weights(rho, *np.empty((2, T)))
+    assert order_weights(cor.CS, [rho], POINTS) is None
 
 
 # Names and bounds

@@ -11,7 +11,6 @@ from scipy.linalg import block_diag
 from bayeslmm.design.design import compile_design
 from bayeslmm.equations import kernels
 from bayeslmm.equations.equations import Equations
-from bayeslmm.equations.packing import unpack
 from tests.oracles.dense import covariances, full_Z, log_likelihood, profiled, random_theta
 
 FORMULAS = {
@@ -212,7 +211,7 @@ def test_draws_have_the_conditional_mean_and_covariance(name):
     p, draws = equations.p, 20_000
     z = np.random.default_rng(4).standard_normal((draws, p + equations.n_random))
     beta, u = kernels.draw_coefficients(
-        np.tile(theta, (draws, 1)), np.zeros(p), np.zeros((p, p)), z, *equations.arrays
+        np.tile(theta, (draws, 1)), np.zeros(p), np.zeros((p, p)), z, equations.packed
     )
     both = np.hstack([beta, u])
     inverse = np.linalg.inv(C)
@@ -223,7 +222,7 @@ def test_draws_have_the_conditional_mean_and_covariance(name):
     standard_error = (both.mean(axis=0) - solution) / sd * np.sqrt(draws)
     assert np.abs(standard_error).max() < 4.5
     zero, _ = kernels.draw_coefficients(
-        theta[None], np.zeros(p), np.zeros((p, p)), 0 * z[:1], *equations.arrays
+        theta[None], np.zeros(p), np.zeros((p, p)), 0 * z[:1], equations.packed
     )
     np.testing.assert_allclose(zero[0], solution[:p], rtol=1e-10)
 
@@ -241,7 +240,7 @@ def test_a_flat_prior_is_reml_and_a_sharp_one_holds_beta():
         mean,
         1e12 * np.eye(p),
         np.zeros((1, p + equations.n_random)),
-        *equations.arrays,
+        equations.packed,
     )
     np.testing.assert_allclose(beta[0], mean, atol=1e-5)
 
@@ -275,7 +274,7 @@ def test_nested_factors_leave_no_dense_root_and_the_cost_is_linear_in_levels():
     design = compile_design("y ~ 1 + (1 | a) + (1 | b) + (1 | c)", data)
     equations = Equations.of(design)
     assert equations.root_order == 2
-    system = unpack(*equations.packed)
+    system = equations.packed.system
     assert len(system.panel) < 6 * 55_500
     theta = np.array([0.5, 0.5, 0.5, 1.0])
     _, gradient = equations.loglik(theta)

@@ -7,7 +7,6 @@ import pytest
 
 import bayeslmm as bl
 from bayeslmm.equations.equations import Equations
-from bayeslmm.equations.packing import unpack
 from bayeslmm.equations.responses import of_response
 from bayeslmm.errors import ArgumentError, ConvergenceWarning
 from bayeslmm.estimation.likelihood.refit import refit, start_of
@@ -79,7 +78,7 @@ def test_simulated_responses_have_the_moments_of_the_model():
     fit = likelihood("weights")
     rng = np.random.default_rng(0)
     sampler = Parametric.of(fit)
-    draws = np.array([unpack(*sampler(rng).packed).beta_ols for _ in range(4000)])
+    draws = np.array([sampler(rng).packed.system.beta_ols for _ in range(4000)])
     X, w = fit.model.design.X, fit.model.design.weights
     V = np.zeros((len(X), len(X)))
     for level in fit.model.design.factors[0].levels:

@@ -22,8 +22,7 @@ PRIORS = [
 def log_density(prior, sd, corr):
     """The compiled density of (sd, corr), which leaves out its constant."""
     code, numbers = _matrix_row(prior)
-    arrays = (np.array(sd, dtype=float), np.array([corr], dtype=float))
-    return log_matrix_prior(code, np.array(numbers), *arrays, np.zeros(2), np.zeros(1))
+    return log_matrix_prior(code, numbers, sd, [corr])[0]
 
 
 def mixture(prior, G):

@@ -40,9 +40,8 @@ SPLITS = {
 
 def kernel(prior, weights, theta):
     """The compiled density and its gradient."""
-    gradient = np.zeros(len(theta))
-    row = np.array(_split_row(prior, np.array(weights)))
-    return log_variance_split(row, np.array(theta, dtype=float), gradient, 1.0)[0], gradient
+    value, _, gradient = log_variance_split(_split_row(prior, np.array(weights)), theta, 1.0)
+    return value, gradient
 
 
 def split(weights, sds):

@@ -18,20 +18,15 @@ a row and the root of its uniqueness, all with free signs and divided by their c
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from bayeslmm.data.frames import Array
 
 __all__ = [
-    "add_slopes",
-    "from_coordinates",
     "from_ratios",
     "inside",
-    "loadings_pullback",
     "most_factors",
     "n_factors",
     "n_loadings",
-    "product",
     "ratios_pullback",
     "shortened",
     "start",
@@ -75,88 +70,31 @@ def start(k: int, T: int) -> Array:
     return np.concatenate(rows)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
 def _first(k: int, i: int) -> int:
     """Where row i begins."""
     return i * (i + 1) // 2 if i < k else k * (k + 1) // 2 + (i - k) * k
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
 def _rows(k: int, n: int) -> int:
     """The number of rows that n loadings make."""
     return (n + k * (k - 1) // 2) // k
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
 def inside(k: int, params: Array) -> bool:
     """Whether loadings have communalities of at most 1, and a diagonal that is not negative."""
-    for i in range(_rows(k, len(params))):
-        length, first = 0.0, _first(k, i)
-        for f in range(min(i + 1, k)):
-            length += params[first + f] ** 2
-        if not length <= 1.0 + _ROUNDING or (i < k and params[first + i] < 0.0):
-            return False
-    return True
+    row, factor = _layout(k, len(params))
+    communalities = np.bincount(row, params**2)
+    diagonal = params[row == factor]
+    return bool(np.all(communalities <= 1.0 + _ROUNDING) and not np.any(diagonal < 0.0))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def product(k: int, params: Array, i: int, j: int) -> float:
-    """The correlation of two different rows."""
-    value, a, b = 0.0, _first(k, i), _first(k, j)
-    for f in range(min(min(i, j) + 1, k)):
-        value += params[a + f] * params[b + f]
-    return value
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def add_slopes(k: int, params: Array, i: int, j: int, dvalue: float, dparams: Array) -> None:
-    """Add to ``dparams`` the adjoint of `product`."""
-    a, b = _first(k, i), _first(k, j)
-    for f in range(min(min(i, j) + 1, k)):
-        dparams[a + f] += dvalue * params[b + f]
-        dparams[b + f] += dvalue * params[a + f]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def _sign(x: Array, f: int) -> float:
     """That of a factor's loadings, of numbers laid out as they are: its diagonal's."""
     return -1.0 if x[f * (f + 3) // 2] < 0.0 else 1.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def from_coordinates(k: int, x: Array, params: Array) -> None:
-    """Write the loadings at unconstrained coordinates into ``params``."""
-    for i in range(_rows(k, len(x))):
-        left, first = 1.0, _first(k, i)
-        for f in range(min(i + 1, k)):
-            params[first + f] = _sign(x, f) * left * np.tanh(x[first + f])
-            left /= np.cosh(x[first + f])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def loadings_pullback(k: int, x: Array, dparams: Array, dx: Array) -> float:
-    """Write the gradient in x of a log density, with the Jacobian, into ``dx``; return the log
-    Jacobian.
-    """
-    log_jacobian = 0.0
-    for i in range(_rows(k, len(x))):
-        first, width = _first(k, i), min(i + 1, k)
-        left = np.ones(width)
-        for f in range(1, width):
-            left[f] = left[f - 1] / np.cosh(x[first + f - 1])
-        behind = 0.0  # the adjoint of the logarithm of what is left for those that follow
-        for f in range(width - 1, -1, -1):
-            at = x[first + f]
-            share, log_cosh = np.tanh(at), abs(at) + np.log1p(np.exp(-2.0 * abs(at))) - np.log(2.0)
-            own = _sign(x, f) * dparams[first + f] * left[f]
-            dx[first + f] = own * np.exp(-2.0 * log_cosh) - share * (2.0 + behind)
-            behind += own * share + 1.0
-            log_jacobian += np.log(left[f]) - 2.0 * log_cosh
-    return log_jacobian
-
-
 def to_coordinates(k: int, params: Array, most: float) -> Array:
-    """The inverse of `from_coordinates`.
+    """Unconstrained coordinates of loadings.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def centred(equations: Equations, held: Array | int | None = None) -> Centred:
         first = k - rows.n_sigmas
         means = weights[first:, first - rows.covariates.shape[1] : first]
         rows = replace(rows, covariates=rows.covariates - means[rows.sigma])
-        replace_covariates(*packed, rows.covariates)
+        replace_covariates(packed, rows.covariates)
     own = replace(equations, factors=factors, packed=packed, residuals=rows)
     return Centred(own, weights)
 

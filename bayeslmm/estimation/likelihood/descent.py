@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from bayeslmm.core.library import address, floats, function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,22 +82,22 @@ def descent(
     return x
 
 
-@njit(cache=True)
+_lbfgs_direction = function("lbfgs_direction", "aiaaia")
+
+
 def _direction(slope: np.ndarray, steps: np.ndarray, changes: np.ndarray) -> np.ndarray:
     """Minus the slope times the inverse of the second derivatives, as steps and the changes of the
     slope over them tell of it.
     """
-    direction, known = -slope, len(steps)
-    weights = np.empty(known)
-    for i in range(known - 1, -1, -1):
-        weights[i] = (steps[i] @ direction) / (steps[i] @ changes[i])
-        direction -= weights[i] * changes[i]
-    if known > 0:
-        last = changes[known - 1]
-        direction *= (steps[known - 1] @ last) / (last @ last)
-    for i in range(known):
-        own = (changes[i] @ direction) / (steps[i] @ changes[i])
-        direction += (weights[i] - own) * steps[i]
+    slope, direction = floats(slope), np.empty(len(slope))
+    _lbfgs_direction(
+        address(slope),
+        len(slope),
+        address(steps),
+        address(changes),
+        len(steps),
+        address(direction),
+    )
     return direction
 
 

@@ -192,7 +192,7 @@ def sample_collapsed(
         initial_point_func=lambda seed: np.random.default_rng(seed).standard_normal(dim),
         shared_data={},
         shared_var_keys={},
-        user_data=density.header,
+        user_data=density.data,
         n_expanded=length,
         shape_info=(["expanded"], [slice(0, length)], [(length,)]),
         logp_func=None,
@@ -258,7 +258,6 @@ def draw_coefficients(
     means = np.broadcast_to(priors.beta_mean, beta.shape)
     if vectors is not None and vectors.size:
         means = slopes.means(priors.beta_mean, vectors.reshape(len(thetas), -1))
-    one = not slopes.start.size
     starts = range(0, len(thetas), _CHUNK)
     # a stream of its own beside the sampler's
     seeds = np.random.SeedSequence([settings.seed, 1]).spawn(len(starts))
@@ -268,12 +267,9 @@ def draw_coefficients(
         z = np.random.default_rng(seed).standard_normal(
             (len(thetas[rows]), equations.p + equations.n_random)
         )
-        at_once = [rows] if one else [slice(i, i + 1) for i in range(at, at + len(z))]
-        for own in at_once:
-            part = slice(own.start - at, own.stop - at)
-            beta[own], u[own] = kernels.draw_coefficients(
-                thetas[own], means[own.start], slopes.precision, z[part], *equations.arrays
-            )
+        beta[rows], u[rows] = kernels.draw_coefficients(
+            thetas[rows], means[rows], slopes.precision, z, equations.packed
+        )
 
     with ThreadPoolExecutor(settings.cores or cpu_count()) as pool:
         list(pool.map(fill, starts, seeds))

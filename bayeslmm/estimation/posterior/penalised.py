@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from bayeslmm.design.parameters import bars_together
 from bayeslmm.errors import PriorError
-from bayeslmm.estimation.coordinates import _LAGS, _LOGIT, _PARTIAL, _POWER, _REAL, _SINH, pullback
+from bayeslmm.estimation.coordinates import _LAGS, _LOGIT, _PARTIAL, _POWER, _REAL, _SINH
 from bayeslmm.estimation.likelihood.quasi_newton import Optimum, Status, optimise
 from bayeslmm.estimation.likelihood.search import Step
 from bayeslmm.estimation.posterior.density import Density
@@ -66,10 +66,10 @@ class _Objective:
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient; minus infinity and zeros where there is no density."""
         self.evaluations += 1
-        nothing, slope = np.zeros(len(x)), np.empty(len(x))
+        nothing = np.zeros(len(x))
         with np.errstate(all="ignore"):
             value, inner = self.density(x[~self.density.held])
-            jacobian = pullback(x, *self.density.coordinates.arrays, nothing, nothing.copy(), slope)
+            jacobian, slope = self.density.coordinates.pullback(x, nothing)
             # a prior about the means of covariates is a density in the standard deviation there
             value = value - jacobian - self.shift @ x
             gradient = -slope - self.shift

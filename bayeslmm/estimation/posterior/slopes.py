@@ -20,18 +20,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from scipy.optimize import brentq
 
+from bayeslmm.core.library import address, floats, function
 from bayeslmm.data.frames import Array
-from bayeslmm.equations.packing import unpack
 from bayeslmm.priors.families import VarianceSplit
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
     from bayeslmm.priors.table import PriorTable
 
-__all__ = ["Slopes", "pull_slopes", "ratio_of", "vector_of"]
+__all__ = ["Slopes", "vector_of"]
 
 _NEAR_ZERO, _WIDE, _EXACT = 0.1, 100.0, 1e-8
 _PRECISION = 1e6
@@ -39,34 +38,9 @@ _PRECISION = 1e6
 density has rounding errors of about 1e-16 of it, times the squared distance from least squares."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _square(z: Array) -> float:
-    """|z|²."""
-    square = 0.0
-    for i in range(len(z)):
-        square += z[i] ** 2
-    return square
+_vector = function("slopes_vector", "aaiaia", None)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _around(numbers: Array, about: Array) -> float:
-    """V."""
-    V = 0.0
-    for i in range(len(about)):
-        V += numbers[4 + i] * about[i] ** 2
-    return V
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def ratio_of(z: Array, numbers: Array) -> float:
-    """1 + |w|², the whole variance over that around the fixed effects; 1 without slopes."""
-    if len(z) == 0:
-        return 1.0
-    square = _square(z)
-    return 1.0 + square * (1.0 + numbers[3] / square) ** (2.0 * numbers[0])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def vector_of(z: Array, numbers: Array, about: Array) -> Array:
     """√V w, of which the slopes are a linear function.
 
@@ -78,48 +52,10 @@ def vector_of(z: Array, numbers: Array, about: Array) -> Array:
     about : (k,) array
         The parameters that the priors are about.
     """
-    return np.sqrt(_around(numbers, about)) * (1.0 + numbers[3] / _square(z)) ** numbers[0] * z
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def pull_slopes(
-    z: Array, numbers: Array, about: Array, slope: Array, dratio: float, dabout: Array, dz: Array
-) -> float:
-    """Log density of z without its constant, and the gradient in z, written, and in what the
-    priors are about, added.
-
-    With g = (1 + s²/|z|²)^κ, w = g z, and h the derivative of log g in log |z|², that of w is
-    |w|^(2a - m) (1 + |w|²)^-(a + b), the Jacobian is g^m (1 + 2h), and 2aκ = a - m/2 makes powers
-    of |z|² those of |z|² + s².
-
-    Parameters
-    ----------
-    z : (m,) array
-    numbers : array
-        `Slopes.numbers`.
-    about : (k,) array
-    slope : (m,) array
-        The gradient of the rest of the log density in √V w.
-    dratio : float
-        Its derivative in `ratio_of`.
-    dabout : (k,) array
-    dz : (m,) array
-    """
-    kappa, a, b, s2 = numbers[0], numbers[1], numbers[2], numbers[3]
-    V, square, ratio = _around(numbers, about), _square(z), ratio_of(z, numbers)
-    size, along = np.sqrt(V) * (1.0 + s2 / square) ** kappa, 0.0
-    for i in range(len(z)):
-        along += slope[i] * z[i]
-    for i in range(len(about)):
-        dabout[i] += along * size / V * numbers[4 + i] * about[i]
-    wider, power = square + s2, a - 0.5 * len(z)
-    h = -kappa * s2 / wider
-    # the derivative in log |z|² of everything but the direction
-    radial = power * square / wider + 2.0 * kappa * s2 * square / (wider * wider * (1.0 + 2.0 * h))
-    radial += (dratio - (a + b) / ratio) * (ratio - 1.0) * (1.0 + 2.0 * h) + size * along * h
-    for i in range(len(z)):
-        dz[i] = size * slope[i] + 2.0 * radial * z[i] / square
-    return power * np.log(wider) - (a + b) * np.log(ratio) + np.log(1.0 + 2.0 * h)
+    z, numbers, about = floats(z), floats(numbers), floats(about)
+    out = np.empty(len(z))
+    _vector(address(numbers), address(z), len(z), address(about), len(about), address(out))
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +98,7 @@ class Slopes:
         if not isinstance(split, VarianceSplit) or split.r2 is None:
             nothing = np.zeros(4 + len(priors.theta))
             return cls(nothing, np.empty((equations.p, 0)), precision, np.empty(0))
-        system = unpack(*equations.packed)
+        system = equations.packed.system
         own = root.any(axis=1)
         inverse = np.linalg.inv(root[own])
         start = inverse @ np.array(system.beta_ols)[own]
@@ -172,7 +108,6 @@ class Slopes:
             lift[i] = -precision[i] @ root / precision[i, i]
         given = precision.copy()
         given[np.ix_(own, own)] += _PRECISION * equations.n / s2 * inverse.T @ inverse
-        given.flags.writeable = False
         weights = priors.variance_weights
         told = 1.0 / equations.n
         if near is not None:
@@ -185,9 +120,7 @@ class Slopes:
 
     def means(self, beta_mean: Array, vectors: Array) -> Array:
         """Means of beta (..., p) at vectors √V w (..., m)."""
-        means = np.asarray(beta_mean + vectors @ self.lift.T)
-        means.flags.writeable = False  # the type that the kernels are compiled for
-        return means
+        return np.asarray(beta_mean + vectors @ self.lift.T)
 
     def unconstrained(self, theta: Array) -> Array:
         """The coordinates z of `start`; those of something else where it is about zero."""
