@@ -1,10 +1,12 @@
 """Build hook: the C++ of `bayeslmm` compiled to one shared library beside the package.
 
 The compiler is that of the environment variable ``CXX``, else the machine's, else the PyPI package
-``ziglang``, which the build then asks for by itself. ``BAYESLMM_TARGET``, one of zig's targets such
-as ``aarch64-macos``, builds for another platform, whose wheels have the tag in
-``BAYESLMM_PLATFORM``. The library calls C alone and nothing of Python: one serves every Python of a
-platform.
+``ziglang``, which the build then asks for by itself. The library calls C alone and nothing of
+Python: one serves every Python of a platform.
+
+``BAYESLMM_TARGET``, one of zig's targets such as ``aarch64-macos``, builds for another platform,
+whose wheels have the tag in ``BAYESLMM_PLATFORM``. ``BAYESLMM_CXXFLAGS`` are further flags, such as
+``-O0 -g`` or ``-Werror``.
 """
 
 from __future__ import annotations
@@ -80,7 +82,8 @@ def _compile(sources: Path, library: Path, target: str) -> None:
     # zig's own C++ library is not needed, and would take a minute to build
     zig = [sys.executable, "-m", "ziglang", "c++"] + (["-target", target] if target else [])
     compiler = _system_compiler() or zig
-    flags = [*_FLAGS, f"-I{sources}"] + ["-fPIC"] * (library.suffix != ".dll")
+    more = os.environ.get("BAYESLMM_CXXFLAGS", "").split()
+    flags = [*_FLAGS, f"-I{sources}", *["-fPIC"] * (library.suffix != ".dll"), *more]
     with tempfile.TemporaryDirectory() as objects:
 
         def compiled(source: Path) -> str:
@@ -91,7 +94,7 @@ def _compile(sources: Path, library: Path, target: str) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             files = list(pool.map(compiled, sorted(sources.rglob("*.cpp"))))
         link = ["-nostdlib++"] if compiler is zig else []
-        _run([*compiler, "-shared", *link, *files, "-o", str(library)])
+        _run([*compiler, *more, "-shared", *link, *files, "-o", str(library)])
 
 
 def _run(command: list[str]) -> None:

@@ -13,12 +13,14 @@ _MODULE_OF = {
     "MapFit": "api.map_fit",
     "PosteriorFit": "api.posterior_fit",
     "henderson": "reports.henderson",
+    "to_latex": "reports.frames",
+    "to_markdown": "reports.frames",
     "plot_convergence": "plots.convergence",
     "KenwardRoger": "solutions.degrees_of_freedom.kenward_roger",
     "compare": "comparison.fits",
     "StructureSelection": "comparison.structures",
-    "select_structure": "comparison.structures",
-    "load": "storage.solutions",
+    "select_structure": "api.selection",
+    "load": "api.loading",
     "load_dataset": "data.examples",
     "datasets": "data.examples",
     "Normal": "priors.families",
@@ -87,12 +89,13 @@ __all__ = list(_MODULE_OF)
 
 if TYPE_CHECKING:
     from bayeslmm.api.likelihood_fit import LikelihoodFit as LikelihoodFit
+    from bayeslmm.api.loading import load as load
     from bayeslmm.api.map_fit import MapFit as MapFit
     from bayeslmm.api.model import Model as Model
     from bayeslmm.api.posterior_fit import PosteriorFit as PosteriorFit
+    from bayeslmm.api.selection import select_structure as select_structure
     from bayeslmm.comparison.fits import compare as compare
     from bayeslmm.comparison.structures import StructureSelection as StructureSelection
-    from bayeslmm.comparison.structures import select_structure as select_structure
     from bayeslmm.covariance.known import Known as Known
     from bayeslmm.covariance.pedigree import PedigreeInverse as PedigreeInverse
     from bayeslmm.covariance.pedigree import pedigree_inverse as pedigree_inverse
@@ -156,8 +159,10 @@ if TYPE_CHECKING:
     from bayeslmm.priors.families import Uniform as Uniform
     from bayeslmm.priors.families import VarianceSplit as VarianceSplit
     from bayeslmm.priors.families import Wishart as Wishart
+    from bayeslmm.reports.frames import to_latex as to_latex
+    from bayeslmm.reports.frames import to_markdown as to_markdown
     from bayeslmm.reports.henderson import henderson as henderson
-    from bayeslmm.storage.solutions import load as load
+    from bayeslmm.solutions.degrees_of_freedom.kenward_roger import KenwardRoger as KenwardRoger
 
 
 def __getattr__(name: str) -> object:

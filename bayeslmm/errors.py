@@ -62,6 +62,10 @@ class DataError(BayeslmmError, ValueError):
     """Data that cannot be used as they are: a missing column, infinite values, unseen levels."""
 
 
+class UnknownColumnError(DataError):
+    """A column that the data do not have."""
+
+
 class DesignError(BayeslmmError, ValueError):
     """A model that these data cannot identify, such as a factor with one level."""
 

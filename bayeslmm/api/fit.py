@@ -1,29 +1,25 @@
 """The result interface: what a fit offers, whichever way it was made.
 
-Every table, prediction and matrix is written here once, on top of a few primitives by which
-`LikelihoodFit` and `PosteriorFit` differ: how they estimate linear functions of (beta, u) and the
-covariance parameters theta.
+A fit is a model with its solution. Its methods are functions of the solution, under the names that
+users know.
 """
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-import numpy as np
 import pandas as pd
 
-from bayeslmm.api.updating import changed
-from bayeslmm.data.frames import Array, level_label
+from bayeslmm.effects import predictions, tables
 from bayeslmm.effects.residuals import ResidualKind, residuals
-from bayeslmm.effects.rows import NEW_LEVELS, functions_of_data, functions_of_rows
-from bayeslmm.equations.linear import Estimates, Functions
-from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
-from bayeslmm.reports import printing
-from bayeslmm.support.arguments import GREATEST_SEED, one_of, probability, truth_value, whole_number
-from bayeslmm.support.memory import require_memory
+from bayeslmm.errors import ConvergenceWarning, MissingAttributeError
+from bayeslmm.solutions.base import LEVEL, Method, Solution
+from bayeslmm.solutions.solving import solve
+from bayeslmm.support.arguments import one_of, probability, truth_value
+from bayeslmm.support.pages import Page, as_html, as_text
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -31,15 +27,12 @@ if TYPE_CHECKING:
 
     from xarray import Dataset
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.criticism.diagnose import Diagnosis
-    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.criticism.findings import Diagnosis
     from bayeslmm.plots.of_fits import Plots
+    from bayeslmm.specification import Specification
 
-_LEVEL = 0.95
 
-
-class Fit(ABC):
+class Fit[M: Specification](ABC):
     """A fitted model: the interface that `LikelihoodFit` and `PosteriorFit` share.
 
     An estimate with its uncertainty is always four columns: ``estimate``, ``std_error``, ``lower``
@@ -55,9 +48,12 @@ class Fit(ABC):
     ----------
     model : Model
         What was fitted.
+    solution : Solution
+        What was estimated, as arrays.
     """
 
-    model: Model
+    model: M
+    solution: Solution
 
     _elsewhere: ClassVar[Mapping[str, str]]
     """Attributes that only the other kind of fit has, and what to do instead."""
@@ -72,56 +68,19 @@ class Fit(ABC):
             return self.__getattribute__(name)  # an error of its own, or that of a property
 
     @property
-    @abstractmethod
-    def method(self) -> Literal["reml", "ml", "map", "nuts"]:
+    def method(self) -> Method:
         """How the model was fitted."""
+        return self.solution.method
 
-    @property
-    @abstractmethod
-    def _beta(self) -> Array:
-        """Estimates of beta; (p,)."""
-
-    @property
-    @abstractmethod
-    def _u(self) -> tuple[Array, ...]:
-        """Estimates of u; (levels, q), one a factor."""
-
-    @property
-    @abstractmethod
-    def _moments(self) -> tuple[dict[str, Array], float]:
-        """Estimates of G of one level by factor, and of the residual variance σ²."""
-
-    @abstractmethod
-    def _linear(self, functions: Functions, level: float) -> Estimates:
-        """Estimate linear functions of (beta, u)."""
-
-    @abstractmethod
-    def _effects(self, position: int, level: float) -> Estimates:
-        """Estimate the random effects of a factor, by level and within it by effect."""
-
-    @abstractmethod
-    def _parameters(self, level: float) -> Estimates:
-        """Estimate theta."""
-
-    @abstractmethod
-    def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
-        """Values of beta (n, p), M (n, q, q) by factor and theta (n, k) to simulate from."""
-
-    @property
-    @abstractmethod
-    def _residual_sds(self) -> Array:
-        """Standard deviations of the residuals of the rows, weights aside."""
-
-    @abstractmethod
-    def _residual_covariance(self, rows: Array) -> Array:
-        """Covariance matrix of the residuals of some rows, weights aside."""
-
-    @abstractmethod
-    def _fit_again(self, model: Model) -> Fit:
+    def _fit_again(self, model: M) -> Self:
         """Another model, fitted as this one was."""
+        solution = solve(model, self.method, **self.solution.options)
+        again = type(self)(model, solution)  # type: ignore[call-arg]
+        warn_of_problems(again)
+        return again
 
     @abstractmethod
-    def _page(self) -> printing.Page:
+    def _page(self) -> Page:
         """What the fit looks like."""
 
     @property
@@ -144,48 +103,34 @@ class Fit(ABC):
     @property
     def beta(self) -> pd.Series:
         """Estimates of the coefficients, by name, in units of the response per unit of X."""
-        index = pd.Index(self.model.design.coef, name="coef")
-        return pd.Series(self._beta, index=index, copy=True)
-
-    @cached_property
-    def _theta(self) -> Array:
-        return self._parameters(_LEVEL).estimate
+        return tables.beta(self.solution)
 
     @property
     def theta(self) -> pd.Series:
         """Estimates of the covariance parameters, by the names of `summary`."""
-        index = pd.Index(self.model.parameters.names, name="parameter")
-        return pd.Series(self._theta, index=index, copy=True)
+        return tables.theta(self.solution)
 
     @property
     def sigma(self) -> float:
         """Estimate of the residual standard deviation, for a weight of one."""
-        return float(self._theta[-1])
+        return float(self.solution.theta[-1])
 
     @property
     def residual_variance(self) -> float:
         """Estimate of σ², for a weight of one; from NUTS the posterior mean of the variance."""
-        return self._moments[1]
+        return self.solution.moments[1]
 
     @property
     def u(self) -> dict[str, pd.DataFrame]:
         """Estimates of the random effects: by factor, a frame of levels × effects; NaN for effects
         of other strata than the level's.
         """
-        return {
-            factor.name: pd.DataFrame(
-                u if factor.own is None else np.where(factor.own, u, np.nan),
-                index=pd.Index(factor.levels, name=factor.name),
-                columns=pd.Index(factor.effects, name="effect"),
-                copy=True,
-            )
-            for factor, u in zip(self.model.design.factors, self._u, strict=True)
-        }
+        return tables.u(self.solution)
 
     # -- tables ---------------------------------------------------------------------------------
 
     @abstractmethod
-    def summary(self, level: float = _LEVEL) -> pd.DataFrame:
+    def summary(self, level: float = LEVEL) -> pd.DataFrame:
         """Coefficients and covariance parameters.
 
         Parameters
@@ -219,19 +164,7 @@ class Fit(ABC):
         sigma                     30.99       1.73
         """
 
-    def _summary(
-        self, fixed: Estimates, random: Estimates, statistics: Mapping[str, Array]
-    ) -> pd.DataFrame:
-        """The table of `summary`, given the path's own columns of it."""
-        names = [f"beta[{name}]" for name in self.model.design.coef]
-        columns = {
-            name: np.concatenate([values, random.columns()[name]])
-            for name, values in fixed.columns().items()
-        }
-        index = pd.Index([*names, *self.model.parameters.names], name="parameter")
-        return pd.DataFrame(columns | dict(statistics), index=index)
-
-    def fixef(self, level: float = _LEVEL) -> pd.DataFrame:
+    def fixef(self, level: float = LEVEL) -> pd.DataFrame:
         """The coefficients beta.
 
         Parameters
@@ -245,27 +178,35 @@ class Fit(ABC):
             Indexed by coefficient: ``estimate``, ``std_error``, ``lower``, ``upper``. Standard
             errors of the likelihood fits are those of generalised least squares at theta.
         """
-        return self._fixef(self._fixed(probability(level)))
+        return tables.fixef(self.solution, self.solution.coefficients(probability(level)))
 
-    def _fixef(self, fixed: Estimates) -> pd.DataFrame:
-        index = pd.Index(self.model.design.coef, name="coef")
-        return pd.DataFrame(fixed.columns(), index=index)
-
-    def varcorr(self, level: float = _LEVEL) -> pd.DataFrame:
+    def varcorr(self, level: float = LEVEL, scale: tables.Scale = "sd") -> pd.DataFrame:
         """Standard deviations and correlations of the random effects, and the parameters of R.
 
         Parameters
         ----------
         level : float
             Probability of the intervals, between 0 and 1.
+        scale : {"sd", "variance"}
+            With "variance" the rows are variances and covariances, as SAS prints them. Their
+            standard errors follow by the delta method; intervals of variances have the squared
+            ends of those of standard deviations, and intervals of covariances are symmetric. From
+            NUTS all four columns are those of the variances and covariances of the draws.
 
         Returns
         -------
         pandas.DataFrame
-            ``group`` ("Residual" for the residual), ``kind`` ("sd" or "corr"; of structured
-            covariances also "rho", "range" and so on), ``effect_1``, ``effect_2`` (None for a
-            standard deviation), then ``estimate``, ``std_error``, ``lower``, ``upper``. Where an
-            estimate is on the boundary it has no standard error and no interval, which are NaN.
+            ``group`` ("Residual" for the residual), ``kind`` ("sd" or "corr"; "variance" or "cov";
+            of structured covariances also "rho", "range" and so on, on either scale),
+            ``effect_1``, ``effect_2`` (None for a standard deviation), then ``estimate``,
+            ``std_error``, ``lower``, ``upper``. Where an estimate is on the boundary it has no
+            standard error and no interval, which are NaN. Correlations that several pairs of
+            standard deviations share, as with a variance function, stay correlations.
+
+        Raises
+        ------
+        ArgumentError
+            If `level` is not between 0 and 1, or for another scale.
 
         Examples
         --------
@@ -277,21 +218,17 @@ class Fit(ABC):
         1   Subject    sd       Days     None      5.92       1.25
         2   Subject  corr  Intercept     Days      0.07       0.33
         3  Residual    sd       None     None     25.59       1.51
+        >>> model.fit("reml").varcorr(scale="variance").iloc[:, :6].round(2)
+              group      kind   effect_1 effect_2  estimate  std_error
+        0   Subject  variance  Intercept     None    612.09     288.78
+        1   Subject  variance       Days     None     35.07      14.78
+        2   Subject       cov  Intercept     Days      9.60      46.68
+        3  Residual  variance       None     None    654.94      77.19
         """
-        level = probability(level)
-        rows: list[tuple[str, str, str | None, str | None]] = []
-        kind: str
-        for block in self.model.parameters.blocks:
-            for label in block.labels:
-                kind = "sd" if block.kind in ("sd", "sigma") else block.name.removesuffix("_R")
-                if block.factor is not None:
-                    kind = block.name.removesuffix(f"_{block.factor}")
-                pair = (label or None, None) if isinstance(label, str) else label
-                rows.append((block.factor or "Residual", kind, *pair))
-        labels = pd.DataFrame(rows, columns=["group", "kind", "effect_1", "effect_2"], dtype=object)
-        return labels.assign(**self._parameters(level).columns())
+        scale = cast("tables.Scale", one_of("scale", scale, ("sd", "variance")))
+        return tables.varcorr(self.solution, probability(level), scale)
 
-    def ranef(self, group: str | None = None, level: float = _LEVEL) -> pd.DataFrame:
+    def ranef(self, group: str | None = None, level: float = LEVEL) -> pd.DataFrame:
         """The random effects u.
 
         Parameters
@@ -322,16 +259,9 @@ class Fit(ABC):
         0  Subject   308  Intercept      2.26      12.07 -21.40  25.92
         1  Subject   308       Days      9.20       2.30   4.68  13.72
         """
-        level = probability(level)
-        parts = []
-        for position, factor in self._positions(group):
-            q = len(factor.effects)
-            labels = _labels(factor, np.repeat(factor.levels, q), factor.plain)
-            table = labels.assign(**self._effects(position, level).columns())
-            parts.append(table if factor.own is None else table[factor.own.ravel()])
-        return _stacked(parts)
+        return tables.ranef(self.solution, group, probability(level))
 
-    def coef(self, group: str | None = None, level: float = _LEVEL) -> pd.DataFrame:
+    def coef(self, group: str | None = None, level: float = LEVEL) -> pd.DataFrame:
         """The coefficients of each level: beta plus the level's random effects of the same name.
 
         Parameters
@@ -362,26 +292,7 @@ class Fit(ABC):
         0  Subject   308  Intercept    253.66      12.25  229.64  277.68
         1  Subject   308       Days     19.67       2.34   15.09   24.25
         """
-        level = probability(level)
-        design = self.model.design
-        parts = []
-        for _, factor in self._positions(group):
-            names = tuple(dict.fromkeys((*design.coef, *factor.plain)))
-            levels = len(factor.levels)
-            X = (np.array(names)[:, None] == np.array(design.coef)).astype(float)
-            Z = (np.array(names)[:, None] == np.array(factor.plain)).astype(float)
-            Z = np.tile(Z, (levels, 1))
-            if factor.own is not None:
-                Z *= np.repeat(factor.own, len(names), axis=0)
-            functions = Functions.of(
-                design.factors,
-                np.tile(X.reshape(len(names), -1), (levels, 1)),
-                {factor.name: np.repeat(np.arange(levels, dtype=np.int32), len(names))},
-                {factor.name: Z},
-            )
-            labels = _labels(factor, np.repeat(factor.levels, len(names)), names)
-            parts.append(labels.assign(**self._linear(functions, level).columns()))
-        return _stacked(parts)
+        return tables.coef(self.solution, group, probability(level))
 
     # -- covariance matrices --------------------------------------------------------------------
 
@@ -413,9 +324,7 @@ class Fit(ABC):
         Intercept     612.09   9.60
         Days            9.60  35.07
         """
-        factor = self.model.design.factor_or_only(group)
-        G = self._moments[0][factor.name]
-        return pd.DataFrame(G, factor.effects, factor.effects, copy=True)
+        return tables.G(self.solution, group)
 
     def R(self, level: object, group: str | None = None) -> pd.DataFrame:
         """Covariance matrix of the residuals of the rows of one level.
@@ -438,8 +347,7 @@ class Fit(ABC):
         ArgumentError
             If there is no such level or grouping factor, or several factors have such a level.
         """
-        rows = self._rows(level, group)
-        return self._square(self._weighted_covariance(rows), rows)
+        return tables.R(self.solution, level, group)
 
     def V(self, level: object, group: str | None = None) -> pd.DataFrame:
         """Covariance matrix ZGZ' + R of the responses of the rows of one level.
@@ -471,8 +379,7 @@ class Fit(ABC):
         0  1267.0   621.7
         1   621.7  1321.3
         """
-        rows = self._rows(level, group)
-        return self._square(self._marginal_covariance(rows), rows)
+        return tables.V(self.solution, level, group)
 
     # -- predictions ----------------------------------------------------------------------------
 
@@ -482,7 +389,7 @@ class Fit(ABC):
         groups: str | Sequence[str] = "all",
         new_levels: Literal["error", "zero", "sample"] = "error",
         interval: Literal["mean", "new"] | None = None,
-        level: float = _LEVEL,
+        level: float = LEVEL,
         weights: object | None = None,
     ) -> pd.DataFrame:
         """Predict the response.
@@ -535,39 +442,9 @@ class Fit(ABC):
         0     450.3       15.9  419.3  481.4
         1     356.1       67.6  223.6  488.5
         """
-        level = probability(level)
-        if interval is not None:
-            hint = "None gives no interval."
-            interval = cast("Any", one_of("interval", interval, ("mean", "new"), hint))
-        new_levels = cast("Any", one_of("new_levels", new_levels, NEW_LEVELS))
-        noise = interval == "new"
-        if interval is None and level != _LEVEL:
-            raise ArgumentError(
-                f"`level` is the probability of an interval, and none is asked for: give "
-                f"interval='mean' or 'new' too, or leave out level={level:g}."
-            )
-        if data is None and new_levels != "error":
-            raise ArgumentError(
-                "`new_levels` is for new `data`; the rows fitted have no new levels. Give `data`, "
-                f"or leave out new_levels={new_levels!r}."
-            )
-        if weights is not None and data is None:
-            raise ArgumentError("`weights` are for new `data`; the rows fitted have theirs.")
-        if weights is not None and not noise:
-            raise ArgumentError(
-                "`weights` are for the residual variance of new observations: give "
-                "interval='new' too, or leave them out."
-            )
-        if data is None:
-            functions = functions_of_rows(self.model, groups, noise=noise)
-            index = self.model.design.index
-        else:
-            functions, index = functions_of_data(
-                self.model, data, groups, new_levels, noise=noise, weights=weights
-            )
-        if interval is None:
-            return pd.DataFrame({"estimate": functions.values(self._beta, self._u)}, index=index)
-        return pd.DataFrame(self._linear(functions, level).columns(), index=index)
+        return predictions.predict(
+            self.solution, data, groups, new_levels, interval, level, weights
+        )
 
     def fitted(self) -> pd.Series:
         """Fitted values, with all random effects and offsets.
@@ -577,8 +454,7 @@ class Fit(ABC):
         pandas.Series
             Aligned with the rows that were fitted: rows with missing values have none.
         """
-        values = functions_of_rows(self.model).values(self._beta, self._u)
-        return pd.Series(values, index=self.model.design.index, name="fitted")
+        return predictions.fitted(self.solution)
 
     def residuals(self, kind: ResidualKind = "response", marginal: bool = False) -> pd.Series:
         """Differences between response and fitted values.
@@ -624,7 +500,7 @@ class Fit(ABC):
         >>> fit.residuals("normalized", marginal=True).head(3).round(2).to_list()
         [-0.05, -0.07, -0.63]
         """
-        values = residuals(self, kind, truth_value("marginal", marginal))
+        values = residuals(self.solution, kind, truth_value("marginal", marginal))
         return pd.Series(values, index=self.model.design.index, name="residual")
 
     def simulate(self, n: int = 1, random_seed: int | None = None) -> pd.DataFrame:
@@ -658,29 +534,7 @@ class Fit(ABC):
         >>> model.fit("reml").simulate(100, random_seed=1).shape
         (100, 180)
         """
-        n = whole_number("n", n)
-        if random_seed is not None:
-            random_seed = whole_number("random_seed", random_seed, 0, GREATEST_SEED)
-        design = self.model.design
-        require_memory(
-            n * (4 * len(design.y) + 2 * self.model.equations.n_random),
-            f"n={n} simulations of {len(design.y):,} rows",
-            "ask for fewer, or for some at a time with another random_seed",
-        )
-        rng = np.random.default_rng(random_seed)
-        beta, M, theta = self._truths(n, rng)
-        sigma = theta[:, -1]
-        u = tuple(
-            sigma[:, None, None] * np.einsum("sij,slj->sli", m, factor.standard(rng, (n,)))
-            for factor, m in zip(design.factors, M, strict=True)
-        )
-        y = functions_of_rows(self.model).values(beta, u)
-        z = np.asarray(rng.standard_normal(y.shape))
-        noise = self.model.equations.residual_noise
-        e = np.stack([noise(t, own) for t, own in zip(theta, z, strict=True)]) * sigma[:, None]
-        y += e if design.weights is None else e / np.sqrt(design.weights)
-        index = pd.RangeIndex(n, name="simulation")
-        return pd.DataFrame(y, index=index, columns=design.index)
+        return predictions.simulate(self.solution, n, random_seed)
 
     # -- fits of changed models ------------------------------------------------------------------
 
@@ -711,7 +565,7 @@ class Fit(ABC):
         >>> fit.refit(fit.model.design.y / 1000).theta.round(3).to_dict()
         {'sd_Batch[Intercept]': 0.042, 'sigma': 0.05}
         """
-        return cast("Self", self._fit_again(self.model.with_response(y)))
+        return self._fit_again(self.model.with_response(y))
 
     def update(self, formula: str | None = None, data: object | None = None) -> Self:
         """Fit another formula, other data or both, in the same way; R, priors and weights stay.
@@ -744,7 +598,7 @@ class Fit(ABC):
         >>> round(2 * (fit.loglik - without.loglik), 2)
         42.14
         """
-        return cast("Self", self._fit_again(changed(self.model, formula, data)))
+        return self._fit_again(self.model.updated(formula, data))
 
     # -- what other modules do with a fit -------------------------------------------------------
 
@@ -753,7 +607,7 @@ class Fit(ABC):
         """Plots of the fit, as methods: ``fit.plot.trellis()``."""
         from bayeslmm.plots.of_fits import Plots
 
-        return Plots(self)
+        return Plots(self.solution)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fit to a file that `bayeslmm.load` reads; loading runs no code of the file.
@@ -770,99 +624,28 @@ class Fit(ABC):
         FileError
             If the file cannot be written there, or the data hold what it cannot hold.
         """
-        from bayeslmm.storage import solutions as storage
+        from bayeslmm.storage.solutions import save
 
-        storage.save(self, path)
+        save(self.solution, path)
 
     def __repr__(self) -> str:
-        return printing.as_text(self._page())
+        return as_text(self._page())
 
     def _repr_html_(self) -> str:
-        return printing.as_html(self._page())
-
-    # -- what the above share -------------------------------------------------------------------
-
-    def _fixed(self, level: float) -> Estimates:
-        design = self.model.design
-        return self._linear(Functions.of(design.factors, np.eye(len(design.coef))), level)
-
-    def _positions(self, group: str | None) -> list[tuple[int, GroupingFactor]]:
-        factors = self.model.design.factors
-        if group is None:
-            return list(enumerate(factors))
-        factor = self.model.design.factor(group)
-        return [(factors.index(factor), factor)]
-
-    def _rows(self, level: object, group: str | None) -> Array:
-        """Positions of the rows of a level of a grouping factor, or of a subject of R."""
-        label, design = level_label(level), self.model.design
-        known = {factor.name: (factor.levels, factor.codes) for factor in design.factors}
-        residuals = design.residuals
-        if residuals is not None and residuals.subjects is not None:
-            subjects = residuals.subjects
-            known.setdefault(str(residuals.structure.group), (subjects.levels, subjects.codes))
-        if not known:
-            design.factor_or_only(group)  # which says so
-        if group is not None and group not in known:
-            raise ArgumentError(unknown_name("grouping factor", group, list(known)))
-        among = [name for name in known if group in (None, name) and label in known[name][0]]
-        if len(among) > 1:
-            raise ArgumentError(f"several groups have a level {label!r}: give `group`, of {among}.")
-        if not among:
-            valid = [x for name in known if group in (None, name) for x in known[name][0]]
-            raise ArgumentError(unknown_name("level", label, valid))
-        levels, codes = known[among[0]]
-        return np.flatnonzero(codes == levels.index(label))
-
-    def _labels_of(self, rows: Array) -> pd.Index:
-        """Labels of some rows: occasions, where they are of one subject of R; else those of the
-        data.
-        """
-        design, own = self.model.design, self.model.design.residuals
-        if own is None or own.subjects is None or len(own.structure.times) != 1:
-            return design.index[rows]
-        if len(np.unique(own.subjects.codes[rows])) > 1:
-            return design.index[rows]
-        occasions = [own.occasions[point] for point in own.rows.point[rows]]
-        return pd.Index(occasions, name=own.structure.times[0], dtype=object)
-
-    def _weighted_covariance(self, rows: Array) -> Array:
-        """Covariance matrix of the residuals of some rows."""
-        R = self._residual_covariance(rows)
-        weights = self.model.design.weights
-        return R if weights is None else R / np.sqrt(np.outer(weights[rows], weights[rows]))
-
-    def _marginal_covariance(self, rows: Array) -> Array:
-        """Covariance matrix ZGZ' + R of the responses of some rows."""
-        return self._weighted_covariance(rows) + self._between_covariance(rows)
-
-    def _between_covariance(self, rows: Array) -> Array:
-        """Covariance matrix ZGZ' of what the random effects add to some rows."""
-        V = np.zeros((len(rows), len(rows)))
-        for factor in self.model.design.factors:
-            Z = factor.Z[rows]
-            V += factor.between(rows) * (Z @ self._moments[0][factor.name] @ Z.T)
-        return V
-
-    def _square(self, matrix: Array, rows: Array) -> pd.DataFrame:
-        index = self._labels_of(rows)
-        return pd.DataFrame(matrix, index=index, columns=index)
+        return as_html(self._page())
 
 
-def _labels(factor: GroupingFactor, levels: Array, effects: Sequence[str]) -> pd.DataFrame:
-    """The label columns of a table with a row for each level and effect."""
-    return pd.DataFrame(
-        {
-            "group": pd.Series([factor.name] * len(levels), dtype=object),
-            "level": pd.Series(levels, dtype=object),
-            "effect": pd.Series(list(effects) * len(factor.levels), dtype=object),
-        }
-    )
+def warn_of_problems(fit: Fit[Any]) -> None:
+    """Warn when estimates or draws should not be trusted.
 
-
-def _stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    if parts:
-        return pd.concat(parts, ignore_index=True)
-    labels = pd.DataFrame({name: pd.Series(dtype=object) for name in ("group", "level", "effect")})
-    empty = np.empty(0)
-    return labels.assign(**Estimates(empty, empty, empty, empty).columns())
+    Warns
+    -----
+    ConvergenceWarning
+    """
+    status = getattr(fit, "status", None) if fit.method != "nuts" else None
+    if status is not None and status.ok:
+        return
+    findings = fit.diagnose().findings
+    problems = [str(finding) for finding in findings if finding.severity == "error"]
+    if problems:
+        warnings.warn("; ".join(problems), ConvergenceWarning, stacklevel=3)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from bayeslmm.api.point_fit import PointFit
-from bayeslmm.estimation.likelihood.iterations import trace_frame
-from bayeslmm.reports import printing
-from bayeslmm.solutions.degrees_of_freedom.methods import DF, wald
+from bayeslmm.reports import of_fit as pages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,20 +15,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from xarray import DataTree
 
-    from bayeslmm.api.model import Model
     from bayeslmm.comparison.conditional_aic import ConditionalAIC
-    from bayeslmm.criticism.diagnose import Diagnosis
-    from bayeslmm.data.frames import Array
-    from bayeslmm.equations.equations import Equations
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
+    from bayeslmm.criticism.findings import Diagnosis
     from bayeslmm.inference.profile.profile import Profile
-    from bayeslmm.solutions.degrees_of_freedom.wald import Wald
+    from bayeslmm.solutions.point import LikelihoodSolution
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.pages import Page
 
 __all__ = ["LikelihoodFit"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LikelihoodFit(PointFit):
+class LikelihoodFit[M: Specification](PointFit[M]):
     """Estimates by restricted or full maximum likelihood; made by ``model.fit("reml")`` or "ml".
 
     Standard errors of coefficients and predictions are those at the estimated theta; standard
@@ -45,8 +38,8 @@ class LikelihoodFit(PointFit):
     ----------
     model : Model
         What was fitted.
-    optimum : Optimum
-        What the optimiser found, with status, trace, Hessian and time.
+    solution : LikelihoodSolution
+        What was estimated, as arrays.
 
     Examples
     --------
@@ -56,42 +49,38 @@ class LikelihoodFit(PointFit):
     (-159.827, 325.654)
     """
 
+    model: M
+    solution: LikelihoodSolution
+
     @property
     def method(self) -> Literal["reml", "ml"]:
         """Which likelihood was maximised."""
-        return "ml" if self.optimum.method == "ml" else "reml"
+        return self.solution.method
 
     @property
     def trace(self) -> pd.DataFrame:
         """The iterations: criterion (-2 log L), largest element of its gradient in the coordinates
         of the default algorithm with σ at its best, seconds since the start, and theta by name.
         """
-        return trace_frame(self.model.equations, self.optimum)
+        return self.solution.trace
 
     @property
     def loglik(self) -> float:
         """The log-likelihood at its maximum: restricted for REML, so that it depends on X."""
-        return -0.5 * self.optimum.criterion
+        return self.solution.loglik
 
     @property
     def aic(self) -> float:
         """Akaike's criterion, -2 loglik + 2 n_parameters."""
-        return self.optimum.criterion + 2 * self.n_parameters
+        return self.solution.aic
 
     @property
     def bic(self) -> float:
         """Schwarz's criterion, -2 loglik + log(rows) n_parameters, for REML too as lme4 has it."""
-        return self.optimum.criterion + log(self.model.equations.n) * self.n_parameters
+        return self.solution.bic
 
-    def _new_wald(self, df: DF) -> Wald:
-        return wald(self.model, self.optimum, df)
-
-    def _fit_again(self, model: Model) -> LikelihoodFit:
-        optimum = self.optimum
-        return model.fit(self.method, algorithm=optimum.algorithm, information=optimum.information)
-
-    def _page(self) -> printing.Page:
-        return printing.of_likelihood_fit(self)
+    def _page(self) -> Page:
+        return pages.of_likelihood_fit(self.solution)
 
     def diagnose(self) -> Diagnosis:
         """Say what is wrong with the fit: status, singular directions, dropped columns and rows.
@@ -100,9 +89,9 @@ class LikelihoodFit(PointFit):
         -------
         Diagnosis
         """
-        from bayeslmm.criticism.diagnose import of_likelihood
+        from bayeslmm.criticism.diagnose import diagnose
 
-        return of_likelihood(self)
+        return diagnose(self.solution)
 
     # -- intervals ------------------------------------------------------------------------------
 
@@ -147,7 +136,7 @@ class LikelihoodFit(PointFit):
         """
         from bayeslmm.inference.profile.profile import profile
 
-        return profile(self, parameters, level)
+        return profile(self.solution, parameters, level)
 
     def bootstrap(
         self,
@@ -204,7 +193,7 @@ class LikelihoodFit(PointFit):
         """
         from bayeslmm.inference.bootstrap import bootstrap
 
-        return bootstrap(self, n, kind, random_seed, jobs)
+        return bootstrap(self.solution, n, kind, random_seed, jobs)
 
     def confint(
         self,
@@ -252,7 +241,7 @@ class LikelihoodFit(PointFit):
         """
         from bayeslmm.inference.intervals import confint
 
-        return confint(self, method, level, parameters, n, random_seed)
+        return confint(self.solution, method, level, parameters, n, random_seed)
 
     # -- comparing ------------------------------------------------------------------------------
 
@@ -261,8 +250,7 @@ class LikelihoodFit(PointFit):
         """Akaike's criterion for small samples, aic + 2k(k + 1)/(n - k - 1); NaN without rows to
         spare.
         """
-        k, n = self.n_parameters, self.model.equations.n
-        return self.aic + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else np.nan
+        return self.solution.aicc
 
     @property
     def caic(self) -> float:
@@ -286,7 +274,7 @@ class LikelihoodFit(PointFit):
         """Log-likelihood given the random effects, and effective degrees of freedom."""
         from bayeslmm.comparison.conditional_aic import conditional_aic
 
-        return conditional_aic(self)
+        return conditional_aic(self.solution)
 
     def drop1(self) -> pd.DataFrame:
         """Test each fixed-effect term that no other term contains, by a refit without it.
@@ -312,7 +300,7 @@ class LikelihoodFit(PointFit):
         """
         from bayeslmm.comparison.single_terms import drop1
 
-        return drop1(self)
+        return drop1(self.solution)
 
     def random_structures(self) -> pd.DataFrame:
         """Walk from these random effects to simpler ones, and report each step.
@@ -340,17 +328,6 @@ class LikelihoodFit(PointFit):
         1          (Intercept + Days || Subject)  1762.003  0.8
         2                  (Intercept | Subject)  1802.079  0.0
         """
-        from bayeslmm.comparison.random_structures import random_structures
+        from bayeslmm.comparison.random_effects import random_structures
 
-        return random_structures(self)
-
-    def _given(self, equations: Equations, theta: Array) -> Equations:
-        return equations.given_residuals(theta)
-
-    def _maximum(self, equations: Equations) -> Optimum:
-        from bayeslmm.estimation.likelihood.held import optimise_held
-        from bayeslmm.estimation.likelihood.quasi_newton import optimise
-
-        if self.model.held.any():
-            return optimise_held(equations, self.method, self.model.priors)
-        return optimise(equations, self.method)
+        return random_structures(self.solution)

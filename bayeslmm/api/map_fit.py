@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
 import pandas as pd
 
 from bayeslmm.api.point_fit import PointFit
-from bayeslmm.equations.equations import EquationsWithPrior
-from bayeslmm.errors import ArgumentError
-from bayeslmm.reports import printing
-from bayeslmm.solutions.degrees_of_freedom.satterthwaite import satterthwaite
-from bayeslmm.solutions.degrees_of_freedom.wald import ByStratum, Strata
+from bayeslmm.reports import of_fit as pages
 from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.criticism.diagnose import Diagnosis
-    from bayeslmm.data.frames import Array
-    from bayeslmm.equations.equations import Equations
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
-    from bayeslmm.solutions.degrees_of_freedom.methods import DF
-    from bayeslmm.solutions.degrees_of_freedom.wald import Wald
+    from bayeslmm.criticism.findings import Diagnosis
+    from bayeslmm.solutions.point import MapSolution
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.pages import Page
 
 __all__ = ["MapFit"]
 
@@ -42,7 +33,7 @@ _UNPENALISED = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MapFit(PointFit):
+class MapFit[M: Specification](PointFit[M]):
     """The mode of the posterior of theta; made by ``model.fit("map")``.
 
     The log-likelihood with beta integrated out under its prior, plus the log prior density of the
@@ -63,8 +54,8 @@ class MapFit(PointFit):
     ----------
     model : Model
         What was fitted.
-    optimum : Optimum
-        What the optimiser found, with status, trace, Hessian and time.
+    solution : MapSolution
+        What was estimated, as arrays.
 
     Examples
     --------
@@ -76,6 +67,9 @@ class MapFit(PointFit):
     >>> model.fit("map").theta.round(2).to_dict()
     {'sd_Batch[Intercept]': 1.17, 'sigma': 3.65}
     """
+
+    model: M
+    solution: MapSolution
 
     _elsewhere: ClassVar[Mapping[str, str]] = {
         **PointFit._elsewhere,
@@ -92,37 +86,24 @@ class MapFit(PointFit):
         """-2 (log-likelihood + log prior density) at the mode; prior densities are without their
         normalising constants.
         """
-        return self.optimum.criterion
+        return self.solution.optimum.criterion
 
-    @cached_property
+    @property
     def loglik(self) -> float:
         """The log-likelihood at the mode, with beta integrated out under its prior."""
-        model, priors = self.model, self.model.priors
-        theta = self.optimum.theta
-        value, _ = model.equations.collapsed(theta, priors.beta_mean, priors.beta_precision)
-        return float(value)
+        return self.solution.loglik
 
     @property
     def log_prior(self) -> float:
         """The log prior density of theta at the mode, without normalising constants."""
-        return -0.5 * self.criterion - self.loglik
+        return self.solution.log_prior
 
     @property
     def trace(self) -> pd.DataFrame:
         """The iterations: a row each with the criterion, the largest element of its gradient,
         seconds since the start, and theta by name.
         """
-        steps, names = self.optimum.trace, list(self.model.parameters.names)
-        table = pd.DataFrame(
-            {
-                "criterion": [step.criterion for step in steps],
-                "gradient": [step.gradient for step in steps],
-                "seconds": [step.seconds for step in steps],
-            },
-            index=pd.RangeIndex(len(steps), name="iteration"),
-        )
-        theta = np.array([step.working for step in steps]).reshape(len(steps), len(names))
-        return table.join(pd.DataFrame(theta, columns=names, index=table.index))
+        return self.solution.trace
 
     def confint(
         self,
@@ -157,13 +138,10 @@ class MapFit(PointFit):
         given = one_of("method", method, ("wald", "profile", "bootstrap"))
         if given != "wald":
             getattr(self, given)
-        return wald_intervals(self, level, parameters)
+        return wald_intervals(self.solution, level, parameters)
 
-    def _fit_again(self, model: Model) -> MapFit:
-        return model.fit("map")
-
-    def _page(self) -> printing.Page:
-        return printing.of_map_fit(self)
+    def _page(self) -> Page:
+        return pages.of_map_fit(self.solution)
 
     def diagnose(self) -> Diagnosis:
         """Say what is wrong with the fit: status, variances of zero, dropped columns and rows.
@@ -172,37 +150,6 @@ class MapFit(PointFit):
         -------
         Diagnosis
         """
-        from bayeslmm.criticism.diagnose import of_map
+        from bayeslmm.criticism.diagnose import diagnose
 
-        return of_map(self)
-
-    def _new_wald(self, df: DF) -> Wald:
-        """As for a likelihood, with the covariance matrix that beta has under its prior."""
-        if df == "satterthwaite":
-            return satterthwaite(self._with_prior, self.optimum)
-        if df not in ("residual", "none"):
-            raise ArgumentError(
-                f"df={df!r} is derived for REML, and a fit by MAP has only 'satterthwaite', "
-                "'residual' and 'none'."
-            )
-        equations = self.model.equations
-        each = float(equations.n - equations.p) if df == "residual" else np.inf
-        vcov = self._equations.var_beta(self.optimum.M, self.optimum.sigma)
-        return ByStratum(vcov, Strata.one(each, equations.p))
-
-    @cached_property
-    def _with_prior(self) -> EquationsWithPrior:
-        return self._prior_added(self.model.equations)
-
-    def _prior_added(self, equations: Equations) -> EquationsWithPrior:
-        priors = self.model.priors
-        return EquationsWithPrior.of_prior(equations, priors.beta_mean, priors.beta_precision)
-
-    def _given(self, equations: Equations, theta: Array) -> Equations:
-        """Equations with R and sigma at theta and the prior of beta among the data."""
-        return self._prior_added(equations).given_residuals(theta)
-
-    def _maximum(self, equations: Equations) -> Optimum:
-        from bayeslmm.estimation.posterior.penalised import maximise_posterior
-
-        return maximise_posterior(equations, self.model.priors)
+        return diagnose(self.solution)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
-import numpy as np
-from scipy.special import ndtri
-
 from bayeslmm.api.fit import Fit
-from bayeslmm.data.frames import Array
-from bayeslmm.design.parameters import bars_together
-from bayeslmm.equations.linear import Estimates
-from bayeslmm.errors import MissingAttributeError
+from bayeslmm.effects import tables
 from bayeslmm.inference.effect_tests import anova_table, contrast_table, joint_table
-from bayeslmm.solutions.degrees_of_freedom.methods import DF, df_method
-from bayeslmm.solutions.degrees_of_freedom.wald import t_columns, t_intervals
-from bayeslmm.support import scales
+from bayeslmm.solutions.base import LEVEL
+from bayeslmm.solutions.degrees_of_freedom.methods import DF
+from bayeslmm.solutions.point import no_draws
 from bayeslmm.support.arguments import probability
 
 if TYPE_CHECKING:
@@ -26,19 +18,15 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.equations.equations import Equations
-    from bayeslmm.equations.linear import Functions
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum, Status
-    from bayeslmm.solutions.degrees_of_freedom.wald import Wald
+    from bayeslmm.estimation.optimum import Optimum, Status
+    from bayeslmm.solutions.point import PointSolution
+    from bayeslmm.specification import Specification
 
 __all__ = ["PointFit"]
 
-_LEVEL = 0.95
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PointFit(Fit):
+class PointFit[M: Specification](Fit[M]):
     """Estimates at the maximum of a criterion: what `LikelihoodFit` and `MapFit` share.
 
     Standard errors of coefficients and predictions are those at the estimated theta; standard
@@ -50,15 +38,16 @@ class PointFit(Fit):
     ----------
     model : Model
         What was fitted.
-    optimum : Optimum
-        What the optimiser found, with status, trace, Hessian and time.
+    solution : PointSolution
+        What was estimated, as arrays.
     """
 
-    model: Model
-    optimum: Optimum
+    model: M
+    solution: PointSolution
 
     _elsewhere: ClassVar[Mapping[str, str]] = {
         "draws": "it is a point estimate. `model.fit('nuts')` draws from the posterior",
+        "idata": "it is a point estimate. `model.fit('nuts')` draws from the posterior",
         "convergence": "it is a point estimate, without draws to converge. `status` says how the "
         "optimiser ended, and `diagnose()` what to do about it",
         "loo": "it is cross-validation of a posterior: `model.fit('nuts').loo()`. `influence()` "
@@ -67,43 +56,26 @@ class PointFit(Fit):
     }
 
     @property
-    @abstractmethod
-    def loglik(self) -> float:
-        """The log-likelihood at the estimate."""
-
-    @property
-    @abstractmethod
-    def trace(self) -> pd.DataFrame:
-        """The iterations, a row each."""
-
-    @abstractmethod
-    def _given(self, equations: Equations, theta: Array) -> Equations:
-        """Equations of this model, of any rows, with R at theta."""
-
-    @abstractmethod
-    def _maximum(self, equations: Equations) -> Optimum:
-        """The optimum of equations of this model, of any rows."""
-
-    @abstractmethod
-    def _new_wald(self, df: DF) -> Wald:
-        """Tests of functions of beta with degrees of freedom of a kind."""
+    def optimum(self) -> Optimum:
+        """What the optimiser found, with status, trace, Hessian and time."""
+        return self.solution.optimum
 
     @property
     def status(self) -> Status:
         """How the optimiser ended; its value says it in words."""
-        return self.optimum.status
+        return self.solution.optimum.status
 
     @property
     def algorithm(self) -> str:
         """What has maximised the criterion."""
-        return self.optimum.algorithm
+        return self.solution.optimum.algorithm
 
     @property
     def n_parameters(self) -> int:
         """The number of coefficients and covariance parameters, without those that are held."""
-        return self.model.equations.p + int((~self.model.held).sum())
+        return self.solution.n_parameters
 
-    def summary(self, level: float = _LEVEL, df: DF = "satterthwaite") -> pd.DataFrame:
+    def summary(self, level: float = LEVEL, df: DF = "satterthwaite") -> pd.DataFrame:
         """Coefficients and covariance parameters.
 
         Parameters
@@ -138,13 +110,9 @@ class PointFit(Fit):
         parameter
         beta[Days]     10.47       1.55   7.21  13.73  17.0  6.77
         """
-        level = probability(level)
-        fixed, statistics = self._coefficients(level, df)
-        nan = np.full(len(self.model.parameters), np.nan)
-        padded = {name: np.concatenate([values, nan]) for name, values in statistics.items()}
-        return self._summary(fixed, self._parameters(level), padded)
+        return tables.point_summary(self.solution, probability(level), df)
 
-    def fixef(self, level: float = _LEVEL, df: DF = "satterthwaite") -> pd.DataFrame:
+    def fixef(self, level: float = LEVEL, df: DF = "satterthwaite") -> pd.DataFrame:
         """The coefficients beta.
 
         Parameters
@@ -165,7 +133,8 @@ class PointFit(Fit):
         ArgumentError
             As for `summary`.
         """
-        return self._fixef(self._coefficients(probability(level), df)[0])
+        fixed, _ = self.solution.tested_coefficients(probability(level), df)
+        return tables.fixef(self.solution, fixed)
 
     def anova(self, type: Literal[1, 2, 3] = 3, df: DF = "satterthwaite") -> pd.DataFrame:
         """F tests of the terms of the fixed effects.
@@ -200,10 +169,10 @@ class PointFit(Fit):
         term
         Machine       2    46.0  87.798  0.0
         """
-        return anova_table(self.model.design, self._beta, self._wald(df), type)
+        return anova_table(self.model.design, self.solution.beta, self.solution.wald(df), type)
 
     def contrast(
-        self, L: object, rhs: object = 0.0, level: float = _LEVEL, df: DF = "satterthwaite"
+        self, L: object, rhs: object = 0.0, level: float = LEVEL, df: DF = "satterthwaite"
     ) -> pd.DataFrame:
         """Estimate linear functions of the coefficients, and test each by t.
 
@@ -246,7 +215,7 @@ class PointFit(Fit):
         Machine[C] - Machine[B]      5.95       1.05   3.83   8.07  46.0
         """
         coef, level = self.model.design.coef, probability(level)
-        return contrast_table(L, rhs, coef, self._beta, self._wald(df), level)
+        return contrast_table(L, rhs, coef, self.solution.beta, self.solution.wald(df), level)
 
     def test(self, L: object, rhs: object = 0.0, df: DF = "satterthwaite") -> pd.DataFrame:
         """Test linear functions of the coefficients together, by one F.
@@ -279,33 +248,14 @@ class PointFit(Fit):
         >>> model.fit("reml").test(["Machine[B]", "Machine[C]"]).iloc[0, :3].round(3).to_list()
         [2.0, 46.0, 87.798]
         """
-        return joint_table(L, rhs, self.model.design.coef, self._beta, self._wald(df))
-
-    def _coefficients(self, level: float, df: DF) -> tuple[Estimates, dict[str, Array]]:
-        """Estimates of beta and the columns df, t and p."""
-        tests, each = self._wald(df), np.eye(self.model.equations.p)
-        std_error, own = np.sqrt(np.diag(tests.vcov)), tests.df(each)
-        fixed = t_intervals(self._beta, std_error, own, level)
-        return fixed, t_columns(self._beta, std_error, own)
-
-    def _wald(self, df: DF) -> Wald:
-        method = df_method(df)
-        if method not in self._known_wald:
-            self._known_wald[method] = self._new_wald(method)
-        return self._known_wald[method]
-
-    @cached_property
-    def _known_wald(self) -> dict[DF, Wald]:
-        """What was computed for each way of finding degrees of freedom."""
-        return {}
+        return joint_table(
+            L, rhs, self.model.design.coef, self.solution.beta, self.solution.wald(df)
+        )
 
     @property
     def posterior(self) -> NoReturn:
         """A point estimate has no draws: asking for them is an error that says what has."""
-        raise MissingAttributeError(
-            f"a fit by {self.method.upper()} is a point estimate and has no draws; fit the model "
-            "with `model.fit('nuts')` for a posterior, or use `simulate()` for new responses."
-        )
+        raise no_draws(self.method)
 
     def repca(self) -> pd.DataFrame:
         """Principal components of the random effects: how many dimensions the data support.
@@ -332,9 +282,9 @@ class PointFit(Fit):
         0          1  31.72        0.62
         1          2  24.61        0.38
         """
-        from bayeslmm.comparison.dimensions import principal_components
+        from bayeslmm.comparison.random_effects import principal_components
 
-        return principal_components(self)
+        return principal_components(self.solution)
 
     def influence(
         self, by: str = "row", refit: bool = False, jobs: int | None = None
@@ -394,113 +344,4 @@ class PointFit(Fit):
         """
         from bayeslmm.criticism.influence import influence
 
-        return influence(self, by, refit, jobs)
-
-    @cached_property
-    def _equations(self) -> Equations:
-        """The equations with R at the estimate."""
-        return self._given(self.model.equations, self.optimum.theta)
-
-    @cached_property
-    def _solution(self) -> tuple[Array, Array]:
-        return self._equations.solve(self.optimum.M)
-
-    @property
-    def _beta(self) -> Array:
-        return self._solution[0]
-
-    @cached_property
-    def _u(self) -> tuple[Array, ...]:
-        return tuple(self.model.equations.split_u(self._solution[1]).values())
-
-    @cached_property
-    def _M(self) -> list[Array]:
-        return self.model.equations.split_M(self.optimum.M)
-
-    @cached_property
-    def _moments(self) -> tuple[dict[str, Array], float]:
-        sigma = self.optimum.sigma
-        return self.model.equations.covariances(self.optimum.M, sigma), sigma**2
-
-    def _linear(self, functions: Functions, level: float) -> Estimates:
-        M, sigma = self.optimum.M, self.optimum.sigma
-        variance = self._equations.var_linear(
-            M, sigma, functions.X, functions.codes, functions.Z, functions.relatives
-        )
-        if not functions.certain:
-            variance = variance + functions.variance(self._M, self.optimum.theta)
-        estimate = functions.values(self._beta, self._u)
-        df = np.full(len(functions), np.inf)
-        alone = functions.of_beta
-        if alone.any():
-            df[alone] = self._wald("satterthwaite").df(functions.X[alone])
-        return t_intervals(estimate, np.sqrt(variance), df, level)
-
-    @cached_property
-    def _conditional_sd(self) -> tuple[Array, ...]:
-        variances = self._equations.var_u(self.optimum.M, self.optimum.sigma, beta_known=True)
-        return tuple(
-            np.sqrt(np.diagonal(blocks, axis1=1, axis2=2)).ravel() for blocks in variances.values()
-        )
-
-    def _effects(self, position: int, level: float) -> Estimates:
-        return Estimates.normal(self._u[position].ravel(), self._conditional_sd[position], level)
-
-    def _parameters(self, level: float) -> Estimates:
-        theta, bounds = self.optimum.theta, self.model.parameters.bounds
-        vcov = np.diag(self.optimum.vcov)
-        sd = np.sqrt(np.where(vcov >= 0, vcov, np.nan))
-        half = float(ndtri((1 + level) / 2)) * sd
-        with np.errstate(divide="ignore", invalid="ignore"):
-            working = scales.working(theta, bounds)
-            lower = scales.natural(working - half, bounds)
-            upper = scales.natural(working + half, bounds)
-        std_error = scales.slopes(theta, bounds) * sd
-        held = self.model.held
-        std_error = np.where(held, 0.0, std_error)
-        lower, upper = np.where(held, theta, lower), np.where(held, theta, upper)
-        return Estimates(np.where(self._undefined, np.nan, theta), std_error, lower, upper)
-
-    @cached_property
-    def _undefined(self) -> Array:
-        """Correlations with an effect whose variance is zero, and what those of a structure are
-        when none of its effects varies.
-        """
-        parameters, optimum = self.model.parameters, self.optimum
-        undefined = np.zeros(len(parameters), dtype=bool)
-        for block in parameters.blocks:
-            if block.kind == "sd" or block.factor is None:
-                continue
-            factor = self.model.design.factor(block.factor)
-            if factor.bars[block.bar].shape is not None:
-                own, _ = bars_together(parameters, factor, block.bar)
-                none = all(optimum.boundary[b.start : b.stop].all() for b in own)
-                undefined[block.start : block.stop] = none
-                continue
-            sds = parameters.find(block.factor, block.bar, "sd")
-            if sds is None:
-                continue
-            zero = {
-                label
-                for label, at in zip(sds.labels, range(sds.start, sds.stop), strict=True)
-                if optimum.boundary[at]
-            }
-            undefined[block.start : block.stop] = [
-                bool(zero.intersection(pair)) for pair in block.labels
-            ]
-        return undefined
-
-    def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
-        return (
-            np.tile(self._beta, (n, 1)),
-            tuple(np.tile(m, (n, 1, 1)) for m in self._M),
-            np.tile(self.optimum.theta, (n, 1)),
-        )
-
-    @property
-    def _residual_sds(self) -> Array:
-        return self.optimum.sigma * self.model.equations.residual_sds(self.optimum.theta)
-
-    def _residual_covariance(self, rows: Array) -> Array:
-        R = self.model.equations.residual_covariance(self.optimum.theta, rows)
-        return self.optimum.sigma**2 * R
+        return influence(self.solution, by, refit, jobs)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bayeslmm.api.fit import Fit
-from bayeslmm.data.frames import Array
-from bayeslmm.equations.linear import Estimates, Functions, over_draws
-from bayeslmm.errors import ArgumentError
-from bayeslmm.reports import printing
-from bayeslmm.solutions.labelled import labelled_draws, labelled_rows
+from bayeslmm.effects import tables
+from bayeslmm.reports import of_fit as pages
 from bayeslmm.support.arguments import probability
-from bayeslmm.support.memory import require_memory
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +19,14 @@ if TYPE_CHECKING:
     from arviz_stats.utils import ELPDData
     from xarray import Dataset, DataTree
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.criticism.diagnose import Diagnosis
-    from bayeslmm.estimation.posterior.nuts import Draws, Settings
+    from bayeslmm.criticism.findings import Diagnosis
+    from bayeslmm.estimation.posterior.nuts import Draws
+    from bayeslmm.solutions.posterior import PosteriorSolution
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
+    from bayeslmm.support.pages import Page
 
-__all__ = ["PosteriorFit", "sample"]
+__all__ = ["PosteriorFit"]
 
 _NO_MAXIMUM = (
     "a posterior has no maximised likelihood. `model.fit('ml')` or 'reml' gives one, for the same "
@@ -57,83 +53,10 @@ _NO_DELETION = (
     "it is of what rows do to estimates at given covariance parameters. Fit the model by 'reml' or "
     "'map' for that"
 )
-_STATISTICS = 16
-"""Numbers that a sampler keeps of a draw beside theta, roughly."""
-_TAILS = (0.05, 0.95)
-"""Quantiles whose effective sample sizes `ess_tail` is the smaller of."""
-
-
-def sample(
-    model: Model, settings: Settings, sampler: Literal["nutpie", "pymc"], collapse: bool
-) -> Draws:
-    """Draw from the posterior of a model.
-
-    Parameters
-    ----------
-    model : Model
-    settings : Settings
-    sampler : {"nutpie", "pymc"}
-    collapse : bool
-        Whether theta alone is sampled, and beta and u drawn exactly afterwards; otherwise the
-        textbook model is sampled as it stands.
-
-    Returns
-    -------
-    Draws
-    """
-    from bayeslmm.estimation.posterior import nuts
-
-    if sys.flags.optimize > 1:
-        # arviz-stats adds to docstrings, and would fail when the draws are made
-        raise ArgumentError(
-            "draws cannot be summarised without docstrings, which python -OO and PYTHONOPTIMIZE=2 "
-            "take away; run Python with -O at most, or fit by 'reml', 'ml' or 'map'."
-        )
-    _require_memory(model, settings, collapse)
-    if collapse and sampler == "nutpie":
-        from bayeslmm.estimation.likelihood.quasi_newton import optimise
-
-        began = time.perf_counter()
-        reml = optimise(model.equations, "reml")
-        start = reml.theta if reml.status.ok else None
-        draws = nuts.sample_collapsed(model.equations, model.priors, settings, start)
-        return replace(draws, seconds=time.perf_counter() - began)
-
-    from bayeslmm.design.variables import in_pymc
-    from bayeslmm.pymc_models.parameters import theta_draws
-
-    began = time.perf_counter()
-    settings = replace(settings, target_accept=settings.target_accept or nuts.PYMC_TARGET)
-    compiled = model.pymc if collapse else model.full_pymc()
-    variables, stats, name = nuts.sample_model(compiled, settings, sampler)
-    theta = theta_draws(variables, model.parameters)
-    if collapse:
-        beta, u = nuts.draw_coefficients(model.equations, model.priors, theta, settings)
-    else:
-        beta = variables["beta"]
-        effects = [variables[in_pymc(f"u_{factor.name}")] for factor in model.design.factors]
-        empty = np.empty((*theta.shape[:2], 0))
-        u = np.concatenate([*(e.reshape(*e.shape[:2], -1) for e in effects), empty], axis=-1)
-    return nuts.Draws(theta, beta, u, stats, settings, name, time.perf_counter() - began)
-
-
-def _require_memory(model: Model, settings: Settings, collapse: bool) -> None:
-    """Refuse draws for which there is no room: what the sampler keeps, warm-up included, once more
-    as it is put together, and beta and u.
-    """
-    coefficients = model.equations.p + model.equations.n_random
-    kept = len(model.parameters) + _STATISTICS + (0 if collapse else coefficients)
-    tune, draws = settings.chains * settings.tune, settings.chains * settings.draws
-    require_memory(
-        2 * kept * (tune + draws) + coefficients * draws,
-        f"draws={settings.draws} and tune={settings.tune} of {settings.chains} chains, each draw "
-        f"with {coefficients:,} coefficients and random effects,",
-        "ask for fewer; 1,000 draws of each of 4 chains are enough for most purposes",
-    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PosteriorFit(Fit):
+class PosteriorFit[M: Specification](Fit[M]):
     """Draws from the posterior; made by ``model.fit("nuts")``.
 
     Estimates are posterior means, standard errors posterior standard deviations, intervals
@@ -143,9 +66,8 @@ class PosteriorFit(Fit):
     ----------
     model : Model
         What was fitted.
-    draws : Draws
-        The draws as arrays, the sampler's statistics and settings; `posterior` and `idata` have
-        them labelled.
+    solution : PosteriorSolution
+        What was estimated, as arrays.
 
     Examples
     --------
@@ -156,8 +78,8 @@ class PosteriorFit(Fit):
     ('chain', 'draw', 'Batch', 'Batch_effect')
     """
 
-    model: Model
-    draws: Draws
+    model: M
+    solution: PosteriorSolution
 
     _elsewhere: ClassVar[Mapping[str, str]] = (
         dict.fromkeys(("loglik", "aic", "aicc", "bic", "n_parameters"), _NO_MAXIMUM)
@@ -174,6 +96,13 @@ class PosteriorFit(Fit):
     def method(self) -> Literal["nuts"]:
         """How the model was fitted."""
         return "nuts"
+
+    @property
+    def draws(self) -> Draws:
+        """The draws as arrays, the sampler's statistics and settings; `posterior` and `idata` have
+        them labelled.
+        """
+        return self.solution.draws
 
     @cached_property
     def posterior(self) -> Dataset:
@@ -192,33 +121,10 @@ class PosteriorFit(Fit):
         sampler's statistics, ``observed_data`` the response ``y``, and ``constant_data`` weights
         and offset where there are any.
         """
-        import arviz_base
+        return self.solution.tree
 
-        variables, dims, coords = labelled_draws(
-            self.model, self.draws.theta, self.draws.beta, self.draws.u
-        )
-        data, own, rows = labelled_rows(self.model)
-        groups = {"posterior": variables, "sample_stats": self.draws.stats, **data}
-        attributes: dict[str, Any] = {
-            "/": {"formula": self.model.formula, "response": self.model.design.response},
-            "posterior": {"sampler": self.draws.sampler, "sampling_time": self.draws.seconds},
-        }
-        return arviz_base.from_dict(groups, dims=dims | own, coords=coords | rows, attrs=attributes)
-
-    def _fit_again(self, model: Model) -> PosteriorFit:
-        own = self.draws.settings
-        return model.fit(
-            "nuts",
-            random_seed=own.seed,
-            draws=own.draws,
-            tune=own.tune,
-            chains=own.chains,
-            cores=own.cores,
-            progress=own.progress,
-        )
-
-    def _page(self) -> printing.Page:
-        return printing.of_posterior_fit(self)
+    def _page(self) -> Page:
+        return pages.of_posterior_fit(self.solution)
 
     def diagnose(self) -> Diagnosis:
         """Say what is wrong with the draws: too few, not mixed, divergences; dropped columns, rows.
@@ -227,76 +133,9 @@ class PosteriorFit(Fit):
         -------
         Diagnosis
         """
-        from bayeslmm.criticism.diagnose import of_posterior
+        from bayeslmm.criticism.diagnose import diagnose
 
-        return of_posterior(self)
-
-    @cached_property
-    def _flat(self) -> tuple[Array, Array, tuple[Array, ...]]:
-        """Draws of theta, beta and of u by factor, over all chains."""
-        theta = self.draws.theta.reshape(-1, self.draws.theta.shape[-1])
-        beta = self.draws.beta.reshape(len(theta), -1)
-        u = self.draws.u.reshape(len(theta), -1)
-        return theta, beta, tuple(self.model.equations.split_u(u).values())
-
-    @cached_property
-    def _beta(self) -> Array:
-        return self._flat[1].mean(axis=0)
-
-    @cached_property
-    def _u(self) -> tuple[Array, ...]:
-        return tuple(u.mean(axis=0) for u in self._flat[2])
-
-    def _relative_factors(self, theta: Array) -> tuple[Array, ...]:
-        """M of each factor at each draw of theta; (draws, q, q)."""
-        equations = self.model.equations
-        return tuple(equations.split_M(np.stack([equations.relative_factors(t) for t in theta])))
-
-    @cached_property
-    def _M(self) -> tuple[Array, ...]:
-        return self._relative_factors(self._flat[0])
-
-    @cached_property
-    def _moments(self) -> tuple[dict[str, Array], float]:
-        sigma = self._flat[0][:, -1]
-        factors = self.model.design.factors
-        G = {
-            factor.name: np.einsum("s,sij,skj->ik", sigma**2, m, m) / len(sigma)
-            for factor, m in zip(factors, self._M, strict=True)
-        }
-        return G, float(np.mean(sigma**2))
-
-    def _linear(self, functions: Functions, level: float) -> Estimates:
-        theta, beta, u = self._flat
-        if functions.certain:
-            return over_draws(
-                functions, lambda part: (part.values(beta, u), None), len(beta), level
-            )
-        sampled = any(rows.any() for rows in functions.new)
-        M = self._M if sampled else tuple(np.zeros((1, 1)) for _ in functions.new)
-        rng = np.random.default_rng([self.draws.settings.seed, 2])
-        return over_draws(
-            functions,
-            lambda part: (part.values(beta, u), part.variance(M, theta)),
-            len(beta),
-            level,
-            rng,
-        )
-
-    def _effects(self, position: int, level: float) -> Estimates:
-        factors = self.model.design.factors
-        factor = factors[position]
-        levels, q = len(factor.levels), len(factor.effects)
-        functions = Functions.of(
-            factors,
-            np.zeros((levels * q, self.model.equations.p)),
-            {factor.name: np.repeat(np.arange(levels, dtype=np.int32), q)},
-            {factor.name: np.tile(np.eye(q), (levels, 1))},
-        )
-        return self._linear(functions, level)
-
-    def _parameters(self, level: float) -> Estimates:
-        return Estimates.of_draws(self._flat[0], level)
+        return diagnose(self.solution)
 
     def summary(self, level: float = 0.95) -> pd.DataFrame:
         """Coefficients and covariance parameters, with the convergence of each.
@@ -317,29 +156,14 @@ class PosteriorFit(Fit):
         ArgumentError
             If `level` is not between 0 and 1.
         """
-        level = probability(level)
-        return self._summary(self._fixed(level), self._parameters(level), self.convergence)
+        return tables.posterior_summary(self.solution, probability(level))
 
-    @cached_property
+    @property
     def convergence(self) -> dict[str, Array]:
         """Effective sample sizes, R̂ and Monte Carlo errors, in the order of `summary`; NaN for
         parameters that are held.
         """
-        from arviz_stats.base import array_stats
-
-        draws = np.concatenate([self.draws.beta, self.draws.theta], axis=-1)
-        drawn = np.r_[np.ones(self.draws.beta.shape[-1], dtype=bool), ~self.model.held]
-        axes = {"chain_axis": 0, "draw_axis": 1}
-        found = {
-            "ess_bulk": array_stats.ess(draws[..., drawn], **axes, method="bulk"),
-            "ess_tail": array_stats.ess(draws[..., drawn], **axes, method="tail", prob=_TAILS),
-            "r_hat": array_stats.rhat(draws[..., drawn], **axes),
-            "mcse": array_stats.mcse(draws[..., drawn], **axes),
-        }
-        out = {name: np.full(len(drawn), np.nan) for name in found}
-        for name, values in found.items():
-            out[name][drawn] = values
-        return out
+        return self.solution.convergence
 
     def loo(self, unit: str = "row") -> ELPDData:
         """Expected log predictive density by leave-one-out cross-validation, without refits.
@@ -384,28 +208,4 @@ class PosteriorFit(Fit):
         """
         from bayeslmm.criticism.loo import loo
 
-        return loo(self, unit)
-
-    def _truths(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:
-        theta, beta, _ = self._flat
-        chosen = rng.choice(len(theta), size=n, replace=n > len(theta))
-        return beta[chosen], self._relative_factors(theta[chosen]), theta[chosen]
-
-    @cached_property
-    def _residual_sds(self) -> Array:
-        equations, theta = self.model.equations, self._flat[0]
-        if not equations.structured:
-            return np.full(equations.n, np.sqrt(self.residual_variance))
-        variances = np.zeros(equations.n)
-        for row in theta:
-            variances += (row[-1] * equations.residual_sds(row)) ** 2
-        return np.sqrt(variances / len(theta))
-
-    def _residual_covariance(self, rows: Array) -> Array:
-        equations, theta = self.model.equations, self._flat[0]
-        if not equations.structured:
-            return np.diag(np.full(len(rows), self.residual_variance))
-        R = np.zeros((len(rows), len(rows)))
-        for row in theta:
-            R += row[-1] ** 2 * equations.residual_covariance(row, rows)
-        return R / len(theta)
+        return loo(self.solution, unit)

@@ -175,7 +175,7 @@ def _fit(given: argparse.Namespace) -> None:
 
 
 def _show(given: argparse.Namespace) -> None:
-    from bayeslmm.storage.solutions import load
+    from bayeslmm.api.loading import load
 
     print(load(given.file))
 

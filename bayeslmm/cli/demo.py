@@ -71,12 +71,7 @@ def _fits(console: Console) -> tuple[LikelihoodFit, PosteriorFit]:
         "a line of their own, and these lines come from one population of lines.\n"
     )
     model = Model(_FORMULA, data)
-
-    def fits() -> tuple[LikelihoodFit, PosteriorFit]:
-        return model.fit("reml"), model.fit("nuts", random_seed=_SEED, progress=False)
-
-    fits()  # the first ones may compile, and how long that takes says nothing about fits
-    return fits()
+    return model.fit("reml"), model.fit("nuts", random_seed=_SEED, progress=False)
 
 
 def _table(reml: LikelihoodFit, posterior: PosteriorFit) -> Table:
@@ -112,7 +107,7 @@ def _reading(reml: LikelihoodFit, posterior: PosteriorFit) -> str:
         f"{theta['sd_Subject[Intercept]']:.0f} ms in where they start and "
         f"{theta['sd_Subject[Days]']:.1f} ms a day in how fast they slow down (sd_Subject); single "
         f"measurements scatter around a person's line by {reml.sigma:.0f} ms (sigma).\n\n"
-        f"[bold]REML[/] ({_seconds(reml.optimum.seconds)} once compiled) looks for the variances "
+        f"[bold]REML[/] ({_seconds(reml.optimum.seconds)}) looks for the variances "
         "under which these data are most likely, and treats them as known when it says how sure "
         f"the coefficients are. [bold]NUTS[/] ({_seconds(posterior.draws.seconds)}) makes "
         f"{draws:,} draws from the posterior, every one a set of parameters that the data and "
@@ -138,7 +133,11 @@ def _draw(reml: LikelihoodFit, posterior: PosteriorFit, target: Path) -> None:
 
     [factor] = reml.model.design.factors
     trellis = trellis_of(
-        {"REML": reml, "NUTS": posterior}, factor, "Days", None, lines=("no pooling",)
+        {"REML": reml.solution, "NUTS": posterior.solution},
+        factor,
+        "Days",
+        None,
+        lines=("no pooling",),
     )
     figure = draw_trellis(
         trellis, title="Reaction time (ms) over days of sleep deprivation, by person"

@@ -24,17 +24,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.effects.predictions import fitted
 from bayeslmm.effects.rows import functions_of_rows
 from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.curvature import curvature_at
 from bayeslmm.estimation.likelihood.newton import Rows
 from bayeslmm.estimation.likelihood.search import best_place, prepare
-from bayeslmm.priors.held import require_nothing_held
+from bayeslmm.specification import require_nothing_held
 from bayeslmm.support.lapack import blas_threads
 
 if TYPE_CHECKING:
-    from bayeslmm.api.likelihood_fit import LikelihoodFit
-    from bayeslmm.data.frames import Array
+    from bayeslmm.solutions.point import LikelihoodSolution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["ConditionalAIC", "conditional_aic"]
 
@@ -65,13 +66,13 @@ class ConditionalAIC:
         return -2 * self.loglik + 2 * self.df
 
 
-def conditional_aic(fit: LikelihoodFit) -> ConditionalAIC:
+def conditional_aic(solution: LikelihoodSolution) -> ConditionalAIC:
     """The conditional AIC of a fit; see `LikelihoodFit.caic`."""
-    design, equations, optimum = fit.model.design, fit.model.equations, fit.optimum
-    if not fit.status.ok:
-        raise ArgumentError(f"there is no maximum to judge: {fit.status.value}.")
-    require_nothing_held(fit.model, "the conditional AIC", "compare by `aic`")
-    residual = design.y - fit.fitted().to_numpy()
+    design, equations, optimum = solution.model.design, solution.model.equations, solution.optimum
+    if not solution.status.ok:
+        raise ArgumentError(f"there is no maximum to judge: {solution.status.value}.")
+    require_nothing_held(solution.model, "the conditional AIC", "compare by `aic`")
+    residual = design.y - fitted(solution).to_numpy()
     rows = Rows(design, equations)
     squares = residual @ rows.noise(optimum.theta, residual, inverse=True)
     given = equations.given_residuals(optimum.theta)
@@ -82,13 +83,13 @@ def conditional_aic(fit: LikelihoodFit) -> ConditionalAIC:
     loglik = -0.5 * float(equations.n * np.log(2 * np.pi) + log_det + squares)
     of_R = 1 if equations.residuals is None else equations.residuals.n_parameters
     with blas_threads(equations.root_order):
-        df = _trace_of_hat(fit) + of_R
-        return ConditionalAIC(loglik, df, df + _of_theta(fit, rows))
+        df = _trace_of_hat(solution) + of_R
+        return ConditionalAIC(loglik, df, df + _of_theta(solution, rows))
 
 
-def _trace_of_hat(fit: LikelihoodFit) -> float:
+def _trace_of_hat(solution: LikelihoodSolution) -> float:
     """The trace of ∂ŷ/∂y at given θ."""
-    equations, optimum = fit.model.equations, fit.optimum
+    equations, optimum = solution.model.equations, solution.optimum
     b = equations.given_residuals(optimum.theta).profiled(optimum.M, "reml")[3]
     squares = 0.0
     for factor, own in zip(equations.factors, equations.split_u(b).values(), strict=True):
@@ -98,17 +99,17 @@ def _trace_of_hat(fit: LikelihoodFit) -> float:
     return float(equations.p + squares / optimum.sigma**2 - optimum.M @ slope)
 
 
-def _of_theta(fit: LikelihoodFit, rows: Rows) -> float:
+def _of_theta(solution: LikelihoodSolution, rows: Rows) -> float:
     """What estimating θ adds to the degrees of freedom."""
-    design, equations = fit.model.design, fit.model.equations
-    search, start = prepare(equations, fit.method)
+    design, equations = solution.model.design, solution.model.equations
+    search, start = prepare(equations, solution.method)
     equations = search.equations
     if not len(start):
         return 0.0
     place = best_place(search, start)
     curvature = curvature_at(search, place)
-    functions = functions_of_rows(fit.model)
-    df = equations.n - (equations.p if fit.method == "reml" else 0)
+    functions = functions_of_rows(solution.model)
+    df = equations.n - (equations.p if solution.method == "reml" else 0)
 
     def at(steps: Array) -> tuple[Array, Array]:
         """ŷ, and the derivative of the criterion in y."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import pandas as pd
 
-from bayeslmm.api.likelihood_fit import LikelihoodFit
 from bayeslmm.comparison.nesting import Reference, reference
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
+from bayeslmm.solutions.base import solution_of
+from bayeslmm.solutions.point import LikelihoodSolution, MapSolution
+from bayeslmm.solutions.posterior import PosteriorSolution
+from bayeslmm.solutions.solving import maximum_likelihood
+from bayeslmm.specification import Specification
 from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ __all__ = ["compare"]
 
 
 def compare(
-    fits: Sequence[LikelihoodFit] | Mapping[str, LikelihoodFit],
+    fits: Sequence[object] | Mapping[str, object],
     refit: Literal["ml"] | None = None,
 ) -> pd.DataFrame:
     """Compare fits by REML or ML of the same data.
@@ -68,7 +72,7 @@ def compare(
         one_of("`refit`", refit, ("ml",))
     _check_data({name: fit.model.design for name, fit in named.items()})
     if refit is not None:
-        named = {n: f if f.method == "ml" else f.model.fit("ml") for n, f in named.items()}
+        named = {name: maximum_likelihood(fit) for name, fit in named.items()}
     _check_methods(named)
     for name, fit in named.items():
         if not fit.status.ok:
@@ -82,39 +86,41 @@ def compare(
     return pd.DataFrame(rows, index=index)
 
 
-_REMEDY = {
-    "Model": "fit it first, `model.fit('ml')`.",
-    "PosteriorFit": (
-        "a posterior has no maximised likelihood. `fit.loo()` is its leave-one-out "
-        "cross-validation, which `arviz.compare` compares."
-    ),
-}
-
-
-def _named(fits: object) -> dict[str, LikelihoodFit]:
+def _named(fits: object) -> dict[str, LikelihoodSolution]:
     if isinstance(fits, Mapping):
-        named = {str(name): fit for name, fit in fits.items()}
+        named = {str(name): solution_of(fit) for name, fit in fits.items()}
     elif isinstance(fits, Sequence) and not isinstance(fits, str):
         named = {}
-        for fit in fits:
-            text = fit.model.formula if isinstance(fit, LikelihoodFit) else "?"
-            R = fit.model.R if isinstance(fit, LikelihoodFit) else None
+        for fit in map(solution_of, fits):
+            text = fit.model.formula if isinstance(fit, LikelihoodSolution) else "?"
+            R = fit.model.R if isinstance(fit, LikelihoodSolution) else None
             name = text if R is None else f"{text}, R={type(R).__name__}"
             count = sum(other == name or other.startswith(f"{name} (") for other in named)
             named[f"{name} ({count + 1})" if count else name] = fit
     else:
         raise ArgumentTypeError(f"`fits` should be a list of fits, got {type(fits).__name__}.")
     for fit in named.values():
-        if not isinstance(fit, LikelihoodFit):
-            raise ArgumentTypeError(
-                f"`fits` should be fits by REML or ML, got {type(fit).__name__}; "
-                + _REMEDY.get(type(fit).__name__, "`model.fit('ml')` makes one.")
-            )
+        if not isinstance(fit, LikelihoodSolution):
+            raise ArgumentTypeError(f"`fits` should be fits by REML or ML, {_instead_of(fit)}")
     if len(named) < 2:
         raise ArgumentError(
             f"there is nothing to compare: give two fits or more, got {len(named)}."
         )
-    return named
+    return cast("dict[str, LikelihoodSolution]", named)
+
+
+def _instead_of(given: object) -> str:
+    """What arrived in place of a fit by REML or ML, and how to make one."""
+    if isinstance(given, Specification):
+        return f"got a {type(given).__name__}; fit it first, `model.fit('ml')`."
+    if isinstance(given, PosteriorSolution):
+        return (
+            "got a posterior, which has no maximised likelihood. `fit.loo()` is its leave-one-out "
+            "cross-validation, which `arviz.compare` compares."
+        )
+    if isinstance(given, MapSolution):
+        return "got a fit by MAP; `model.fit('ml')` makes one."
+    return f"got {type(given).__name__}; `model.fit('ml')` makes one."
 
 
 def _check_data(designs: dict[str, Design]) -> None:
@@ -141,7 +147,7 @@ def _check_data(designs: dict[str, Design]) -> None:
             raise ArgumentError(f"{what} the weights differ; fit both with the same ones.")
 
 
-def _check_methods(fits: dict[str, LikelihoodFit]) -> None:
+def _check_methods(fits: dict[str, LikelihoodSolution]) -> None:
     (first, one), *others = fits.items()
     for name, other in others:
         if one.method != other.method:
@@ -159,7 +165,7 @@ def _check_methods(fits: dict[str, LikelihoodFit]) -> None:
                 )
 
 
-def _criteria(fit: LikelihoodFit) -> dict[str, object]:
+def _criteria(fit: LikelihoodSolution) -> dict[str, object]:
     return {
         "parameters": fit.n_parameters,
         "loglik": fit.loglik,
@@ -170,7 +176,7 @@ def _criteria(fit: LikelihoodFit) -> dict[str, object]:
     }
 
 
-def _test(before: LikelihoodFit | None, fit: LikelihoodFit) -> dict[str, object]:
+def _test(before: LikelihoodSolution | None, fit: LikelihoodSolution) -> dict[str, object]:
     nothing: dict[str, object] = {"chi2": np.nan, "df": np.nan, "p": np.nan}
     if before is None:
         return nothing | {"reference": ""}

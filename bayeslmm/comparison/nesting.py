@@ -20,8 +20,9 @@ from bayeslmm.covariance.structures import ID, UN, Covariance, VarExp, VarIdent,
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Reference", "lies_in", "reference", "spans"]
 

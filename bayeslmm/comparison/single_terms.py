@@ -11,20 +11,20 @@ import pandas as pd
 from scipy.stats import chi2
 
 from bayeslmm.equations.equations import Equations
+from bayeslmm.solutions.solving import maximum_likelihood
 
 if TYPE_CHECKING:
-    from bayeslmm.api.likelihood_fit import LikelihoodFit
     from bayeslmm.design.design import Design
+    from bayeslmm.solutions.point import LikelihoodSolution
 
 __all__ = ["drop1"]
 
 
-def drop1(fit: LikelihoodFit) -> pd.DataFrame:
+def drop1(solution: LikelihoodSolution) -> pd.DataFrame:
     """Single-term deletions; see `LikelihoodFit.drop1`."""
-    if fit.method != "ml":
-        fit = fit.model.fit("ml")
-    design, n = fit.model.design, fit.model.equations.n
-    dropped, found = [0], [fit.loglik]
+    solution = maximum_likelihood(solution)
+    design, n = solution.model.design, solution.model.equations.n
+    dropped, found = [0], [solution.loglik]
     terms = _droppable(design)
     for columns in terms.values():
         kept = [i for i in range(len(design.coef)) if i not in columns]
@@ -33,12 +33,12 @@ def drop1(fit: LikelihoodFit) -> pd.DataFrame:
             X=np.ascontiguousarray(design.X[:, kept]),
             coef=tuple(design.coef[i] for i in kept),
         )
-        optimum = fit._maximum(Equations.of(smaller))
+        optimum = solution.maximise(Equations.of(smaller))
         found.append(-0.5 * optimum.criterion if optimum.status.ok else np.nan)
         dropped.append(len(columns))
     loglik, df = np.array(found), np.array(dropped, dtype=float)
-    k = fit.n_parameters - df
-    statistic = np.maximum(2 * (fit.loglik - loglik), 0.0)
+    k = solution.n_parameters - df
+    statistic = np.maximum(2 * (solution.loglik - loglik), 0.0)
     tested = df > 0
     return pd.DataFrame(
         {

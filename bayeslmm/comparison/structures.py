@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import pandas as pd
 
-from bayeslmm.api.model import Model
-from bayeslmm.api.posterior_fit import PosteriorFit
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.structures import Covariance
+from bayeslmm.criticism.diagnose import diagnose
+from bayeslmm.criticism.loo import loo
 from bayeslmm.data.frames import to_pandas
 from bayeslmm.design.bars import structures_beside
 from bayeslmm.design.subsets import sets_of_rows
+from bayeslmm.effects.tables import G
 from bayeslmm.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -27,14 +28,18 @@ from bayeslmm.errors import (
     DataError,
     DesignWarning,
 )
-from bayeslmm.reports import printing
+from bayeslmm.solutions.base import Solution, solution_of
+from bayeslmm.solutions.posterior import PosteriorSolution
+from bayeslmm.solutions.solving import solve
+from bayeslmm.specification import Specification
 from bayeslmm.support.arguments import one_of
+from bayeslmm.support.pages import Lines, Page, Table, as_html, as_text
 
 if TYPE_CHECKING:
     from arviz_stats.utils import ELPDData
     from matplotlib.figure import Figure
 
-    from bayeslmm.api.likelihood_fit import LikelihoodFit
+    from bayeslmm.solutions.point import LikelihoodSolution
 
 __all__ = ["StructureSelection", "select_structure"]
 
@@ -45,12 +50,12 @@ _INDEPENDENT, _UNRESTRICTED = "independent", "unrestricted"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StructureSelection:
-    """What `select_structure` found.
+    """Candidate structures with their fits, as `select_structure` returns them.
 
     Attributes
     ----------
-    model : Model
-        Whose formula, data and weights the candidates share.
+    model : Specification
+        The model whose formula, data and weights the candidates share.
     method : {"reml", "ml", "nuts"}
     fits : dict of LikelihoodFit or PosteriorFit
         The fit of each structure, the best first.
@@ -62,9 +67,9 @@ class StructureSelection:
         The cross-validation of each posterior; empty for likelihoods.
     """
 
-    model: Model
+    model: Specification
     method: Literal["reml", "ml", "nuts"]
-    fits: Mapping[str, LikelihoodFit | PosteriorFit]
+    fits: Mapping[str, Any]
     failures: dict[str, str]
     on: str | None = None
     loos: Mapping[str, ELPDData] = field(default_factory=dict)
@@ -90,7 +95,7 @@ class StructureSelection:
         return self._table.copy()
 
     @property
-    def best(self) -> LikelihoodFit | PosteriorFit:
+    def best(self) -> Any:
         """The fit with the smallest AIC or, of posteriors, the largest expected density.
 
         Raises
@@ -112,24 +117,24 @@ class StructureSelection:
         can be seen to be the same. With ``on``, that of the random effects of a level.
         """
         if self.on is not None:
-            return {name: _correlation(fit.G(self.on)) for name, fit in self.fits.items()}
+            return {
+                name: _correlation(G(solution_of(fit), self.on)) for name, fit in self.fits.items()
+            }
         if not self.fits:
             return {}
         rows, labels = self._subject
-        found = {}
-        for name, fit in self.fits.items():
-            V = fit._marginal_covariance(rows)
-            sd = np.sqrt(np.diag(V))
-            found[name] = pd.DataFrame(V / np.outer(sd, sd), index=labels, columns=labels)
-        return found
+        return {
+            name: _correlation(pd.DataFrame(solution_of(fit).V(rows), labels, labels))
+            for name, fit in self.fits.items()
+        }
 
     @property
     def _subject(self) -> tuple[np.ndarray, pd.Index]:
         """Positions of the rows of the subject with most rows, and their labels."""
         designs = [fit.model.design for fit in self.fits.values()]
         structured = [d.residuals for d in designs if d.residuals and d.residuals.subjects]
-        timed = [own for own in structured if own.structure.time is not None]
-        groups = [own.subjects.codes for own in [*timed, *structured] if own.subjects]
+        timed = [R for R in structured if R.structure.time is not None]
+        groups = [R.subjects.codes for R in [*timed, *structured] if R.subjects]
         groups += [factor.codes for factor in designs[0].factors]
         if not groups:
             rows = np.arange(1)
@@ -144,7 +149,7 @@ class StructureSelection:
         return rows, pd.Index(occasions, name=" and ".join(timed[0].structure.times))
 
     def plot(self) -> Figure:
-        """By how much the criteria of each structure are above the smallest: AIC and BIC or, of
+        """Draw by how much the AIC and BIC of each structure are above the smallest or, of
         posteriors, by how much the expected density is below the largest, with its standard error.
 
         Returns
@@ -156,26 +161,67 @@ class StructureSelection:
         ArgumentError
             If no structure could be fitted.
         """
-        from bayeslmm.plots.of_selections import draw_selection
+        from bayeslmm.drawing.selection import draw_selection
 
-        self.best  # noqa: B018  which says so
-        left = f"Not fitted: {', '.join(self.failures)}." if self.failures else ""
+        self.best  # noqa: B018  raises if no structure could be fitted
+        note = f"Not fitted: {', '.join(self.failures)}." if self.failures else ""
         what = "residuals" if self.on is None else f"random effects of {self.on}"
         title = f"{self.model.design.response}: structures of the {what} ({self.method.upper()})"
-        return draw_selection(self.table, title=title, note=left)
+        return draw_selection(self.table, title=title, note=note)
 
     def __repr__(self) -> str:
-        return printing.as_text(printing.of_selection(self))
+        return as_text(of_selection(self))
 
     def _repr_html_(self) -> str:
-        return printing.as_html(printing.of_selection(self))
+        return as_html(of_selection(self))
 
 
-def _correlation(G: pd.DataFrame) -> pd.DataFrame:
-    """Correlations of effects; NaN with one that does not vary."""
-    sd = np.sqrt(np.diag(G))
+def of_selection(selection: StructureSelection) -> Page:
+    """The page that shows a comparison of structures: the table, and what failed."""
+    table, n = selection.table, len(selection.model.design.y)
+    where = "" if selection.on is None else f" of the random effects of {selection.on}"
+    head = Lines(
+        (
+            (f"Covariance structures{where} fit by {selection.method.upper()}", ""),
+            ("Formula", selection.model.formula),
+            ("Number of obs", str(n)),
+        )
+    )
+    page: list[Lines | Table] = [head]
+    if len(table):
+        page += _table_by_loo(table) if selection.method == "nuts" else _table_by_aic(table)
+    if selection.failures:
+        page.append(Lines((("Not fitted", ""), *selection.failures.items())))
+    return tuple(page)
+
+
+def _table_by_aic(table: pd.DataFrame) -> list[Lines | Table]:
+    names = ("criterion", "aic", "aicc", "bic", "delta_aic", "delta_bic")
+    columns = [[f"{value:.1f}" for value in table[name]] for name in names]
+    columns.insert(1, [str(count) for count in table["n_parameters"]])
+    rows = tuple(zip(table.index, *columns, strict=True))
+    header = ("", "-2 loglik", "Parameters", "AIC", "AICc", "BIC", "AIC diff.", "BIC diff.")
+    smallest = (
+        ("Smallest AIC", str(table["aic"].idxmin())),
+        ("Smallest BIC", str(table["bic"].idxmin())),
+    )
+    return [Table("Structures, by AIC:", header, rows, 1), Lines(smallest)]
+
+
+def _table_by_loo(table: pd.DataFrame) -> list[Lines | Table]:
+    names = ("elpd", "se", "p", "delta_elpd", "delta_se")
+    columns = [[f"{value:.1f}" for value in table[name]] for name in names]
+    columns.append([f"{value:.2f}" for value in table["pareto_k"]])
+    header = ("", "ELPD", "SE", "p", "ELPD diff.", "SE of diff.", "Largest Pareto k")
+    rows = tuple(zip(table.index, *columns, strict=True))
+    return [Table("Structures, by leave-one-out cross-validation:", header, rows, 1)]
+
+
+def _correlation(covariance: pd.DataFrame) -> pd.DataFrame:
+    """The correlation matrix of a covariance matrix; NaN beside a variance of zero."""
+    sd = np.sqrt(np.diag(covariance))
     scale = np.outer(sd, sd)
-    return pd.DataFrame(G / np.where(scale > 0, scale, np.nan))
+    return pd.DataFrame(covariance / np.where(scale > 0, scale, np.nan))
 
 
 def _by_aic(fits: Mapping[str, Any]) -> pd.DataFrame:
@@ -190,13 +236,13 @@ def _by_aic(fits: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _by_loo(loos: Mapping[str, ELPDData]) -> pd.DataFrame:
-    rows = [(own.elpd, own.se, own.p, float(np.max(own.pareto_k))) for own in loos.values()]
+    rows = [(each.elpd, each.se, each.p, float(np.max(each.pareto_k))) for each in loos.values()]
     table = _indexed(loos, rows, ["elpd", "se", "p", "pareto_k"])
     if len(table):
         best = np.asarray(loos[str(table["elpd"].idxmax())].elpd_i)
-        below = [best - np.asarray(own.elpd_i) for own in loos.values()]
-        table.insert(3, "delta_elpd", [own.sum() for own in below])
-        table.insert(4, "delta_se", [np.sqrt(len(own)) * own.std() for own in below])
+        below = [best - np.asarray(each.elpd_i) for each in loos.values()]
+        table.insert(3, "delta_elpd", [difference.sum() for difference in below])
+        table.insert(4, "delta_se", [np.sqrt(len(d)) * d.std() for d in below])
     return table.sort_values("elpd", kind="stable", ascending=False)
 
 
@@ -206,7 +252,7 @@ def _indexed(names: Mapping[str, object], rows: list[Any], columns: list[str]) -
 
 
 def select_structure(
-    model: Model,
+    model: Specification,
     structures: Sequence[Covariance | None],
     method: Literal["reml", "ml", "nuts"] = "reml",
     data: object | None = None,
@@ -214,81 +260,101 @@ def select_structure(
     unit: str | None = None,
     **settings: Any,
 ) -> StructureSelection:
-    """Fit candidate covariance structures of residuals or random effects and compare them.
-
-    Formula, data and weights are the model's; each candidate takes the place of its `R`, or of its
-    `G` of a grouping factor. A structure that these data cannot identify, or whose fit does not
-    converge, is listed with the reason.
-
-    Parameters
-    ----------
-    model : Model
-    structures : sequence of Covariance or None
-        Such as ``[bl.CS(group="id"), bl.AR1(time="week", group="id")]``; None is σ²I. With `on`
-        such as ``[bl.CS(), bl.AR1(), None]``, where None is an unrestricted matrix.
-    method : {"reml", "ml", "nuts"}
-        All candidates have the same fixed effects, so that REML compares them fairly. Posteriors
-        are compared by leave-one-out cross-validation. Their priors are the model's for the
-        parameters that it has too, and the defaults for others.
-    data : data frame, optional
-        By default what the model was made from. A model that comes from a file has only the columns
-        that it uses; where the structures need others, give all of them again.
-    on : str, optional
-        The grouping factor whose random effects have the structures; the residuals by default.
-    unit : str, optional
-        For "nuts": what is left out, "row" (the default) or the levels of a grouping factor.
-    **settings
-        For "nuts": those of `Model.fit`, such as ``random_seed``.
-
-    Returns
-    -------
-    StructureSelection
-        A table by AIC, the fits, and the fitted correlation matrices; it prints.
-
-    Raises
-    ------
-    ArgumentError
-        For another method, no structures, one that is given twice, an unknown grouping factor or
-        one with several bars, and candidates that use different rows because columns of theirs
-        have missing values.
-    ArgumentTypeError
-        If `model` is no model, or a candidate no structure.
-    DataError
-        For columns that are absent.
-
-    Notes
-    -----
-    A smaller AIC is better. It favours the structure that predicts best, BIC, whose penalty grows
-    with the rows, the smallest that is right; differences of less than 2 say little. The
-    structures of fits by REML may differ, their fixed effects may not.
-
-    Examples
-    --------
-    >>> import bayeslmm as bl
-    >>> data = bl.load_dataset("Orthodont")
-    >>> model = bl.Model("distance ~ age * Sex", data)
-    >>> where = {"time": "age", "group": "Subject"}
-    >>> structures = [bl.CS(**where), bl.AR1(**where), bl.UN(**where)]
-    >>> chosen = bl.select_structure(model, structures, data=data)
-    >>> chosen.table[["criterion", "n_parameters", "aic", "bic"]].round(1)
-               criterion  n_parameters    aic    bic
-    structure
-    CS             433.8             6  445.8  461.9
-    UN             424.5            14  452.5  490.1
-    AR1            444.6             6  456.6  472.7
-    >>> chosen.correlations["AR1"].round(2).iloc[0].to_dict()
-    {'8': 1.0, '10': 0.62, '12': 0.39, '14': 0.24}
+    """Fit candidate covariance structures of residuals or random effects and compare them; see
+    `bayeslmm.select_structure`.
     """
-    if not isinstance(model, Model):
+    if not isinstance(model, Specification):
         raise ArgumentTypeError(
             "`model` should be a bl.Model, whose R the candidates replace, got "
             f"{type(model).__name__}."
         )
     remedy = _ELSEWHERE.get(str(method).lower(), "")
     method = cast("Any", one_of("method", method, _METHODS, remedy))
+    _check_settings(method, unit, settings)
+    _check_model(model, method, on)
+    candidates = _labelled(structures, _INDEPENDENT if on is None else _UNRESTRICTED)
+    frame = model.made_from if data is None else data
+    _check_columns(candidates, frame, given=data is not None)
+    models, failures = _models(model, candidates, method, frame, on)
+    _check_same_rows(models)
+    unit = unit or "row"
+    if method == "nuts":
+        _check_unit(models, unit)
+    solutions, loos, failed = _solutions(models, method, unit, settings)
+    failures |= failed
+    # in the order in which they were given
+    failures = {name: failures[name] for name in candidates if name in failures}
+    selection = StructureSelection(model, method, solutions, failures, on, loos)
+    return replace(selection, fits={name: solutions[name] for name in selection.table.index})
+
+
+def _models(
+    model: Specification,
+    candidates: dict[str, Covariance | None],
+    method: str,
+    frame: object,
+    on: str | None,
+) -> tuple[dict[str, Specification], dict[str, str]]:
+    """The model with each candidate structure, and why others cannot be made."""
+    models: dict[str, Specification] = {}
+    failures: dict[str, str] = {}
+    for name, structure in candidates.items():
+        try:
+            made = _with_structure(model, structure, frame, on)
+            if method == "nuts":
+                made = made.with_priors(_shared_priors(model, made))
+        except BayeslmmError as error:
+            failures[name] = str(error)
+        else:
+            models[name] = made
+    return models, failures
+
+
+def _solutions(
+    models: dict[str, Specification], method: str, unit: str, settings: dict[str, Any]
+) -> tuple[dict[str, Solution], dict[str, ELPDData], dict[str, str]]:
+    """The solutions that can be used, cross-validations of posteriors, and why others fail."""
+    solutions: dict[str, Solution] = {}
+    loos: dict[str, ELPDData] = {}
+    failures: dict[str, str] = {}
+    for name, model in models.items():
+        with warnings.catch_warnings():
+            # what they say is listed among the failures
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            try:
+                solution = solve(model, method, **settings)
+                density = loo(solution, unit) if isinstance(solution, PosteriorSolution) else None
+            except BayeslmmError as error:
+                failures[name] = str(error)
+                continue
+        wrong = _what_is_wrong(solution)
+        if wrong:
+            failures[name] = wrong
+            continue
+        solutions[name] = solution
+        if density is not None:
+            loos[name] = density
+    return solutions, loos, failures
+
+
+def _what_is_wrong(solution: Solution) -> str:
+    """Why a solution cannot be used; an empty text where it can."""
+    if isinstance(solution, PosteriorSolution):
+        findings = diagnose(solution).findings
+        return "; ".join(str(finding) for finding in findings if finding.severity == "error")
+    status = cast("LikelihoodSolution", solution).status
+    return "" if status.ok else status.value
+
+
+def _check_settings(method: str, unit: str | None, settings: dict[str, Any]) -> None:
+    """Refuse settings of the sampler beside a likelihood."""
     if method != "nuts" and (unit is not None or settings):
         names = ", ".join(["unit"] * (unit is not None) + list(settings))
         raise ArgumentError(f"{method.upper()} has no use for {names}; leave that out.")
+
+
+def _check_model(model: Specification, method: str, on: str | None) -> None:
+    """Refuse models with parts that are not defined for other structures."""
     if model.held.any():
         raise ArgumentError(
             "the model holds parameters by Fixed, which the candidates would estimate; compare "
@@ -296,63 +362,17 @@ def select_structure(
         )
     if on is not None:
         _check_one_bar(model, on)
-    sampled = method == "nuts"
-    if sampled:
+    if method == "nuts":
         _check_priors(model)
-    models: dict[str, Model] = {}
-    failures: dict[str, str] = {}
-    candidates = _labelled(structures, _INDEPENDENT if on is None else _UNRESTRICTED)
-    frame = model._made_from if data is None else data
-    _check_columns(candidates, frame, given=data is not None)
-    for name, structure in candidates.items():
-        try:
-            made = _with_structure(model, structure, frame, on)
-            models[name] = made.with_priors(_shared_priors(model, made)) if sampled else made
-        except BayeslmmError as error:
-            failures[name] = str(error)
-    _check_same_rows(models)
-    if sampled:
-        _check_unit(models, unit or "row")
-    fits: dict[str, LikelihoodFit | PosteriorFit] = {}
-    loos: dict[str, ELPDData] = {}
-    for name, candidate in models.items():
-        with warnings.catch_warnings():
-            # listed with its reason below
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            try:
-                fit = candidate.fit(method, **settings)
-                if isinstance(fit, PosteriorFit):
-                    loos[name] = fit.loo(unit or "row")
-            except BayeslmmError as error:
-                failures[name] = str(error)
-                continue
-        wrong = _what_is_wrong(fit)
-        if wrong:
-            failures[name] = wrong
-            loos.pop(name, None)
-        else:
-            fits[name] = fit
-    # in the order in which they were given
-    failures = {name: failures[name] for name in candidates if name in failures}
-    found = StructureSelection(model, method, fits, failures, on, loos)
-    return replace(found, fits={name: fits[name] for name in found._table.index})
 
 
-def _what_is_wrong(fit: LikelihoodFit | PosteriorFit) -> str:
-    """Why a fit cannot be used; an empty text where it can."""
-    if isinstance(fit, PosteriorFit):
-        findings = fit.diagnose().findings
-        return "; ".join(str(finding) for finding in findings if finding.severity == "error")
-    return "" if fit.status.ok else fit.status.value
-
-
-def _check_one_bar(model: Model, on: str) -> None:
+def _check_one_bar(model: Specification, on: str) -> None:
     factor = model.design.factor(on)
-    own = [bar for bar in model.design.formula.bars if bar.factor_name == factor.name]
-    if len(own) > 1 or own[0].structure is not None or own[0].uncorrelated:
+    bars = [bar for bar in model.design.formula.bars if bar.factor_name == factor.name]
+    if len(bars) > 1 or bars[0].structure is not None or bars[0].uncorrelated:
         raise ArgumentError(
             f"`on` is a grouping factor with one plain bar, whose structure the candidates are; "
-            f"{on!r} has {', '.join(bar.text for bar in own)}. Compare fits of models that you "
+            f"{on!r} has {', '.join(bar.text for bar in bars)}. Compare fits of models that you "
             "make yourself by bl.compare."
         )
     if factor.related is not None:
@@ -363,7 +383,7 @@ def _check_one_bar(model: Model, on: str) -> None:
 
 
 def _labelled(structures: object, none: str) -> dict[str, Covariance | None]:
-    """The candidates by the shortest names that tell them apart."""
+    """The candidates by the shortest names that distinguish them."""
     if isinstance(structures, str) or not isinstance(structures, Sequence):
         raise ArgumentTypeError(
             "`structures` should be a list such as [bl.CS(group='id'), bl.AR1(time='week', "
@@ -390,23 +410,25 @@ def _labelled(structures: object, none: str) -> dict[str, Covariance | None]:
 
 
 def _number(structure: Covariance | None, structures: Sequence[Covariance | None]) -> str:
-    """Which it is of known matrices over the same columns that differ, or nothing."""
+    """The number of a known matrix among those over the same columns; empty where it is the only
+    one.
+    """
     if not isinstance(structure, Known):
         return ""
-    alike = [own for own in structures if own is not None and own.words == structure.words]
+    alike = [s for s in structures if s is not None and s.words == structure.words]
     several = len(alike) > 1 and len(set(alike)) == len(alike)
     return f" ({alike.index(structure) + 1})" if several else ""
 
 
 def _short(structure: Covariance) -> str:
-    """The words of a structure but for its occasions and subjects."""
-    left = {"over", *structure.times, "and", "within", structure.group}
-    return " ".join(word for word in structure.words.split() if word not in left)
+    """The words of a structure without its occasions and subjects."""
+    omitted = {"over", *structure.times, "and", "within", structure.group}
+    return " ".join(word for word in structure.words.split() if word not in omitted)
 
 
 def _check_columns(candidates: dict[str, Covariance | None], frame: object, *, given: bool) -> None:
-    """Refuse columns that are absent, which is no failure of a structure."""
-    names = [column for own in candidates.values() if own is not None for column in own.columns]
+    """Refuse absent columns: they are an error of the call, not a failure of a structure."""
+    names = [column for s in candidates.values() if s is not None for column in s.columns]
     try:
         to_pandas(frame, list(dict.fromkeys(names)), "the structures use")
     except DataError as error:
@@ -419,16 +441,16 @@ def _check_columns(candidates: dict[str, Covariance | None], frame: object, *, g
 
 
 def _with_structure(
-    model: Model, structure: Covariance | None, frame: object, on: str | None
-) -> Model:
+    model: Specification, structure: Covariance | None, frame: object, on: str | None
+) -> Specification:
     with warnings.catch_warnings():
-        # said when the model was made
+        # the warnings were given when the model was made
         warnings.simplefilter("ignore", DesignWarning)
         G = structures_beside(model.design.formula.bars, model.G)
         R = structure if on is None else model.R
         if on is not None:
             G[on] = [structure]
-        found = Model(
+        made = type(model)(
             model.formula,
             frame,
             G=G,
@@ -438,12 +460,13 @@ def _with_structure(
             check=model.check,
         )
     y = model.design.y
-    if len(y) == len(found.design.y) and not np.array_equal(y, found.design.y):
-        return found.with_response(y)  # which the data of the model do not have
-    return found
+    if len(y) == len(made.design.y) and not np.array_equal(y, made.design.y):
+        # the response was replaced after the model was made from its data
+        return made.with_response(y)
+    return made
 
 
-def _check_unit(models: Mapping[str, Model], unit: str) -> None:
+def _check_unit(models: Mapping[str, Specification], unit: str) -> None:
     """Refuse a unit that no candidate has; those that lack it are listed with that reason."""
     errors: list[ArgumentError] = []
     for model in models.values():
@@ -455,14 +478,14 @@ def _check_unit(models: Mapping[str, Model], unit: str) -> None:
         raise errors[-1]
 
 
-def _shared_priors(model: Model, candidate: Model) -> dict[str, object]:
-    """The user's priors of parameters that the candidate has too, without one of its own."""
-    own = {row.parameter for row in candidate.priors.rows if row.source == "default"}
+def _shared_priors(model: Specification, candidate: Specification) -> dict[str, object]:
+    """The user's priors of parameters for which the candidate has only a default."""
+    defaults = {row.parameter for row in candidate.priors.rows if row.source == "default"}
     given = [row for row in model.priors.rows if row.source == "user"]
-    return {row.parameter: row.prior for row in given if row.parameter in own}
+    return {row.parameter: row.prior for row in given if row.parameter in defaults}
 
 
-def _check_priors(model: Model) -> None:
+def _check_priors(model: Specification) -> None:
     joint = list(dict.fromkeys(model.priors.whole.values()))
     if joint:
         raise ArgumentError(
@@ -472,13 +495,13 @@ def _check_priors(model: Model) -> None:
         )
 
 
-def _check_same_rows(models: dict[str, Model]) -> None:
+def _check_same_rows(models: dict[str, Specification]) -> None:
     sizes = {name: len(model.design.y) for name, model in models.items()}
     first = next(iter(models.values()), None)
     if first is not None and any(
         not model.design.index.equals(first.design.index) for model in models.values()
     ):
         raise ArgumentError(
-            "the candidates use different rows, because columns of theirs have missing values, so "
-            f"that their likelihoods cannot be compared: {sizes}. Drop these rows first."
+            "the candidates use different rows, because some of their columns have missing "
+            f"values, so that their likelihoods cannot be compared: {sizes}. Drop these rows first."
         )

@@ -32,6 +32,7 @@ __all__ = [
     "spans",
 ]
 
+_NO_MEMORY = 2
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 _LIBRARY = Path(__file__).with_name(f"_core{_SUFFIX}")
 
@@ -42,7 +43,7 @@ class Status(IntEnum):
     OK = 0
     NOT_DEFINED = 1
     """The parameters are not those of covariance matrices, or a matrix is singular."""
-    NO_MEMORY = 2
+    NO_MEMORY = _NO_MEMORY
 
 
 class PackedVectors(ctypes.Structure):
@@ -90,7 +91,15 @@ _TYPES = {
 }
 
 
-def function(name: str, takes: str, returns: type | None = ctypes.c_int) -> Callable[..., int]:
+def _status(code: int) -> int:
+    if code == _NO_MEMORY:
+        raise MemoryError("the machine has no memory left for the mixed-model equations.")
+    return code
+
+
+def function(
+    name: str, takes: str, returns: Callable[[int], int] | None = _status
+) -> Callable[..., int]:
     """A function of the library.
 
     Parameters
@@ -100,22 +109,14 @@ def function(name: str, takes: str, returns: type | None = ctypes.c_int) -> Call
     takes : str
         A letter for each argument: ``a`` the address of an array, ``i`` an integer, ``b`` a truth
         value, ``d`` a float.
-    returns : type, optional
-        A type of ctypes; `Status` unless given.
+    returns : callable, optional
+        What makes a result of the integer that the function returns: a `Status` unless given, and
+        an error where there is no memory. None for functions that return nothing.
     """
     own: Any = getattr(_library, f"bayeslmm_{name}")
     own.argtypes = tuple(_TYPES[letter] for letter in takes)
     own.restype = returns
-    if returns is not ctypes.c_int:
-        return own
-
-    def checked(*arguments: int | float) -> int:
-        status: int = own(*arguments)
-        if status == Status.NO_MEMORY:
-            raise MemoryError("the machine has no memory left for the mixed-model equations.")
-        return status
-
-    return checked
+    return own
 
 
 def pointer(name: str) -> int:

@@ -13,8 +13,9 @@ from scipy import sparse
 
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.structures import Covariance, Variance
-from bayeslmm.data.frames import Array, check_told_apart, level_label
+from bayeslmm.data.frames import check_told_apart, level_label
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
+from bayeslmm.support.arrays import Array
 
 __all__ = ["Known"]
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from bayeslmm.data.frames import Array, level_label, to_pandas
+from bayeslmm.data.frames import level_label, to_pandas
 from bayeslmm.errors import DataError
+from bayeslmm.support.arrays import Array
 
 __all__ = ["PedigreeInverse", "pedigree_inverse"]
 

@@ -18,19 +18,17 @@ from bayeslmm.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from bayeslmm.covariance.known import Known
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.support.arrays import Array
 
 __all__ = [
     "Relationship",
     "correlations_of_occasions",
     "resolve_relationship",
-    "told_from_residuals",
 ]
 
 _NOTHING = 1e-13
 """Of a precision relative to the roots of its diagonal: rounding of what is zero."""
-_ALIKE = 1e-8
+ALIKE = 1e-8
 _ONE = 1e-6
 """How far a variance of residuals that is one may be from it: an inverse was rounded."""
 _SHOWN = 5
@@ -79,7 +77,7 @@ class Relationship:
     def independent(self) -> bool:
         """Whether the levels are independent with equal variances, as without a relationship."""
         P = self.precision
-        return bool(np.abs(P - P[0, 0] * np.eye(len(P))).max() <= _ALIKE * P[0, 0])
+        return bool(np.abs(P - P[0, 0] * np.eye(len(P))).max() <= ALIKE * P[0, 0])
 
     @cached_property
     def others(self) -> tuple[str, ...]:
@@ -210,27 +208,3 @@ def _without_others(known: Known, own: Array) -> Array:
 
 def _dense(values: Any) -> Array:
     return np.array(values.toarray() if sparse.issparse(values) else values, dtype=np.float64)
-
-
-def told_from_residuals(factor: GroupingFactor, X: Array) -> str:
-    """Of related levels with one row each, that their covariance is that of the residuals, but for
-    what the fixed effects take away; empty where it is not.
-    """
-    related = factor.related
-    if related is None or len(factor.effects) > 1 or len(factor.levels) < len(factor.codes):
-        return ""
-    z = factor.Z[:, 0]
-    S = related.matrix[np.ix_(factor.codes, factor.codes)] * np.outer(z, z)
-    basis = np.linalg.qr(X)[0]
-    S = S - basis @ (basis.T @ S)
-    S = S - (S @ basis) @ basis.T
-    P = np.eye(len(S)) - basis @ basis.T
-    share = np.sum(S * P) / np.sum(P * P)
-    if np.abs(S - share * P).max() <= _ALIKE * np.abs(S).max():
-        return (
-            f"every level of {factor.name!r} has one row, and beside the fixed effects its "
-            "relationship says no more than that all differ alike, as residuals do, so the "
-            "variance between levels cannot be told from that of the residuals; use data with more "
-            "rows per level, or leave the factor out"
-        )
-    return ""

@@ -13,7 +13,7 @@ import numpy as np
 
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.correlations.kernels import Correlation
-from bayeslmm.data.frames import Array
+from bayeslmm.support.arrays import Array
 
 __all__ = ["ROW", "Shape"]
 

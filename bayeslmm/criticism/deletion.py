@@ -24,9 +24,9 @@ from bayeslmm.equations.half_solutions import Factor, noise_precision
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.api.point_fit import PointFit
-    from bayeslmm.data.frames import Array
     from bayeslmm.equations.half_solutions import Halves
+    from bayeslmm.solutions.point import PointSolution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Deletions", "deletions", "without_rows"]
 
@@ -60,22 +60,22 @@ class Deletions:
     root: Array
 
 
-def deletions(fit: PointFit, sets: Sequence[Array]) -> Deletions:
+def deletions(solution: PointSolution, sets: Sequence[Array]) -> Deletions:
     """Delete sets of rows, each by itself, at the estimate of theta.
 
     Parameters
     ----------
-    fit : PointFit
+    solution : PointSolution
     sets : sequence of int arrays
         Rows, no row in two of them.
     """
-    design, equations = fit.model.design, fit.model.equations
-    theta, given = fit.optimum.theta, fit._equations
-    factor = Factor.at(fit.optimum.M, given)
+    design, equations = solution.model.design, solution.model.equations
+    theta, given = solution.optimum.theta, solution.equations
+    factor = Factor.at(solution.optimum.M, given)
     data = factor.rows_of(design)
     Q = noise_precision(design, equations, theta)
     weighted = data.within_blocks(Q)
-    fitted = functions_of_rows(fit.model).values(fit._beta, fit._u)
+    fitted = functions_of_rows(solution.model).values(solution.beta, solution.u)
     residual, diagonal = Q @ (design.y - fitted), Q.diagonal()
     shift, covratio = np.full((len(sets), equations.p), np.nan), np.full(len(sets), np.nan)
     leverage, fixed = np.zeros(len(design.y)), np.zeros(len(design.y))
@@ -102,8 +102,8 @@ def deletions(fit: PointFit, sets: Sequence[Array]) -> Deletions:
     back = solve_triangular(factor.gamma, factor.to_beta.T, lower=True)
     change = shift @ back
     for i in np.flatnonzero(np.isnan(covratio)).tolist():
-        change[i], covratio[i] = _anew(fit, sets[i])
-    return Deletions(change, covratio, leverage, fixed, fit.optimum.sigma * back.T)
+        change[i], covratio[i] = _anew(solution, sets[i])
+    return Deletions(change, covratio, leverage, fixed, solution.optimum.sigma * back.T)
 
 
 def _chunks(sizes: Sequence[int]) -> list[tuple[int, int]]:
@@ -153,22 +153,22 @@ def _set(inside: Array, gamma: Array, residual: Array) -> tuple[Array, float]:
     return vectors @ ((vectors.T @ (G.T @ r)) / values), float(1 / np.prod(values))
 
 
-def without_rows(fit: PointFit, rows: Array) -> Equations | None:
+def without_rows(solution: PointSolution, rows: Array) -> Equations | None:
     """The equations without some rows; None where beta is not determined by the others."""
-    kept = np.setdiff1d(np.arange(len(fit.model.design.y)), rows)
-    design = rows_of_design(fit.model.design, kept)
+    kept = np.setdiff1d(np.arange(len(solution.model.design.y)), rows)
+    design = rows_of_design(solution.model.design, kept)
     if len(kept) < len(design.coef) or np.linalg.matrix_rank(design.X) < len(design.coef):
         return None
     return Equations.of(design)
 
 
-def _anew(fit: PointFit, rows: Array) -> tuple[Array, float]:
+def _anew(solution: PointSolution, rows: Array) -> tuple[Array, float]:
     """β̂ - β̂_(S) and the ratio of determinants from the equations without the rows."""
-    p = fit.model.equations.p
-    equations = without_rows(fit, rows)
+    p = solution.model.equations.p
+    equations = without_rows(solution, rows)
     if equations is None:
         return np.full(p, np.nan), np.nan
-    M, sigma = fit.optimum.M, fit.optimum.sigma
-    given = fit._given(equations, fit.optimum.theta)
-    logs = [np.linalg.slogdet(own.var_beta(M, sigma))[1] for own in (given, fit._equations)]
-    return fit._beta - given.solve(M)[0], float(np.exp(logs[0] - logs[1]))
+    M, sigma = solution.optimum.M, solution.optimum.sigma
+    given = solution.at(equations, solution.optimum.theta)
+    logs = [np.linalg.slogdet(own.var_beta(M, sigma))[1] for own in (given, solution.equations)]
+    return solution.beta - given.solve(M)[0], float(np.exp(logs[0] - logs[1]))

@@ -21,8 +21,8 @@ from bayeslmm.support.lapack import blas_threads
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.api.point_fit import PointFit
-    from bayeslmm.data.frames import Array
+    from bayeslmm.solutions.point import PointSolution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["influence"]
 
@@ -35,7 +35,7 @@ _Refit = tuple["Array", "Array", "Array"]
 
 
 def influence(
-    fit: PointFit, by: object, refit: bool = False, jobs: int | None = None
+    solution: PointSolution, by: object, refit: bool = False, jobs: int | None = None
 ) -> pd.DataFrame:
     """Delete rows or groups in turn; see `PointFit.influence`."""
     refit = truth_value("refit", refit)
@@ -43,25 +43,27 @@ def influence(
         jobs = whole_number("jobs", jobs)
         if not refit:
             raise ArgumentError("`jobs` are for refits: give refit=True too, or leave it out.")
-    if not fit.status.ok:
-        raise ArgumentError(f"there are no estimates to leave rows out of: {fit.status.value}.")
-    if not fit.model.equations.p:
+    if not solution.status.ok:
+        raise ArgumentError(
+            f"there are no estimates to leave rows out of: {solution.status.value}."
+        )
+    if not solution.model.equations.p:
         raise ArgumentError("the model has no coefficients that rows could have influence on.")
-    index, sets = sets_of_rows(fit.model.design, by, "by")
-    with blas_threads(fit.model.equations.root_order):
-        found = deletions(fit, sets)
-    p = fit.model.equations.p
+    index, sets = sets_of_rows(solution.model.design, by, "by")
+    with blas_threads(solution.model.equations.root_order):
+        found = deletions(solution, sets)
+    p = solution.model.equations.p
     change, covratio, theta = found.change, found.covratio, None
     reasons = dict.fromkeys(np.flatnonzero(np.isnan(covratio)).tolist(), _UNDETERMINED)
     if refit:
         change, covratio = np.full_like(change, np.nan), np.full_like(covratio, np.nan)
-        theta = np.full((len(sets), len(fit.model.parameters)), np.nan)
+        theta = np.full((len(sets), len(solution.model.parameters)), np.nan)
         whole = np.linalg.slogdet(found.root @ found.root.T)[1]
-        for i, one in enumerate(_refits(fit, sets, jobs)):
+        for i, one in enumerate(_refits(solution, sets, jobs)):
             if isinstance(one, str):
                 reasons[i] = one
                 continue
-            change[i], theta[i] = fit._beta - one[0], one[2]
+            change[i], theta[i] = solution.beta - one[0], one[2]
             covratio[i] = np.exp(np.linalg.slogdet(one[1])[1] - whole)
     _say(index, reasons)
     standard = solve_triangular(found.root, change.T, check_finite=False)
@@ -72,10 +74,10 @@ def influence(
         "leverage_fixed": _sums(found.leverage_fixed, sets),
     }
     std_error = np.sqrt(np.einsum("ij,ij->i", found.root, found.root))
-    for name, values in zip(fit.model.design.coef, (change / std_error).T, strict=True):
+    for name, values in zip(solution.model.design.coef, (change / std_error).T, strict=True):
         columns[f"dfbetas[{name}]"] = values
     if theta is not None:
-        columns |= dict(zip(fit.model.parameters.names, theta.T, strict=True))
+        columns |= dict(zip(solution.model.parameters.names, theta.T, strict=True))
     return pd.DataFrame(columns, index=index)
 
 
@@ -83,34 +85,34 @@ def _sums(values: Array, sets: Sequence[Array]) -> Array:
     return np.array([values[rows].sum() for rows in sets])
 
 
-def _refits(fit: PointFit, sets: Sequence[Array], jobs: int | None) -> list[_Refit | str]:
+def _refits(solution: PointSolution, sets: Sequence[Array], jobs: int | None) -> list[_Refit | str]:
     """Fits without each set of rows, in this process or in several; or why there is none."""
     found: list[_Refit | str] = []
     left = list(sets)
     began = time.perf_counter()
     while left and jobs in (None, 1):
-        found.append(_refit(fit, left.pop(0)))
+        found.append(_refit(solution, left.pop(0)))
         ahead = (time.perf_counter() - began) * len(left) / len(found)
         if jobs is None and ahead > _WORTH and (os.cpu_count() or 1) > 1:
             break
     if left:
         from joblib import Parallel, delayed
 
-        found += Parallel(n_jobs=jobs or -1)(delayed(_refit)(fit, rows) for rows in left)
+        found += Parallel(n_jobs=jobs or -1)(delayed(_refit)(solution, rows) for rows in left)
     return found
 
 
-def _refit(fit: PointFit, rows: Array) -> _Refit | str:
+def _refit(solution: PointSolution, rows: Array) -> _Refit | str:
     try:
-        equations = without_rows(fit, rows)
+        equations = without_rows(solution, rows)
         if equations is None:
             return _UNDETERMINED
-        optimum = fit._maximum(equations)
+        optimum = solution.maximise(equations)
     except BayeslmmError as error:
         return str(error)
     if not optimum.status.ok:
         return optimum.status.value
-    given = fit._given(equations, optimum.theta)
+    given = solution.at(equations, optimum.theta)
     beta, _ = given.solve(optimum.M)
     return beta, given.var_beta(optimum.M, optimum.sigma), optimum.theta
 

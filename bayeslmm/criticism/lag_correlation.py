@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.data.frames import from_least
+from bayeslmm.drawing.correlation import LagCorrelation
+from bayeslmm.effects.residuals import residuals
 from bayeslmm.errors import ArgumentError, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayeslmm.api.fit import Fit
-    from bayeslmm.api.model import Model
-    from bayeslmm.data.frames import Array
+    from bayeslmm.solutions.base import Solution
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["LagCorrelation", "Pairs", "Subjects", "lag_correlation", "subjects_of"]
 
@@ -57,34 +59,14 @@ class Subjects:
     labels: Array
 
 
-@dataclass(frozen=True, eq=False)
-class LagCorrelation:
-    """Correlation by lag.
-
-    Attributes
-    ----------
-    unit : str
-        What lags are in.
-    lag : (m,) array
-        Of a bin, the mean of its pairs.
-    fitted, empirical : (m,) array
-    pairs : (m,) array
-        The number of pairs that far apart.
-    """
-
-    unit: str
-    lag: Array
-    fitted: Array
-    empirical: Array
-    pairs: Array
-
-
-def subjects_of(model: Model, group: str | None = None, time: str | None = None) -> Subjects:
+def subjects_of(
+    model: Specification, group: str | None = None, time: str | None = None
+) -> Subjects:
     """The subjects of R unless others are named, and the times that R is over.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     group : str, optional
         A grouping factor.
     time : str, optional
@@ -114,7 +96,7 @@ def subjects_of(model: Model, group: str | None = None, time: str | None = None)
     return Subjects(name, levels, codes, unit, at, np.array(own.occasions, dtype=object)[point])
 
 
-def _column(model: Model, time: str) -> tuple[Array, Array]:
+def _column(model: Specification, time: str) -> tuple[Array, Array]:
     """A column of the rows that are used, as numbers (or positions in order) and as labels."""
     data = model.data
     if not isinstance(time, str) or time not in data.columns:
@@ -129,12 +111,12 @@ def _column(model: Model, time: str) -> tuple[Array, Array]:
     return order[:, None], labels
 
 
-def lag_correlation(fit: Fit, subjects: Subjects) -> LagCorrelation:
+def lag_correlation(solution: Solution, subjects: Subjects) -> LagCorrelation:
     """The fitted and the empirical correlation of a fit by lag.
 
     Parameters
     ----------
-    fit : Fit
+    solution : Solution
     subjects : Subjects
         With a time.
 
@@ -143,8 +125,8 @@ def lag_correlation(fit: Fit, subjects: Subjects) -> LagCorrelation:
     ArgumentError
         If there is no time, or no subject has two rows at different times.
     """
-    scaled = fit.residuals("standardized", marginal=True).to_numpy()
-    pairs = Pairs.of(fit, subjects)
+    scaled = residuals(solution, "standardized", marginal=True)
+    pairs = Pairs.of(solution, subjects)
     square = float(np.mean(scaled**2))
     return LagCorrelation(
         subjects.time,
@@ -178,7 +160,7 @@ class Pairs:
     bin: Array
 
     @classmethod
-    def of(cls, fit: Fit, subjects: Subjects) -> Pairs:
+    def of(cls, solution: Solution, subjects: Subjects) -> Pairs:
         """All pairs; an `ArgumentError` where there is no time, or are none."""
         if not subjects.time:
             raise ArgumentError(
@@ -188,7 +170,7 @@ class Pairs:
         first, second, lags, fitted = [], [], [], []
         order = np.argsort(subjects.codes, kind="stable")
         for rows in np.split(order, np.cumsum(np.bincount(subjects.codes))[:-1]):
-            V = fit._marginal_covariance(rows)
+            V = solution.V(rows)
             sd = np.sqrt(np.diag(V))
             i, j = np.triu_indices(len(rows), 1)
             first.append(rows[i])

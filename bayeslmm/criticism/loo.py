@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from arviz_stats.utils import ELPDData
     from scipy import sparse
 
-    from bayeslmm.api.posterior_fit import PosteriorFit
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
     from bayeslmm.equations.equations import Equations
     from bayeslmm.equations.half_solutions import Halves
     from bayeslmm.equations.linear import Functions
+    from bayeslmm.solutions.posterior import PosteriorSolution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["log_predictive", "loo"]
 
@@ -47,19 +47,19 @@ _LARGEST = 4096
 """Rows of a group at most."""
 
 
-def loo(fit: PosteriorFit, unit: object) -> ELPDData:
+def loo(solution: PosteriorSolution, unit: object) -> ELPDData:
     """Leave rows or groups out in turn; see `PosteriorFit.loo`."""
     import arviz_base
     import arviz_stats
 
-    index, sets = sets_of_rows(fit.model.design, unit, "unit")
-    density = log_predictive(fit, sets)
-    step = _step(fit)
+    index, sets = sets_of_rows(solution.model.design, unit, "unit")
+    density = log_predictive(solution, sets)
+    step = _step(solution)
     dim = index.name or "row"
-    name = fit.model.design.response
+    name = solution.model.design.response
     tree = arviz_base.from_dict(
         {
-            "posterior": {"theta": fit.draws.theta[:, ::step]},
+            "posterior": {"theta": solution.draws.theta[:, ::step]},
             "log_likelihood": {name: density},
         },
         dims={name: [dim]},
@@ -82,19 +82,19 @@ def loo(fit: PosteriorFit, unit: object) -> ELPDData:
     return found
 
 
-def _step(fit: PosteriorFit) -> int:
-    chains, draws = fit.draws.theta.shape[:2]
+def _step(solution: PosteriorSolution) -> int:
+    chains, draws = solution.draws.theta.shape[:2]
     return max(1, chains * draws // _DRAWS)
 
 
-def log_predictive(fit: PosteriorFit, sets: Sequence[Array]) -> Array:
+def log_predictive(solution: PosteriorSolution, sets: Sequence[Array]) -> Array:
     """Log densities of sets of rows given all others, beta and u integrated out, at some draws.
 
     Where beta has a prior that is not Gaussian, it is given like theta.
 
     Parameters
     ----------
-    fit : PosteriorFit
+    solution : PosteriorSolution
     sets : sequence of int arrays
         Rows, no row in two of them.
 
@@ -108,8 +108,8 @@ def log_predictive(fit: PosteriorFit, sets: Sequence[Array]) -> Array:
             f"a group has {longest:,} rows, and cross-validation takes groups of {_LARGEST:,} at "
             "most; leave out rows or the levels of a finer factor."
         )
-    model, step = fit.model, _step(fit)
-    theta, beta = fit.draws.theta[:, ::step], fit.draws.beta[:, ::step]
+    model, step = solution.model, _step(solution)
+    theta, beta = solution.draws.theta[:, ::step], solution.draws.beta[:, ::step]
     priors = model.priors
     equations: Equations = model.equations
     given_beta = bool(priors.not_gaussian or priors.slopes)

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from scipy.special import betaincinv, ndtri
 
+from bayeslmm.drawing.residuals import Quantiles
+from bayeslmm.effects.residuals import residuals
+
 if TYPE_CHECKING:
-    from bayeslmm.api.fit import Fit
-    from bayeslmm.api.point_fit import PointFit
-    from bayeslmm.data.frames import Array
+    from bayeslmm.solutions.base import Solution
+    from bayeslmm.solutions.point import PointSolution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Quantiles", "normal_quantiles", "quantiles_of_fit"]
 
 _NONE = 1e-6
-"""The share of a variance that is as good as zero."""
-
-
-@dataclass(frozen=True, eq=False)
-class Quantiles:
-    """Sorted values beside what a normal sample of their size would have in their place.
-
-    Attributes
-    ----------
-    name : str
-    labels : tuple of str
-    normal : (m,) array
-        Quantiles of the standard normal distribution.
-    value : (m,) array
-    line : (m,) array
-        The mean and the standard deviation of the values at these quantiles.
-    lower, upper : (m,) array
-        In which each order statistic of such a sample lies with a probability.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    normal: Array
-    value: Array
-    line: Array
-    lower: Array
-    upper: Array
+"""The share of a variance that is numerically zero."""
 
 
 def normal_quantiles(name: str, values: Array, labels: Array, level: float) -> Quantiles:
@@ -68,17 +44,17 @@ def normal_quantiles(name: str, values: Array, labels: Array, level: float) -> Q
     return Quantiles(name, ordered, normal, values[order], mean + sd * normal, *edges)
 
 
-def quantiles_of_fit(fit: Fit, level: float) -> tuple[list[Quantiles], list[str]]:
+def quantiles_of_fit(solution: Solution, level: float) -> tuple[list[Quantiles], list[str]]:
     """Normalized residuals, and predicted random effects over their standard deviations, by effect;
     and which effects do not vary.
 
     Parameters
     ----------
-    fit : Fit
+    solution : Solution
     level : float
     """
-    design = fit.model.design
-    residual = fit.residuals("normalized").to_numpy()
+    design = solution.model.design
+    residual = residuals(solution, "normalized", marginal=False)
     found, left = [], []
     if np.isfinite(residual).all():
         labels = design.index.astype(str).to_numpy()
@@ -86,8 +62,8 @@ def quantiles_of_fit(fit: Fit, level: float) -> tuple[list[Quantiles], list[str]
     else:
         left.append("residuals")
     for position, factor in enumerate(design.factors):
-        G = fit._moments[0][factor.name]
-        error = _prediction_variances(fit, position)
+        G = solution.moments[0][factor.name]
+        error = _prediction_variances(solution, position)
         for j, effect in enumerate(factor.effects):
             # û varies by what prediction does not leave open
             # levels of another stratum do not have the effect
@@ -98,18 +74,18 @@ def quantiles_of_fit(fit: Fit, level: float) -> tuple[list[Quantiles], list[str]
             if len(before) < 3 or not (variance > _NONE * before).all():
                 left.append(name)
                 continue
-            values = fit._u[position][has, j] / np.sqrt(variance)
+            values = solution.u[position][has, j] / np.sqrt(variance)
             levels = np.array(factor.levels, dtype=object)[has]
             found.append(normal_quantiles(name, values, levels, level))
     return found, left
 
 
-def _prediction_variances(fit: Fit, position: int) -> Array:
+def _prediction_variances(solution: Solution, position: int) -> Array:
     """Var(u - û) of a factor, by level and effect."""
-    factor = fit.model.design.factors[position]
-    if fit.method == "nuts":
-        error: Array = fit._effects(position, 0.95).std_error ** 2
+    factor = solution.model.design.factors[position]
+    if solution.method == "nuts":
+        error: Array = solution.level_effects(position, 0.95).std_error ** 2
         return error.reshape(len(factor.levels), -1)
-    own = cast("PointFit", fit)
-    blocks = own._equations.var_u(own.optimum.M, own.optimum.sigma, beta_known=False)
+    own = cast("PointSolution", solution)
+    blocks = own.equations.var_u(own.optimum.M, own.optimum.sigma, beta_known=False)
     return np.diagonal(blocks[factor.name], axis1=1, axis2=2)

@@ -7,49 +7,26 @@ normalized ones, which are independent where V is right, one (Pinheiro and Bates
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bayeslmm.criticism.lag_correlation import Pairs
+from bayeslmm.drawing.correlation import Variogram
+from bayeslmm.effects.residuals import residuals
 
 if TYPE_CHECKING:
-    from bayeslmm.api.fit import Fit
     from bayeslmm.criticism.lag_correlation import Subjects
-    from bayeslmm.data.frames import Array
+    from bayeslmm.solutions.base import Solution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Variogram", "variogram"]
 
 
-@dataclass(frozen=True, eq=False)
-class Variogram:
-    """Semivariances by lag.
-
-    Attributes
-    ----------
-    unit : str
-        What lags are in.
-    lag : (m,) array
-        Of a bin, the mean of its pairs.
-    fitted, standardized, normalized : (m,) arrays
-        That of V, and those of residuals.
-    pairs : (m,) array
-        The number of pairs that far apart.
-    """
-
-    unit: str
-    lag: Array
-    fitted: Array
-    standardized: Array
-    normalized: Array
-    pairs: Array
-
-
-def variogram(fit: Fit, subjects: Subjects) -> Variogram:
+def variogram(solution: Solution, subjects: Subjects) -> Variogram:
     """The semivariograms of a fit.
 
     Parameters
     ----------
-    fit : Fit
+    solution : Solution
     subjects : Subjects
         With a time.
 
@@ -58,10 +35,10 @@ def variogram(fit: Fit, subjects: Subjects) -> Variogram:
     ArgumentError
         If there is no time, or no subject has two rows at different times.
     """
-    pairs = Pairs.of(fit, subjects)
+    pairs = Pairs.of(solution, subjects)
 
     def semivariance(kind: str) -> Array:
-        values = fit.residuals(kind, marginal=True).to_numpy()  # type: ignore[arg-type]
+        values = residuals(solution, kind, marginal=True)
         return pairs.mean((values[pairs.first] - values[pairs.second]) ** 2 / 2)
 
     return Variogram(

@@ -17,9 +17,8 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
-from bayeslmm.errors import ArgumentTypeError, DataError, did_you_mean
-
-type Array = np.ndarray[Any, Any]
+from bayeslmm.errors import ArgumentTypeError, DataError, UnknownColumnError, did_you_mean
+from bayeslmm.support.arrays import Array
 
 COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
 """Whether writing to a frame leaves the columns alone that were taken from it."""
@@ -384,7 +383,7 @@ def _check_names(
         ),
         *dict.fromkeys(sentence for name in missing for sentence in remedies.get(name, ())),
     ]
-    raise DataError(" ".join(parts))
+    raise UnknownColumnError(" ".join(parts))
 
 
 def _column(name: str, series: "pd.Series[Any]", sort: bool) -> Column:

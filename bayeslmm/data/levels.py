@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayeslmm.data.frames import Array, Column, check_told_apart, level_label
+from bayeslmm.data.frames import Column, check_told_apart, level_label
 from bayeslmm.errors import DataError
+from bayeslmm.support.arrays import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

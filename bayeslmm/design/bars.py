@@ -26,8 +26,9 @@ from bayeslmm.formula.parsing import columns_of
 from bayeslmm.formula.tokens import quote
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array, Column
+    from bayeslmm.data.frames import Column
     from bayeslmm.formula.parsing import Bar
+    from bayeslmm.support.arrays import Array
 
 __all__ = [
     "effect_labels",

@@ -16,10 +16,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.design.parameters import Parameters
-    from bayeslmm.equations.residual_kernels import ResidualRows
+    from bayeslmm.design.residual_rows import ResidualRows
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Growth", "exponent_places"]
 

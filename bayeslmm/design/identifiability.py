@@ -1,5 +1,7 @@
 """Columns of X and effects of bars that say what others say: left out, refused or warned of."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
+from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.data.levels import same_partition
 from bayeslmm.design.rank import dependent_columns
 from bayeslmm.errors import DesignError, DesignWarning
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.design.design import BarBlock, GroupingFactor
+    from bayeslmm.design.factors import BarBlock, GroupingFactor
+    from bayeslmm.design.residuals import Residuals
 
 
 def full_rank_columns(X: Array, coef: Sequence[str]) -> Array:
@@ -52,7 +56,7 @@ def full_rank_columns(X: Array, coef: Sequence[str]) -> Array:
     return np.array([j for j in range(p) if j not in dropped], dtype=np.int64)
 
 
-def check_factors(factors: Sequence["GroupingFactor"], X: Array) -> None:
+def check_factors(factors: Sequence[GroupingFactor], X: Array) -> None:
     """Refuse effects that say nothing or what others of their bar say.
 
     Whether covariances can be told apart is another question (`residual_identifiability`).
@@ -77,12 +81,12 @@ def check_factors(factors: Sequence["GroupingFactor"], X: Array) -> None:
                 _check_residual(part, bar, np.bincount(part.codes))
 
 
-def same_levels(a: "GroupingFactor", b: "GroupingFactor") -> bool:
+def same_levels(a: GroupingFactor, b: GroupingFactor) -> bool:
     """Whether two factors group the rows alike."""
     return len(a.levels) == len(b.levels) and same_partition(a.codes, b.codes)
 
 
-def stratum_of(factor: "GroupingFactor", bar: "BarBlock") -> "GroupingFactor":
+def stratum_of(factor: GroupingFactor, bar: BarBlock) -> GroupingFactor:
     """The levels that have the effects of a bar, and their rows."""
     if factor.own is None:
         return factor
@@ -97,17 +101,17 @@ def stratum_of(factor: "GroupingFactor", bar: "BarBlock") -> "GroupingFactor":
     )
 
 
-def related(factor: "GroupingFactor") -> bool:
+def related(factor: GroupingFactor) -> bool:
     """Whether the levels are otherwise related than independent ones are."""
     return factor.related is not None and not factor.related.independent
 
 
-def same_relationship(a: "GroupingFactor", b: "GroupingFactor") -> bool:
+def same_relationship(a: GroupingFactor, b: GroupingFactor) -> bool:
     """Whether both have the levels related in the same way."""
     return a.related is not None and b.related is not None and a.related.known is b.related.known
 
 
-def _check_effects(factor: "GroupingFactor", bar: "BarBlock") -> None:
+def _check_effects(factor: GroupingFactor, bar: BarBlock) -> None:
     Z = factor.Z[:, bar.start : bar.stop]
     effects = factor.effects[bar.start : bar.stop]
     for effect, column in zip(effects, Z.T, strict=True):
@@ -123,7 +127,7 @@ def _check_effects(factor: "GroupingFactor", bar: "BarBlock") -> None:
         )
 
 
-def _check_constant(factor: "GroupingFactor", bar: "BarBlock") -> None:
+def _check_constant(factor: GroupingFactor, bar: BarBlock) -> None:
     """Warn of covariances that rest on too few means of levels.
 
     Effects whose columns are constant within levels leave one number for each level. When the same
@@ -147,7 +151,7 @@ def _check_constant(factor: "GroupingFactor", bar: "BarBlock") -> None:
         )
 
 
-def _check_residual(factor: "GroupingFactor", bar: "BarBlock", counts: Array) -> None:
+def _check_residual(factor: GroupingFactor, bar: BarBlock, counts: Array) -> None:
     """Warn of covariances that few levels tell from the residual variance."""
     q, levels, n = bar.stop - bar.start, len(factor.levels), len(factor.codes)
     if bar.structure == "un" and q * levels >= n and counts.max() > q:
@@ -158,3 +162,33 @@ def _check_residual(factor: "GroupingFactor", bar: "BarBlock", counts: Array) ->
             DesignWarning,
             stacklevel=5,
         )
+
+
+def check_maximum(residuals: Residuals) -> None:
+    """Refuse to maximise a likelihood that an unrestricted R makes infinite.
+
+    The residuals of S subjects span S dimensions at most. R can be close to singular in all others,
+    and if a subject has more than S rows the density of these grows without bound. A posterior is
+    proper nonetheless: what is close to singular has little volume.
+
+    Raises
+    ------
+    DesignError
+        Naming the numbers of occasions, parameters and subjects.
+    """
+    structure, rows = residuals.structure, residuals.rows
+    unrestricted = structure.correlation.code == correlations.UN.code
+    if not unrestricted or "occasion" not in structure.variances:
+        return
+    T = len(residuals.occasions)
+    for stratum, label in enumerate(residuals.strata):
+        sizes = np.bincount(rows.block[rows.stratum == stratum])
+        subjects, most = int((sizes > 0).sum()), int(sizes.max())
+        if subjects < most:
+            where = f" in the stratum {label!r}" if label else ""
+            raise DesignError(
+                f"{structure.name} over {T} occasions of {structure.time!r} has {T * (T + 1) // 2} "
+                f"parameters, too many for {subjects} levels of {structure.group!r}{where}: with "
+                f"fewer of them than the {most} rows that one has, the likelihood has no maximum. "
+                "Use AR1, Toep, Ante1 or FA(1), which have fewer parameters, or fit by 'nuts'"
+            )

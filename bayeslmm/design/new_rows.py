@@ -7,44 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayeslmm.data.frames import Array, Column, Table, level_label, read, where
+from bayeslmm.data.frames import Column, Table, level_label, read, where
 from bayeslmm.data.levels import match
 from bayeslmm.errors import DataError
 from bayeslmm.formula.grammar import check_expression
 from bayeslmm.formula.parsing import columns_of
-from bayeslmm.formula.terms import Columns, Expression, Terms
+from bayeslmm.formula.terms import Columns
 from bayeslmm.formula.tokens import tokenize
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.design.design import Design, GroupingFactor
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Learned:
-    """What a design learned from its data.
-
-    Attributes
-    ----------
-    fixed : Terms
-        Fixed effects, all columns.
-    kept : ndarray of int
-        Columns of the fixed effects that X has.
-    bars : tuple of Terms
-        Left sides of the bars, in the order of the formula.
-    strata : tuple of (str, tuple of str) or None
-        For each bar the column of its strata and their names, if it has some.
-    offsets : tuple of Expression
-        Offsets.
-    levels : dict of str to tuple or None
-        Levels of every predictor or grouping column in order; None for a column of numbers.
-    """
-
-    fixed: Terms
-    kept: Array
-    bars: tuple[Terms, ...]
-    strata: tuple[tuple[str, tuple[str, ...]] | None, ...]
-    offsets: tuple[Expression, ...]
-    levels: dict[str, tuple[Any, ...] | None]
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,8 +65,31 @@ class NewDesign:
     index: pd.Index
 
 
-def evaluate_new(design: "Design", data: object, factors: Collection[str] | None) -> NewDesign:
-    """Evaluate `Design.new`; see there."""
+def evaluate_new(
+    design: "Design", data: object, factors: Collection[str] | None = None
+) -> NewDesign:
+    """Evaluate the right side of a formula on new data, with what was learned in fitting.
+
+    Parameters
+    ----------
+    design : Design
+    data : data frame
+        New rows; the response is not needed.
+    factors : collection of str, optional
+        Names of the grouping factors to evaluate; all by default. Columns that only the others need
+        can be absent.
+
+    Returns
+    -------
+    NewDesign
+
+    Raises
+    ------
+    DataError
+        For a missing column or value, a level of a fixed effect that fitting did not see, or a
+        column of another kind than in fitting. A new level of a grouping factor is no error; its
+        code is -1.
+    """
     names = None if factors is None else {design.factor(name).name for name in factors}
     wanted = [factor for factor in design.factors if names is None or factor.name in names]
     formula, learned = design.formula, design.learned

@@ -4,89 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayeslmm.covariance.cholesky import STRUCTURES, UN
 from bayeslmm.covariance.correlations import loadings
+from bayeslmm.design.blocks import Block, Kind
 from bayeslmm.support import scales
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.design.design import BarBlock, GroupingFactor
+    from bayeslmm.design.factors import BarBlock, GroupingFactor
     from bayeslmm.design.residuals import Residuals
 
-__all__ = ["Block", "Parameters", "bars_together"]
+__all__ = ["Parameters", "bars_together"]
 
-Kind = Literal["sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"]
 _SHOWN = 8
 """Names in a repr."""
 _VARIABLES = ("power", "expon", "sd", "corr", "rho", "loading", "ma", "range", "nugget")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A run of parameters of one kind within theta, of one bar of the formula (or of R).
-
-    Attributes
-    ----------
-    name : str
-        The variable it belongs to, such as ``sd_Subject``. Bars over one factor share it.
-    kind : {"sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"}
-    factor : str or None
-        The grouping factor; None for parameters of R.
-    labels : tuple of str or of pairs of str
-        A coordinate for each parameter: an effect or occasion, or a pair of them; "" where the name
-        says all.
-    start, stop : int
-        Its slice of theta.
-    bar : int
-        The position of the bar among those of its factor; -1 for R.
-    size : int
-        The number of effects of the bar, or of occasions.
-    lower, upper : float
-        The interval that each of its parameters lies in.
-    typical : tuple of float
-        Values to start from, of parameters that are no standard deviations; none for zeros.
-    sharing : tuple of int
-        The positions of other bars that they are parameters of too: those of other strata.
-    """
-
-    name: str
-    kind: Kind
-    factor: str | None
-    labels: tuple[str, ...] | tuple[tuple[str, str], ...]
-    start: int
-    stop: int
-    bar: int
-    size: int
-    lower: float = 0.0
-    upper: float = np.inf
-    typical: tuple[float, ...] | float = 0.0
-    sharing: tuple[int, ...] = ()
-
-    @property
-    def bars(self) -> tuple[int, ...]:
-        """The positions of all bars that they are parameters of."""
-        return (self.bar, *self.sharing)
-
-    @property
-    def at_one(self) -> bool:
-        """Whether they are correlations at a distance of one, of `CAR1`."""
-        return self.kind == "rho" and self.lower == 0.0
-
-    @property
-    def spacing(self) -> float:
-        """The distance of neighbours, where they are `at_one`: typical is exp(-1/spacing)."""
-        return float(-1.0 / np.log(np.ravel(self.typical)[0]))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its parameters as ``summary()`` shows them."""
-        texts = [label if isinstance(label, str) else ", ".join(label) for label in self.labels]
-        return tuple(f"{self.name}[{text}]" if text else self.name for text in texts)
 
 
 @dataclass(frozen=True)

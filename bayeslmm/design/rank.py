@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
+from bayeslmm.support.arrays import Array
 
 TOLERANCE = 1e-7
 """A column is dependent when less than this fraction of its length is left after projection on the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,18 +11,16 @@ from scipy.sparse import csr_array
 
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.structures import Covariance, VarIdent, check_factors_fit
-from bayeslmm.data.frames import Array
 from bayeslmm.errors import DataError, DesignError
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.data.frames import Column
-    from bayeslmm.design.residuals import Residuals
 
 __all__ = [
     "Found",
     "check_constant",
     "check_correlations",
-    "check_maximum",
     "check_occasions",
     "check_order",
     "check_ratios",
@@ -156,36 +155,6 @@ def _unidentified(code: int, block: Array, point: Array, T: int) -> tuple[int, i
     return None
 
 
-def check_maximum(residuals: Residuals) -> None:
-    """Refuse to maximise a likelihood that an unrestricted R makes infinite.
-
-    The residuals of S subjects span S dimensions at most. R can be close to singular in all others,
-    and if a subject has more than S rows the density of these grows without bound. A posterior is
-    proper nonetheless: what is close to singular has little volume.
-
-    Raises
-    ------
-    DesignError
-        Naming the numbers of occasions, parameters and subjects.
-    """
-    structure, rows = residuals.structure, residuals.rows
-    unrestricted = structure.correlation.code == correlations.UN.code
-    if not unrestricted or "occasion" not in structure.variances:
-        return
-    T = len(residuals.occasions)
-    for stratum, label in enumerate(residuals.strata):
-        sizes = np.bincount(rows.block[rows.stratum == stratum])
-        subjects, most = int((sizes > 0).sum()), int(sizes.max())
-        if subjects < most:
-            where = f" in the stratum {label!r}" if label else ""
-            raise DesignError(
-                f"{structure.name} over {T} occasions of {structure.time!r} has {T * (T + 1) // 2} "
-                f"parameters, too many for {subjects} levels of {structure.group!r}{where}: with "
-                f"fewer of them than the {most} rows that one has, the likelihood has no maximum. "
-                "Use AR1, Toep, Ante1 or FA(1), which have fewer parameters, or fit by 'nuts'"
-            )
-
-
 def check_order(structure: Covariance, column: Column) -> None:
     """Refuse text whose order is not that of the numbers in it."""
     if structure.correlation.code not in _ORDERED or column.kind == "number":
@@ -211,15 +180,17 @@ def check_variances(labels: tuple[str, ...], sigma: Array) -> None:
         )
 
 
-def check_ratios(residuals: Residuals) -> None:
+def check_ratios(
+    growing: Iterable[tuple[object, Sequence[str]]], strata: Sequence[str], covariates: Array
+) -> None:
     """Refuse a ratio of standard deviations for a single row, which fits it exactly, and for no
     row.
     """
-    counts = (residuals.rows.covariates != 0).sum(axis=0)
+    counts = (covariates != 0).sum(axis=0)
     at = 0
-    for part, labels in residuals.growing:
+    for part, labels in growing:
         for label in labels:
-            for stratum in residuals.variance_strata:
+            for stratum in strata:
                 if isinstance(part, VarIdent) and counts[at] < 2:
                     where = f" in the stratum {stratum!r}" if stratum else ""
                     raise DesignError(

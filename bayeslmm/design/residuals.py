@@ -22,7 +22,7 @@ from bayeslmm.covariance.structures import (
 )
 from bayeslmm.data.frames import from_least
 from bayeslmm.data.levels import Grouping, group, match
-from bayeslmm.design.parameters import Block
+from bayeslmm.design.blocks import Block
 from bayeslmm.design.residual_checks import (
     Found,
     check_constant,
@@ -32,12 +32,13 @@ from bayeslmm.design.residual_checks import (
     check_ratios,
     check_variances,
 )
-from bayeslmm.equations.residual_kernels import ResidualRows
+from bayeslmm.design.residual_rows import ResidualRows
 from bayeslmm.errors import ArgumentTypeError, DataError
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array, Column, Table
-    from bayeslmm.design.parameters import Kind
+    from bayeslmm.data.frames import Column, Table
+    from bayeslmm.design.blocks import Kind
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Residuals", "resolve_residuals"]
 
@@ -252,7 +253,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
     check_spacing(structure, spacing, " and ".join(structure.times))
     own = strata if n_corr else ("",)
     made = Residuals(structure, rows, subjects, occasions, own, strata, labels, ratios, spacing)
-    check_ratios(made)
+    check_ratios(made.growing, made.variance_strata, made.rows.covariates)
     return made
 
 

@@ -14,8 +14,9 @@ from bayeslmm.errors import DataError, DesignError
 
 if TYPE_CHECKING:
     from bayeslmm.covariance.structures import Covariance
-    from bayeslmm.data.frames import Array, Table
+    from bayeslmm.data.frames import Table
     from bayeslmm.data.levels import Grouping
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Stratum", "strata_column", "strata_of"]
 

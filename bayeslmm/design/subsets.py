@@ -13,9 +13,10 @@ from bayeslmm.data.levels import Grouping
 from bayeslmm.errors import ArgumentError, unknown_name
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.design.residuals import Residuals
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["rows_of_design", "sets_of_rows"]
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.data.frames import Array
+    from bayeslmm.design.blocks import Block
     from bayeslmm.design.design import Design
-    from bayeslmm.design.parameters import Block, Parameters
+    from bayeslmm.design.parameters import Parameters
+    from bayeslmm.support.arrays import Array
 
 __all__ = [
     "Variable",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +13,35 @@ from bayeslmm.drawing.frame import BLUE, INK, ORANGE, finish, framed, legend, sh
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bayeslmm.criticism.lag_correlation import LagCorrelation
-    from bayeslmm.criticism.variogram import Variogram
-    from bayeslmm.data.frames import Array
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["draw_correlation", "draw_matrices", "draw_variogram"]
 
 _WRITTEN = 12
 """Rows of a matrix whose elements are written in their cells."""
 _NAMED = 30
+
+
+@dataclass(frozen=True, eq=False)
+class LagCorrelation:
+    """Correlation by lag.
+
+    Attributes
+    ----------
+    unit : str
+        What lags are in.
+    lag : (m,) array
+        Of a bin, the mean of its pairs.
+    fitted, empirical : (m,) array
+    pairs : (m,) array
+        The number of pairs that far apart.
+    """
+
+    unit: str
+    lag: Array
+    fitted: Array
+    empirical: Array
+    pairs: Array
 
 
 def draw_correlation(lagged: LagCorrelation, *, title: str, note: str) -> Figure:
@@ -62,6 +83,30 @@ def draw_correlation(lagged: LagCorrelation, *, title: str, note: str) -> Figure
         axis.set_ylabel("Correlation")
         legend(head, [line, dots], names)
         return finish(figure)
+
+
+@dataclass(frozen=True, eq=False)
+class Variogram:
+    """Semivariances by lag.
+
+    Attributes
+    ----------
+    unit : str
+        What lags are in.
+    lag : (m,) array
+        Of a bin, the mean of its pairs.
+    fitted, standardized, normalized : (m,) arrays
+        That of V, and those of residuals.
+    pairs : (m,) array
+        The number of pairs that far apart.
+    """
+
+    unit: str
+    lag: Array
+    fitted: Array
+    standardized: Array
+    normalized: Array
+    pairs: Array
 
 
 def draw_variogram(variogram: Variogram, *, title: str, note: str) -> Figure:

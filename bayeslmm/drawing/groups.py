@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
 from bayeslmm.drawing.frame import (
     BLUE,
     INK,
@@ -22,6 +21,7 @@ from bayeslmm.drawing.frame import (
     shortened,
     styled,
 )
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     import pandas as pd

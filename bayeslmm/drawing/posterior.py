@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
 from bayeslmm.drawing.frame import finish, styled
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.special import ndtri
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from bayeslmm.inference.profile.path import Path
+    from bayeslmm.support.arrays import Array
+
 
 __all__ = ["draw_zeta"]
 
@@ -22,12 +23,30 @@ _LEVELS = (0.5, 0.8, 0.95, 0.99)
 _COLUMNS, _WIDTH, _HEIGHT = 3, 2.9, 2.3
 
 
-def draw_zeta(paths: Mapping[str, Path], level: float, title: str) -> Figure:
+class Curve(Protocol):
+    """The profile of one parameter: its estimate, and ζ at values of it."""
+
+    @property
+    def value(self) -> Array:
+        """Values of the parameter, in order."""
+
+    @property
+    def zeta(self) -> Array:
+        """ζ at each of them."""
+
+    def at(self, value: Array) -> Array:
+        """ζ at values."""
+
+    def crossing(self, zeta: float) -> float:
+        """The value at which the curve has a ζ."""
+
+
+def draw_zeta(paths: Mapping[str, Curve], level: float, title: str) -> Figure:
     """Draw ζ of every parameter, a panel each.
 
     Parameters
     ----------
-    paths : dict of str to Path
+    paths : dict of str to Curve
     level : float
         Probability of the widest intervals that the curves reach.
     title : str

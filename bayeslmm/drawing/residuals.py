@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,15 +19,13 @@ from bayeslmm.drawing.frame import (
     shortened,
     styled,
 )
-from bayeslmm.drawing.smoothing import local_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
-    from bayeslmm.criticism.quantiles import Quantiles
-    from bayeslmm.data.frames import Array
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["draw_quantiles", "draw_residuals"]
 
@@ -35,6 +34,32 @@ _GRID = 80
 _NAMED = 5
 """Points that are named: the farthest from zero, or at each end those outside the band."""
 _COLUMNS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Quantiles:
+    """Sorted values beside what a normal sample of their size would have in their place.
+
+    Attributes
+    ----------
+    name : str
+    labels : tuple of str
+    normal : (m,) array
+        Quantiles of the standard normal distribution.
+    value : (m,) array
+    line : (m,) array
+        The mean and the standard deviation of the values at these quantiles.
+    lower, upper : (m,) array
+        In which each order statistic of such a sample lies with a probability.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    normal: Array
+    value: Array
+    line: Array
+    lower: Array
+    upper: Array
 
 
 def draw_residuals(
@@ -140,3 +165,35 @@ def _name(axis: Axes, points: Sequence[tuple[str, float, float]]) -> None:
     for label, x, y in points:
         side = -1 if x > (left + right) / 2 else 1
         name_point(axis, shortened(str(label), 14), (x, y), side, taken)
+
+
+def local_line(x: Array, y: Array, grid: Array, share: float = 2 / 3) -> Array:
+    """Local regression: at each place a line through the nearest points, the nearer the heavier.
+
+    Tricube weights reach to the farthest of the points that count (Cleveland 1979, Journal of the
+    American Statistical Association 74, 829-836, without its further steps against outliers).
+
+    Parameters
+    ----------
+    x, y : (n,) arrays
+    grid : (m,) array
+    share : float
+        Of the points that count at each place.
+
+    Returns
+    -------
+    (m,) array
+    """
+    nearest = min(len(x) - 1, int(np.ceil(share * len(x))))
+    spread = max(float(np.ptp(x)), np.finfo(float).tiny)
+    out = np.empty(len(grid))
+    for i, at in enumerate(grid):
+        away = np.abs(x - at)
+        reach = max(np.partition(away, nearest)[nearest], 1e-9 * spread) * (1 + 1e-9)
+        w = np.clip(1 - (away / reach) ** 3, 0.0, None) ** 3
+        w /= w.sum()
+        middle, level = w @ x, w @ y
+        square = w @ (x - middle) ** 2
+        slope = w @ ((x - middle) * y) / square if square > (1e-6 * spread) ** 2 else 0.0
+        out[i] = level + slope * (at - middle)
+    return out

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
 from bayeslmm.drawing.frame import (
     BLUE,
     FAINT,
@@ -24,6 +23,7 @@ from bayeslmm.drawing.frame import (
     shortened,
     styled,
 )
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

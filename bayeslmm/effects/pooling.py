@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
+from bayeslmm.effects.predictions import fitted
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.api.fit import Fit
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
+    from bayeslmm.solutions.base import Solution
 
 __all__ = ["common_coefficients", "own_effects", "own_line", "pooled_effects"]
 
@@ -33,7 +35,7 @@ def common_coefficients(design: Design) -> Array:
     return _least_squares(design.X, design.y_less_offset, design.weights)[0]
 
 
-def own_effects(fit: Fit, factor: GroupingFactor) -> Array:
+def own_effects(fit: Solution, factor: GroupingFactor) -> Array:
     """Effects of each level from its own rows alone: no pooling.
 
     What else the model has (other coefficients, other grouping factors, offsets) is held at the
@@ -41,7 +43,7 @@ def own_effects(fit: Fit, factor: GroupingFactor) -> Array:
 
     Parameters
     ----------
-    fit : Fit
+    fit : Solution
     factor : GroupingFactor
 
     Returns
@@ -52,7 +54,7 @@ def own_effects(fit: Fit, factor: GroupingFactor) -> Array:
     design = fit.model.design
     pooled = pooled_effects(fit, factor)
     Z = factor.Z @ _plain(factor)
-    rest = design.y - fit.fitted().to_numpy() + np.sum(Z * pooled[factor.codes], axis=1)
+    rest = design.y - fitted(fit).to_numpy() + np.sum(Z * pooled[factor.codes], axis=1)
     order = np.argsort(factor.codes, kind="stable")
     ends = np.cumsum(np.bincount(factor.codes, minlength=len(factor.levels)))
     own = np.full(pooled.shape, np.nan)
@@ -64,11 +66,14 @@ def own_effects(fit: Fit, factor: GroupingFactor) -> Array:
     return own
 
 
-def pooled_effects(fit: Fit, factor: GroupingFactor) -> Array:
+def pooled_effects(fit: Solution, factor: GroupingFactor) -> Array:
     """The model's effects of each level: beta plus u, by effect, whatever the stratum."""
-    beta = fit.beta
+    beta = dict(zip(fit.model.design.coef, fit.beta, strict=True))
     fixed = np.array([beta.get(effect, 0.0) for effect in dict.fromkeys(factor.plain)])
-    return np.asarray(np.nan_to_num(fit.u[factor.name].to_numpy()) @ _plain(factor) + fixed)
+    u = fit.u[fit.model.design.factors.index(factor)]
+    if factor.own is not None:
+        u = np.where(factor.own, u, 0.0)
+    return np.asarray(u @ _plain(factor) + fixed)
 
 
 def _plain(factor: GroupingFactor) -> Array:

@@ -19,8 +19,8 @@ from bayeslmm.support.arguments import one_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bayeslmm.api.fit import Fit
-    from bayeslmm.data.frames import Array
+    from bayeslmm.solutions.base import Solution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["ResidualKind", "residuals", "row_variances"]
 
@@ -36,12 +36,12 @@ _NONE = 1e-12
 """The share of a variance that is zero but for rounding."""
 
 
-def residuals(fit: Fit, kind: object, marginal: bool) -> Array:
+def residuals(fit: Solution, kind: object, marginal: bool) -> Array:
     """Residuals of the rows that were fitted; see `Fit.residuals`.
 
     Parameters
     ----------
-    fit : Fit
+    fit : Solution
     kind : {"response", "pearson", "standardized", "studentized", "normalized"}
     marginal : bool
 
@@ -51,9 +51,9 @@ def residuals(fit: Fit, kind: object, marginal: bool) -> Array:
     """
     kind = one_of("kind of residuals", kind, _KINDS, _HINTS.get(str(kind), ""))
     design = fit.model.design
-    zero = tuple(np.zeros_like(u) for u in fit._u)
+    zero = tuple(np.zeros_like(u) for u in fit.u)
     functions = functions_of_rows(fit.model)
-    values = design.y - functions.values(fit._beta, zero if marginal else fit._u)
+    values = design.y - functions.values(fit.beta, zero if marginal else fit.u)
     if kind == "response":
         return values
     if kind == "pearson":
@@ -70,27 +70,27 @@ def residuals(fit: Fit, kind: object, marginal: bool) -> Array:
             )
         rows = functions_of_rows(fit.model, "none" if marginal else "all")
         # Var(y - ŷ) = Var(y) less that of ŷ; conditionally, ŷ less what it predicts
-        left = variances - fit._linear(rows, 0.95).std_error ** 2
+        left = variances - fit.linear(rows, 0.95).std_error ** 2
         variances = np.where(left > _NONE * variances, left, 0.0)
     return _over(values, np.sqrt(variances))
 
 
-def row_variances(fit: Fit, *, marginal: bool) -> Array:
+def row_variances(fit: Solution, *, marginal: bool) -> Array:
     """The diagonal of R, or of V = ZGZ' + R."""
     weights = fit.model.design.weights
-    variances = fit._residual_sds**2
+    variances = fit.residual_sds**2
     if weights is not None:
         variances = variances / weights
     if not marginal:
         return variances
     for factor in fit.model.design.factors:
-        G = fit._moments[0][factor.name]
+        G = fit.moments[0][factor.name]
         own = np.einsum("ij,jk,ik->i", factor.Z, G, factor.Z)
         variances = variances + own * factor.own_variances[factor.codes]
     return variances
 
 
-def _of_conditional(fit: Fit, values: Array) -> Array:
+def _of_conditional(fit: Solution, values: Array) -> Array:
     """By the Cholesky factor of R, rows of a subject in the order of their occasions."""
     own = fit.model.equations.residuals
     if own is None:
@@ -101,7 +101,7 @@ def _of_conditional(fit: Fit, values: Array) -> Array:
     return out
 
 
-def _of_marginal(fit: Fit, values: Array) -> Array:
+def _of_marginal(fit: Solution, values: Array) -> Array:
     """By the Cholesky factor of V: the rows of subjects of R in their order, others as the data
     have them.
     """
@@ -120,12 +120,12 @@ def _of_marginal(fit: Fit, values: Array) -> Array:
     out, covariance = np.empty_like(values), _patterned(fit)
     for component in components:
         rows = component[np.argsort(place[component])]
-        V = covariance(rows) + fit._between_covariance(rows)
+        V = covariance(rows) + fit.ZGZ(rows)
         out[rows] = _whitened(V, values[rows])
     return out
 
 
-def _patterned(fit: Fit) -> Callable[[Array], Array]:
+def _patterned(fit: Solution) -> Callable[[Array], Array]:
     """R of some rows, weights included; the same correlations are computed once."""
     own, weights = fit.model.equations.residuals, fit.model.design.weights
     known: dict[bytes, Array] = {}
@@ -133,7 +133,7 @@ def _patterned(fit: Fit) -> Callable[[Array], Array]:
     def covariance(rows: Array) -> Array:
         key = str(len(rows)).encode() if own is None else residual_pattern(own, rows)
         if key not in known:
-            known[key] = fit._residual_covariance(rows)
+            known[key] = fit.residual_covariance(rows)
         R = known[key]
         return R if weights is None else R / np.sqrt(np.outer(weights[rows], weights[rows]))
 

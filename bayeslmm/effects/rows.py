@@ -11,14 +11,15 @@ import pandas as pd
 
 from bayeslmm.data.frames import Table, read, where
 from bayeslmm.data.weights import read_weights
+from bayeslmm.design.new_rows import evaluate_new
 from bayeslmm.equations.linear import Functions, Relatives
 from bayeslmm.equations.noise import Noise
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError
 
 if TYPE_CHECKING:
-    from bayeslmm.api.model import Model
     from bayeslmm.covariance.relationship import Relationship
     from bayeslmm.design.new_rows import NewDesign
+    from bayeslmm.specification import Specification
 
 __all__ = ["NEW_LEVELS", "functions_of_data", "functions_of_rows"]
 
@@ -26,13 +27,13 @@ NEW_LEVELS = ("error", "zero", "sample")
 
 
 def functions_of_rows(
-    model: Model, groups: str | Sequence[str] = "all", *, noise: bool = False
+    model: Specification, groups: str | Sequence[str] = "all", *, noise: bool = False
 ) -> Functions:
     """The linear predictor of the rows that the model was fitted to.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     groups : "all", "none" or sequence of str
         The grouping factors whose effects count.
     noise : bool
@@ -61,7 +62,7 @@ def functions_of_rows(
 
 
 def functions_of_data(
-    model: Model,
+    model: Specification,
     data: object,
     groups: str | Sequence[str],
     new_levels: str,
@@ -73,7 +74,7 @@ def functions_of_data(
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     data : data frame
     groups : "all", "none" or sequence of str
     new_levels : {"error", "zero", "sample"}
@@ -87,7 +88,7 @@ def functions_of_data(
         The labels of the rows.
     """
     design = model.design
-    new = design.new(data, _groups(model, groups))
+    new = evaluate_new(design, data, _groups(model, groups))
     found = {factor.name: factor for factor in new.factors}
     m = len(new.X)
     nowhere = np.zeros(m)
@@ -120,7 +121,7 @@ def functions_of_data(
     return complete, new.index
 
 
-def _groups(model: Model, groups: str | Sequence[str]) -> tuple[str, ...]:
+def _groups(model: Specification, groups: str | Sequence[str]) -> tuple[str, ...]:
     """The names of the grouping factors that count."""
     names = tuple(factor.name for factor in model.design.factors)
     if isinstance(groups, str):
@@ -175,7 +176,7 @@ def _unrelated(name: str, labels: np.ndarray, rows: np.ndarray, index: pd.Index)
     )
 
 
-def _noise(model: Model, data: object, weights: object | None, new: NewDesign) -> Noise:
+def _noise(model: Specification, data: object, weights: object | None, new: NewDesign) -> Noise:
     """New residuals."""
     base = _relative_to_weight(model, data, weights, new)
     residuals = model.design.residuals
@@ -193,7 +194,7 @@ def _noise(model: Model, data: object, weights: object | None, new: NewDesign) -
 
 
 def _relative_to_weight(
-    model: Model, data: object, weights: object | None, new: NewDesign
+    model: Specification, data: object, weights: object | None, new: NewDesign
 ) -> np.ndarray:
     """One over the weights of new rows."""
     if weights is None:

@@ -9,9 +9,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
-    from bayeslmm.equations.residual_kernels import ResidualRows
+    from bayeslmm.design.residual_rows import ResidualRows
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["connected_rows", "residual_blocks", "residual_pattern"]
 

@@ -15,15 +15,17 @@ from bayeslmm.covariance.correlations.kernels import NONE, correlation, of_code
 from bayeslmm.design.parameters import Parameters
 from bayeslmm.equations import kernels
 from bayeslmm.equations.noise import Noise
-from bayeslmm.equations.packing import Packed, pack, part
+from bayeslmm.equations.packing import pack
 from bayeslmm.equations.residual_kernels import assemble, coloured
+from bayeslmm.equations.system import Packed, part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
+    from bayeslmm.design.residual_rows import ResidualRows
     from bayeslmm.equations.linear import Relatives
-    from bayeslmm.equations.residual_kernels import ResidualRows
 
 __all__ = ["Equations", "EquationsWithPrior"]
 

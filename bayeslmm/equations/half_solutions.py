@@ -15,14 +15,15 @@ from scipy import sparse
 from scipy.linalg import solve_triangular
 
 from bayeslmm.equations import kernels
-from bayeslmm.equations.packing import System
+from bayeslmm.equations.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.equations.equations import Equations
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Factor", "Halves", "Rows", "noise_precision"]
 

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from bayeslmm.covariance.relationship import told_from_residuals
-from bayeslmm.data.frames import Array
+from bayeslmm.covariance.relationship import ALIKE
 from bayeslmm.design.growth import Growth
 from bayeslmm.design.identifiability import related, same_levels, same_relationship, stratum_of
 from bayeslmm.design.rank import dependent_columns
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.design.design import Design, GroupingFactor
-    from bayeslmm.design.parameters import Block
+    from bayeslmm.design.blocks import Block
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.equations.equations import Equations
 
 __all__ = ["unidentified"]
@@ -83,7 +84,7 @@ class _Judge:
             yield self._of_shape(factor)
             yield self._of_counts(factor)
             if not self._known(self._own(factor)) and not self.held[-1]:
-                yield told_from_residuals(factor, self.design.X)
+                yield _told_from_residuals(factor, self.design.X)
 
     def _own(self, factor: GroupingFactor, kinds: tuple[str, ...] = ("sd",)) -> list[Block]:
         blocks = self.equations.parameters.blocks
@@ -236,7 +237,8 @@ class _Judge:
             step = np.zeros(len(held))
             step[i] = _STEP * point.units[i]
             up, down = (
-                self._covariances(point, point.theta + s, blocks, inner) for s in (step, -step)
+                self._covariances(point, point.moved(s, growth, held), blocks, inner)
+                for s in (step, -step)
             )
             parts = []
             for L, above, below, count in zip(root, up, down, counts, strict=True):
@@ -292,6 +294,13 @@ class _Point:
     theta: Array
     units: Array
     Z: dict[str, Array]
+
+    def moved(self, step: Array, growth: Growth, held: Array) -> Array:
+        """Theta after a step in which standard deviations stay as they are at the means of the
+        covariates that they grow with: zero of a covariate may be far from them.
+        """
+        moved = (self.theta + step) * np.exp(-growth.weights @ step)
+        return np.where(held, self.theta, moved)
 
     @classmethod
     def of(cls, judge: _Judge, growth: Growth) -> _Point:
@@ -396,3 +405,27 @@ def _rows_of_subject(own: Array, within: list[Array]) -> Array:
     sharing = [others[np.isin(codes[others], codes[first])] for codes in within]
     partners = [rows[: _PARTNERS // len(within)] for rows in sharing]
     return np.concatenate([first, np.unique(np.concatenate([others[:0], *partners]))])
+
+
+def _told_from_residuals(factor: GroupingFactor, X: Array) -> str:
+    """Of related levels with one row each, that their covariance is that of the residuals, but for
+    what the fixed effects take away; empty where it is not.
+    """
+    related = factor.related
+    if related is None or len(factor.effects) > 1 or len(factor.levels) < len(factor.codes):
+        return ""
+    z = factor.Z[:, 0]
+    S = related.matrix[np.ix_(factor.codes, factor.codes)] * np.outer(z, z)
+    basis = np.linalg.qr(X)[0]
+    S = S - basis @ (basis.T @ S)
+    S = S - (S @ basis) @ basis.T
+    P = np.eye(len(S)) - basis @ basis.T
+    share = np.sum(S * P) / np.sum(P * P)
+    if np.abs(S - share * P).max() <= ALIKE * np.abs(S).max():
+        return (
+            f"every level of {factor.name!r} has one row, and beside the fixed effects its "
+            "relationship says no more than that all differ alike, as residuals do, so the "
+            "variance between levels cannot be told from that of the residuals; use data with more "
+            "rows per level, or leave the factor out"
+        )
+    return ""

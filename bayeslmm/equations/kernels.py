@@ -14,7 +14,7 @@ import numpy as np
 from bayeslmm.core.library import Status, address, floats, function, integers
 
 if TYPE_CHECKING:
-    from bayeslmm.equations.packing import Packed
+    from bayeslmm.equations.system import Packed
 
 __all__ = [
     "ML",

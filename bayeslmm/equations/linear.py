@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy.special import ndtri
 
-from bayeslmm.data.frames import Array
 from bayeslmm.equations.noise import Noise
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.design.factors import GroupingFactor
 
 _ELEMENTS = 4_000_000
 """Draws × rows that are held at once: 32 MB."""

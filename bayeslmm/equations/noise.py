@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.equations.residual_kernels import ResidualRows
+    from bayeslmm.design.residual_rows import ResidualRows
 
 __all__ = ["Noise"]
 

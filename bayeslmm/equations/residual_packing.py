@@ -28,8 +28,8 @@ from bayeslmm.equations.whitening import NONE, factor_size, how_to_whiten
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bayeslmm.equations.packing import System
-    from bayeslmm.equations.residual_kernels import ResidualRows
+    from bayeslmm.design.residual_rows import ResidualRows
+    from bayeslmm.equations.system import System
 
 __all__ = ["Layout", "pack_residuals"]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.equations.packing import Packed
 from bayeslmm.equations.residual_kernels import replace_response
+from bayeslmm.equations.system import Packed
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
     from bayeslmm.equations.equations import Equations
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["of_response"]
 

@@ -39,11 +39,16 @@ import numpy as np
 
 from bayeslmm.core.library import address, floats, function, span, spans
 from bayeslmm.covariance.cholesky import UN, correlation_factor, factor, lower_triangle
-from bayeslmm.covariance.correlations.kernels import CORRELATIONS, TOEP, of_code, to_unconstrained
-from bayeslmm.data.frames import Array
+from bayeslmm.covariance.correlations.kernels import (
+    CORRELATIONS,
+    TOEP,
+    of_code,
+    to_unconstrained,
+)
 from bayeslmm.design.growth import Growth
 from bayeslmm.errors import ArgumentError
 from bayeslmm.priors.families import Gamma, Uniform, VarianceSplit, Wishart
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from formulae.categorical import ContrastMatrix, Encoding
 
-from bayeslmm.data.frames import Array, level_label
+from bayeslmm.data.frames import level_label
 from bayeslmm.errors import DataError
+from bayeslmm.support.arrays import Array
 
 __all__ = ["Helmert", "Poly"]
 

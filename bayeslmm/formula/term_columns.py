@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
+from bayeslmm.support.arrays import Array
 
 __all__ = ["Component", "TermColumns", "term_columns"]
 

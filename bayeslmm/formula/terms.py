@@ -25,7 +25,7 @@ from formulae.terms.terms import Model
 from formulae.token import Token as FormulaeToken
 from formulae.transforms import TRANSFORMS
 
-from bayeslmm.data.frames import Array, check_told_apart, level_label, where
+from bayeslmm.data.frames import check_told_apart, level_label, where
 from bayeslmm.errors import BayeslmmError, DataError, DesignError, FormulaError
 from bayeslmm.formula.callables import ARITY, CONTRASTS, CONTRASTS_IN_R
 from bayeslmm.formula.contrasts import Helmert, Poly
@@ -33,6 +33,7 @@ from bayeslmm.formula.grammar import count_terms
 from bayeslmm.formula.parsing import signed_terms
 from bayeslmm.formula.term_columns import term_columns
 from bayeslmm.formula.tokens import LITERALS, Token, Tokens, number, tokenize
+from bayeslmm.support.arrays import Array
 
 _KINDS = {
     "(": "LEFT_PAREN",

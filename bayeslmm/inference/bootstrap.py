@@ -17,7 +17,7 @@ from bayeslmm.design.variables import labelled
 from bayeslmm.errors import ArgumentError, BayeslmmError, ConvergenceWarning
 from bayeslmm.estimation.likelihood.refit import Refit, refit, start_of
 from bayeslmm.inference.resampling import Cases, Parametric, Residual
-from bayeslmm.priors.held import require_nothing_held
+from bayeslmm.specification import require_nothing_held
 from bayeslmm.support.arguments import GREATEST_SEED, one_of, whole_number
 from bayeslmm.support.lapack import blas_threads
 from bayeslmm.support.memory import require_memory
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from xarray import DataTree
 
-    from bayeslmm.api.likelihood_fit import LikelihoodFit
-    from bayeslmm.data.frames import Array
     from bayeslmm.equations.equations import Equations
+    from bayeslmm.solutions.point import LikelihoodSolution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["bootstrap"]
 
@@ -47,7 +47,7 @@ _ESTIMATES = ("beta", "theta")
 
 
 def bootstrap(
-    fit: LikelihoodFit,
+    fit: LikelihoodSolution,
     n: int,
     kind: Literal["parametric", "residual", "cases"],
     random_seed: int | None,
@@ -163,7 +163,7 @@ def _say(failures: Counter[str], n: int) -> None:
     warnings.warn(f"{message}. The draws are those of the others", ConvergenceWarning, stacklevel=4)
 
 
-def _tree(fit: LikelihoodFit, good: list[Refit], attributes: dict[str, object]) -> DataTree:
+def _tree(fit: LikelihoodSolution, good: list[Refit], attributes: dict[str, object]) -> DataTree:
     """The estimates as ArviZ takes draws: one chain."""
     import xarray as xr
 

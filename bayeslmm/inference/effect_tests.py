@@ -13,9 +13,9 @@ from bayeslmm.inference.type_contrasts import type_contrasts
 from bayeslmm.solutions.degrees_of_freedom.wald import t_columns, t_intervals
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
     from bayeslmm.solutions.degrees_of_freedom.wald import FTest, Wald
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["anova_table", "contrast_table", "joint_table"]
 

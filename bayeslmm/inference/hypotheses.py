@@ -12,7 +12,7 @@ import pandas as pd
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["read_functions"]
 

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.covariance.correlations.kernels import NONE
+from bayeslmm.effects.residuals import residuals
 from bayeslmm.equations.equations import Equations
 from bayeslmm.equations.responses import of_response
 from bayeslmm.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from bayeslmm.api.likelihood_fit import LikelihoodFit
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.design.residuals import Residuals
+    from bayeslmm.solutions.point import LikelihoodSolution
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Cases", "Parametric", "Residual"]
 
@@ -45,11 +47,11 @@ class Parametric:
     theta: Array
 
     @classmethod
-    def of(cls, fit: LikelihoodFit) -> Parametric:
+    def of(cls, fit: LikelihoodSolution) -> Parametric:
         """From the estimates of a fit."""
         design, sigma = fit.model.design, fit.optimum.sigma
-        roots = tuple(sigma * m for m in fit._M)
-        mean = design.X @ fit._beta
+        roots = tuple(sigma * m for m in fit.M)
+        mean = design.X @ fit.beta
         return cls(design, fit.model.equations, mean, roots, fit.optimum.theta)
 
     def __call__(self, rng: np.random.Generator) -> Equations:
@@ -90,18 +92,18 @@ class Residual:
     theta: Array
 
     @classmethod
-    def of(cls, fit: LikelihoodFit) -> Residual:
+    def of(cls, fit: LikelihoodSolution) -> Residual:
         """From the predictions of a fit."""
         design, equations, sigma = fit.model.design, fit.model.equations, fit.optimum.sigma
         _check_independent(design, "residual")
         effects = tuple(
             _with_covariance(u, (sigma * m) @ (sigma * m).T)
-            for u, m in zip(fit._u, fit._M, strict=True)
+            for u, m in zip(fit.u, fit.M, strict=True)
         )
-        residuals = fit.residuals("normalized").to_numpy()[:, None]
-        residuals = _with_covariance(residuals, np.ones((1, 1)))[:, 0]
-        mean = design.X @ fit._beta
-        return cls(design, equations, mean, effects, residuals, fit.optimum.theta)
+        independent = residuals(fit, "normalized", marginal=False)[:, None]
+        independent = _with_covariance(independent, np.ones((1, 1)))[:, 0]
+        mean = design.X @ fit.beta
+        return cls(design, equations, mean, effects, independent, fit.optimum.theta)
 
     def __call__(self, rng: np.random.Generator) -> Equations:
         """The equations of other data."""
@@ -155,7 +157,7 @@ class Cases:
     rows: tuple[Array, ...]
 
     @classmethod
-    def of(cls, fit: LikelihoodFit) -> Cases:
+    def of(cls, fit: LikelihoodSolution) -> Cases:
         """From the data of a fit."""
         design = fit.model.design
         _check_independent(design, "cases")

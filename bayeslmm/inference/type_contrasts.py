@@ -18,9 +18,9 @@ from bayeslmm.errors import DesignError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
     from bayeslmm.formula.term_columns import Component, TermColumns
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["type_contrasts"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from bayeslmm.api.point_fit import PointFit
 from bayeslmm.drawing.frame import finish, framed, legend, styled
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
+from bayeslmm.solutions.base import solution_of
+from bayeslmm.solutions.point import PointSolution
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ _DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 
 
 def plot_convergence(
-    fits: PointFit | Sequence[PointFit] | Mapping[str, PointFit],
+    fits: object,
 ) -> Figure:
     """Draw how algorithms approach the maximum of a likelihood.
 
@@ -35,7 +36,7 @@ def plot_convergence(
 
     Parameters
     ----------
-    fits : PointFit, or a list or dictionary of them
+    fits : LikelihoodFit or MapFit, or a list or dictionary of them
         Of one model by one method. A dictionary gives them names; others have those of their
         algorithms.
 
@@ -75,27 +76,31 @@ def plot_convergence(
     return _drawn(traces, title)
 
 
-def _named(fits: object) -> dict[str, PointFit]:
+def _named(fits: object) -> dict[str, PointSolution]:
     if isinstance(fits, Mapping):
-        named = {str(name): fit for name, fit in fits.items()}
+        named = {str(name): solution_of(fit) for name, fit in fits.items()}
     else:
         each = fits if isinstance(fits, Sequence) else [fits]
-        named = {getattr(fit, "algorithm", str(i)): fit for i, fit in enumerate(each)}
+        each = [solution_of(fit) for fit in each]
+        named = {
+            fit.optimum.algorithm if isinstance(fit, PointSolution) else str(i): fit
+            for i, fit in enumerate(each)
+        }
         if len(named) < len(each):
             raise ArgumentError(
                 "two of the fits are by the same algorithm; name them with a dictionary, "
                 '{"average": fit_1, "observed": fit_2}.'
             )
     for fit in named.values():
-        if not isinstance(fit, PointFit):
+        if not isinstance(fit, PointSolution):
             raise ArgumentTypeError(
                 f"`fits` should be fits by REML or ML, got {type(fit).__name__}; draws of NUTS are "
                 "shown by `fit.plot.trace()`."
             )
-    return named
+    return cast("dict[str, PointSolution]", named)
 
 
-def _comparable(fit: PointFit, other: PointFit) -> bool:
+def _comparable(fit: PointSolution, other: PointSolution) -> bool:
     ours, theirs = fit.model, other.model
     return (
         fit.method == other.method

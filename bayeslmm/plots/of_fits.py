@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.criticism.influence import influence
 from bayeslmm.criticism.lag_correlation import lag_correlation, subjects_of
 from bayeslmm.criticism.quantiles import quantiles_of_fit
 from bayeslmm.criticism.variogram import variogram
@@ -25,19 +26,21 @@ from bayeslmm.drawing.priors import draw_prior_posterior
 from bayeslmm.drawing.residuals import draw_quantiles, draw_residuals
 from bayeslmm.drawing.shrinkage import Shrinkage, draw_shrinkage_arrows, draw_shrinkage_dots
 from bayeslmm.effects.pooling import common_coefficients, own_effects, pooled_effects
-from bayeslmm.effects.residuals import ResidualKind
-from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.effects.predictions import predict
+from bayeslmm.effects.residuals import ResidualKind, residuals
+from bayeslmm.effects.tables import ranef
+from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
 from bayeslmm.plots.of_models import PRIOR_DRAWS, bounds_by_row, chosen_rows, draws_by_row
 from bayeslmm.plots.trellis import axis_of, trellis_of
 from bayeslmm.sensitivity.prior_predictive import draw_priors
+from bayeslmm.solutions.point import PointSolution, no_draws
+from bayeslmm.solutions.posterior import PosteriorSolution
 from bayeslmm.support.arguments import probability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bayeslmm.api.fit import Fit
-    from bayeslmm.api.point_fit import PointFit
-    from bayeslmm.api.posterior_fit import PosteriorFit
+    from bayeslmm.solutions.base import Solution
 
 __all__ = ["Plots"]
 
@@ -57,7 +60,7 @@ class Plots:
 
     Parameters
     ----------
-    fit : LikelihoodFit, MapFit or PosteriorFit
+    fit : Solution
 
     Examples
     --------
@@ -68,7 +71,7 @@ class Plots:
     18
     """
 
-    def __init__(self, fit: Fit) -> None:
+    def __init__(self, fit: Solution) -> None:
         self._fit = fit
 
     def __repr__(self) -> str:
@@ -176,7 +179,7 @@ class Plots:
         design = self._fit.model.design
         if len(design.factors) < 2:
             group = design.factor_or_only(group).name
-        table = self._fit.ranef(group, level=level)
+        table = ranef(self._fit, group, probability(level))
         pairs = table[["group", "effect"]].drop_duplicates().itertuples(index=False)
         tables = [
             (factor, effect, table[(table["group"] == factor) & (table["effect"] == effect)])
@@ -334,17 +337,17 @@ class Plots:
         should stay near zero. The rows of the five largest residuals are named.
         """
         fit = self._fit
-        residual = fit.residuals(kind, marginal)
+        residual = residuals(fit, kind, marginal)
         if not np.isfinite(residual).all():
             raise ArgumentError(
-                f"kind={kind!r} has no value in {int(residual.isna().sum())} rows, where what it "
-                "is divided by is zero; use kind='response'."
+                f"kind={kind!r} has no value in {int(np.isnan(residual).sum())} rows, where what "
+                "it is divided by is zero; use kind='response'."
             )
-        fitted = fit.predict(groups="none" if marginal else "all")["estimate"]
+        fitted = predict(fit, groups="none" if marginal else "all")["estimate"]
         return draw_residuals(
             fitted.to_numpy(),
-            residual.to_numpy(),
-            [str(label) for label in residual.index],
+            residual,
+            [str(label) for label in fit.model.design.index],
             names=(
                 "Fitted value, fixed part" if marginal else "Fitted value",
                 f"{kind.capitalize()} residual",
@@ -410,8 +413,8 @@ class Plots:
         """
         from bayeslmm.drawing.influence import draw_influence
 
-        fit = cast("PointFit", self._fit)
-        table = fit.influence(by)
+        fit = _point(self._fit)
+        table = influence(fit, by)
         return draw_influence(
             table,
             title=f"{fit.model.design.response}: influence by {by} ({fit.method.upper()})",
@@ -450,9 +453,9 @@ class Plots:
         found = None if axis else axis_of(fit.model, fit.model.design.grouping(subjects.group))
         if found is not None:
             axis, labels = found
-        matrices = [("R", fit._weighted_covariance(rows))]
+        matrices = [("R", fit.R(rows))]
         if fit.model.design.factors:
-            matrices.append(("V = ZGZ' + R", fit._marginal_covariance(rows)))
+            matrices.append(("V = ZGZ' + R", fit.V(rows)))
         return draw_matrices(
             matrices,
             [str(name) for name in labels[rows]],
@@ -519,7 +522,7 @@ class Plots:
         """
         from bayeslmm.plots.convergence import plot_convergence
 
-        return plot_convergence(self._fit)  # type: ignore[arg-type]
+        return plot_convergence(self._fit)
 
     def prior_posterior(
         self, var_names: str | Sequence[str] | None = None, random_seed: int | None = None
@@ -544,7 +547,7 @@ class Plots:
         PriorError
             For a flat prior.
         """
-        model, posterior = self._fit.model, cast("PosteriorFit", self._fit).draws
+        model, posterior = self._fit.model, _posterior(self._fit).draws
         theta, beta = (a.reshape(-1, a.shape[-1]) for a in (posterior.theta, posterior.beta))
         found = draws_by_row(model, theta, beta)
         names = chosen_rows(found, var_names)
@@ -560,7 +563,7 @@ class Plots:
         self, var_names: str | Sequence[str] | None, *, one_scale: bool
     ) -> tuple[dict[str, np.ndarray], str]:
         """Draws (chain, draw) by the names of `summary`, and what is left out of them."""
-        posterior = self._fit.posterior
+        posterior = _posterior(self._fit).tree["posterior"].dataset
         valid = [str(name) for name in posterior.data_vars]
         if var_names is None:
             effects = {f"u_{factor.name}" for factor in self._fit.model.design.factors}
@@ -580,3 +583,18 @@ class Plots:
         names = zip(model.parameters.names, model.held, strict=True)
         held = {in_tree(name) for name, is_held in names if is_held}
         return {f"{name} (held)" if name in held else name: row for name, row in rows.items()}
+
+
+def _posterior(solution: Solution) -> PosteriorSolution:
+    if isinstance(solution, PosteriorSolution):
+        return solution
+    raise no_draws(solution.method)
+
+
+def _point(solution: Solution) -> PointSolution:
+    if isinstance(solution, PointSolution):
+        return solution
+    raise MissingAttributeError(
+        "a fit by NUTS has no 'influence': it is of what rows do to estimates at given covariance "
+        "parameters. Fit the model by 'reml' or 'map' for that."
+    )

@@ -17,8 +17,8 @@ from bayeslmm.support.arguments import whole_number
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.data.frames import Array
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["PRIOR_DRAWS", "ModelPlots", "bounds_by_row", "chosen_rows", "draws_by_row"]
 
@@ -31,7 +31,7 @@ class ModelPlots:
 
     Parameters
     ----------
-    model : Model
+    model : Specification
 
     Examples
     --------
@@ -42,7 +42,7 @@ class ModelPlots:
     ['beta[Intercept]', 'sd_Batch[Intercept]', 'sigma']
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Specification) -> None:
         self._model = model
 
     def __repr__(self) -> str:
@@ -108,12 +108,12 @@ class ModelPlots:
         return draw_simulated(y, self._model.design.y, self._model.design.response)
 
 
-def draws_by_row(model: Model, theta: Array, beta: Array) -> dict[str, Array]:
+def draws_by_row(model: Specification, theta: Array, beta: Array) -> dict[str, Array]:
     """Draws by the rows of ``summary()``, and of implied quantities by theirs.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     theta : (draws, k) array
     beta : (draws, p) array
     """
@@ -122,7 +122,7 @@ def draws_by_row(model: Model, theta: Array, beta: Array) -> dict[str, Array]:
     return rows | implied_r2(model, theta, beta) | implied_quantities(model, theta)
 
 
-def bounds_by_row(model: Model) -> dict[str, tuple[float, float]]:
+def bounds_by_row(model: Specification) -> dict[str, tuple[float, float]]:
     """Where the supports of parameters and of implied quantities end."""
     bounds = {
         name: (float(low), float(high))

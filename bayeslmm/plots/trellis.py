@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayeslmm.data.frames import Array, Table, level_label, read
+from bayeslmm.data.frames import Table, level_label, read
 from bayeslmm.data.weights import read_weights
+from bayeslmm.design.new_rows import evaluate_new
 from bayeslmm.drawing.groups import Panel, Trellis
 from bayeslmm.effects.pooling import common_coefficients, own_line
+from bayeslmm.effects.predictions import predict
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 from bayeslmm.formula.parsing import columns_of
 from bayeslmm.support.arguments import whole_number
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.api.fit import Fit
-    from bayeslmm.api.model import Model
     from bayeslmm.data.frames import Column
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
+    from bayeslmm.solutions.base import Solution
+    from bayeslmm.specification import Specification
 
 __all__ = ["LINES", "axis_of", "trellis_of"]
 
@@ -30,7 +34,7 @@ _GRID = 50
 
 
 def trellis_of(
-    fits: dict[str, Fit],
+    fits: dict[str, Solution],
     factor: GroupingFactor,
     x: str | None,
     levels: int | Sequence[object] | None,
@@ -41,7 +45,7 @@ def trellis_of(
 
     Parameters
     ----------
-    fits : dict of str to Fit
+    fits : dict of str to Solution
         By the name of their lines.
     factor : GroupingFactor
         Its levels are the groups.
@@ -77,11 +81,11 @@ def trellis_of(
         data, varying = _new_rows(columns, rows, axis, grid)
         averaged |= varying & set(design.formula.predictor_columns)
         drawn = {
-            name: one.predict(data, groups=counted)["estimate"].to_numpy()
+            name: predict(one, data, groups=counted)["estimate"].to_numpy()
             for name, one in fits.items()
         }
         if lines:
-            new = design.new(data, ())
+            new = evaluate_new(design, data, ())
             offset = 0.0 if new.offset is None else new.offset
             by_name = {
                 "no pooling": own_line(design, rows, new.X) + offset,
@@ -98,7 +102,7 @@ def trellis_of(
     return Trellis(tuple(panels), label, design.response, note.strip(), categories)
 
 
-def axis_of(model: Model, factor: GroupingFactor) -> tuple[str, Array] | None:
+def axis_of(model: Specification, factor: GroupingFactor) -> tuple[str, Array] | None:
     """The column that a picture of a model by group has on its axis: its name, and what it has in
     each row.
     """
@@ -114,7 +118,7 @@ def axis_of(model: Model, factor: GroupingFactor) -> tuple[str, Array] | None:
     return name, np.array([level_label(label) for label in labels], dtype=object)
 
 
-def _used_columns(model: Model) -> dict[str, Column]:
+def _used_columns(model: Specification) -> dict[str, Column]:
     """The columns of a model's data, in the rows that were fitted."""
     data = model.data
     table = read(data, tuple(map(str, data.columns)))
@@ -124,13 +128,13 @@ def _used_columns(model: Model) -> dict[str, Column]:
 
 
 def _chosen_levels(
-    fit: Fit, factor: GroupingFactor, levels: int | Sequence[object] | None, most: int
+    fit: Solution, factor: GroupingFactor, levels: int | Sequence[object] | None, most: int
 ) -> tuple[list[int], str]:
     """Choose levels to show, and say which are left out.
 
     Parameters
     ----------
-    fit : Fit
+    fit : Solution
     factor : GroupingFactor
     levels : int or sequence, optional
         How many, or which.
@@ -143,17 +147,17 @@ def _chosen_levels(
     note : str
         Empty when all levels are shown.
     """
-    count = len(factor.levels)
+    count, design = len(factor.levels), fit.model.design
     if levels is None:
         levels = most
     if isinstance(levels, Real):
         most = whole_number("levels", levels)
         if count <= most:
             return list(range(count)), ""
-        value = f"mean {fit.model.design.response}"
-        means = np.bincount(factor.codes, fit.model.design.y) / np.bincount(factor.codes)
+        value = f"mean {design.response}"
+        means = np.bincount(factor.codes, design.y) / np.bincount(factor.codes)
         if factor.effects:
-            value, means = factor.effects[0], fit.u[factor.name].to_numpy()[:, 0]
+            value, means = factor.effects[0], fit.u[design.factors.index(factor)][:, 0]
         order = np.argsort(means, kind="stable")
         at = np.unique(np.linspace(0, count - 1, most).round().astype(int))
         note = (

@@ -45,8 +45,9 @@ from bayeslmm.priors.families import (
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from bayeslmm.design.blocks import Block
     from bayeslmm.design.design import Design
-    from bayeslmm.design.parameters import Block, Parameters
+    from bayeslmm.design.parameters import Parameters
 
 __all__ = [
     "MatrixSlot",

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from bayeslmm.errors import ArgumentError
 from bayeslmm.priors.base import Prior
 
-if TYPE_CHECKING:
-    from bayeslmm.api.model import Model
-
-__all__ = ["Fixed", "require_nothing_held"]
+__all__ = ["Fixed"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,27 +38,3 @@ class Fixed(Prior):
     support = "any"
     pymc_name = "Deterministic"
     pymc_parameters = ("value",)
-
-
-def require_nothing_held(model: Model, what: str, instead: str) -> None:
-    """Refuse what supposes that every covariance parameter is estimated.
-
-    Parameters
-    ----------
-    model : Model
-    what : str
-        The method, at the beginning of the message.
-    instead : str
-        What to use.
-
-    Raises
-    ------
-    ArgumentError
-        If the model has held parameters.
-    """
-    names = [n for n, held in zip(model.parameters.names, model.held, strict=True) if held]
-    if names:
-        raise ArgumentError(
-            f"{what} is for models whose covariance parameters are all estimated, but "
-            f"{', '.join(names)} is held by Fixed; {instead}."
-        )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.core.library import address, floats, function
-from bayeslmm.data.frames import Array
 from bayeslmm.priors.families import (
     LKJ,
     PC,
@@ -30,6 +29,7 @@ from bayeslmm.priors.families import (
     VarianceSplit,
     Wishart,
 )
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.design.parameters import Parameters

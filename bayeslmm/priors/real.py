@@ -77,8 +77,8 @@ class NormalAtMeans(Normal):
 class StudentT(Prior):
     """Student's t distribution, for coefficients.
 
-    Coefficients are integrated out exactly under Gaussian priors only: one with another prior makes
-    NUTS sample the textbook model, with all coefficients and random effects, which is slower.
+    Coefficients are integrated out exactly under Gaussian priors only: NUTS samples those with
+    other priors beside the covariance parameters.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class StudentTAtMeans(StudentT):
 
 @dataclass(frozen=True, repr=False)
 class Cauchy(Prior):
-    """Cauchy distribution, for coefficients; as for `StudentT`, NUTS samples the textbook model.
+    """Cauchy distribution, for coefficients; as for `StudentT`, NUTS samples it.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Cauchy(Prior):
 
 @dataclass(frozen=True, repr=False)
 class Laplace(Prior):
-    """Laplace distribution, for coefficients; as for `StudentT`, NUTS samples the textbook model.
+    """Laplace distribution, for coefficients; as for `StudentT`, NUTS samples it.
 
     Parameters
     ----------

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bayeslmm.covariance.structures import Covariance
+    from bayeslmm.design.blocks import Block
     from bayeslmm.design.design import Design
-    from bayeslmm.design.parameters import Block, Parameters
+    from bayeslmm.design.parameters import Parameters
 
 __all__ = ["priors_of_structures"]
 

@@ -134,8 +134,8 @@ class PriorTable:
 
     @cached_property
     def not_gaussian(self) -> tuple[str, ...]:
-        """Coefficients with priors of their own that are neither Gaussian nor flat, so that all
-        coefficients and random effects are sampled.
+        """Coefficients with priors of their own that are neither Gaussian nor flat, and that are
+        sampled with theta.
         """
         return tuple(
             row.parameter

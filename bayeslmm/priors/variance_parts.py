@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.design.parameters import Parameters
 
 __all__ = ["VarianceParts", "at_means", "variance_parts"]

@@ -18,7 +18,7 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
 from bayeslmm.equations import kernels
-from bayeslmm.equations.packing import Packed
+from bayeslmm.equations.system import Packed
 from bayeslmm.pymc_models.numba_calls import external
 from bayeslmm.pymc_models.parameters import covariance_variables
 from bayeslmm.pymc_models.split_variables import split_variables

@@ -20,8 +20,8 @@ from bayeslmm.covariance.correlations.kernels import (
     correlation_pullback,
     of_code,
 )
-from bayeslmm.data.frames import Array
 from bayeslmm.pymc_models.numba_calls import external
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from pytensor.tensor import TensorVariable
 
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
     from bayeslmm.design.parameters import Parameters
     from bayeslmm.design.residuals import Residuals
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["observe", "subjects_by_length"]
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pytensor.tensor import TensorVariable
 
     from bayeslmm.covariance.shapes import Shape
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.design.parameters import Parameters
     from bayeslmm.priors.families import Prior
     from bayeslmm.priors.table import PriorTable

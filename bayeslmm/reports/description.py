@@ -31,9 +31,9 @@ from bayeslmm.reports.notation import LATEX, TEXT, Line, Notation, lay_out
 from bayeslmm.support.visible import visible
 
 if TYPE_CHECKING:
-    from bayeslmm.api.model import Model
     from bayeslmm.covariance.structures import Covariance
-    from bayeslmm.design.design import BarBlock, GroupingFactor
+    from bayeslmm.design.factors import BarBlock, GroupingFactor
+    from bayeslmm.specification import Specification
 
 __all__ = ["Description", "describe"]
 
@@ -64,12 +64,12 @@ class Description:
         return f"$$\n{self.latex}\n$$"
 
 
-def describe(model: Model) -> Description:
+def describe(model: Specification) -> Description:
     """Write a model with the names and sizes of its data, and its priors.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     """
     n = len(model.design.y)
     title = f"{model.formula}, {n:,} rows"
@@ -96,7 +96,7 @@ def describe(model: Model) -> Description:
     return Description(*written)
 
 
-def _response(model: Model, w: Notation) -> Line:
+def _response(model: Specification, w: Notation) -> Line:
     design, dot = model.design, w.word("dot")
     terms = []
     if len(design.coef) <= _WRITTEN_OUT:
@@ -119,7 +119,7 @@ def _response(model: Model, w: Notation) -> Line:
     return Line(w.of_row(design.response), "=", tuple(terms), w.words(remark))
 
 
-def _residuals(model: Model, w: Notation) -> Iterator[Line]:
+def _residuals(model: Specification, w: Notation) -> Iterator[Line]:
     residuals, distributed, dot = model.design.residuals, w.word("distributed"), w.word("dot")
     epsilon = w.greek("varepsilon")
     if residuals is None or residuals.structure.correlation.code == correlations.NONE.code:
@@ -145,7 +145,7 @@ def _residuals(model: Model, w: Notation) -> Iterator[Line]:
     yield Line(w.indexed("C", "j", "k"), "=", (formula,), w.words(remark))
 
 
-def _residual_sd(model: Model, w: Notation, row: str) -> str:
+def _residual_sd(model: Specification, w: Notation, row: str) -> str:
     """The standard deviation of the residual of a row."""
     residuals, design = model.design.residuals, model.design
     sd = w.greek("sigma")
@@ -222,7 +222,7 @@ def _correlation(structure: Covariance, w: Notation, factor: str | None = None) 
     return formula
 
 
-def _random_effects(model: Model, w: Notation) -> Iterator[tuple[str, list[Line]]]:
+def _random_effects(model: Specification, w: Notation) -> Iterator[tuple[str, list[Line]]]:
     for factor in model.design.factors:
         lines = []
         for number, bar in enumerate(factor.bars):
@@ -241,7 +241,7 @@ def _relationship(factor: GroupingFactor, w: Notation) -> Line:
 
 
 def _bar(
-    model: Model, factor: GroupingFactor, number: int, bar: BarBlock, w: Notation
+    model: Specification, factor: GroupingFactor, number: int, bar: BarBlock, w: Notation
 ) -> Iterator[Line]:
     effects = factor.plain[bar.start : bar.stop]
     sds = model.parameters.find(factor.name, number, "sd")
@@ -294,7 +294,9 @@ def _bar(
         yield Line(w.indexed("C", w.name(first), w.name(second)), "=", (name,))
 
 
-def _grown_sd(model: Model, factor: GroupingFactor, number: int, sd: str, w: Notation) -> str:
+def _grown_sd(
+    model: Specification, factor: GroupingFactor, number: int, sd: str, w: Notation
+) -> str:
     """The standard deviation of the j-th occasion, of a bar where they grow."""
     bar, dot = factor.bars[number], w.word("dot")
     places = exponent_places(model.parameters, factor, number)
@@ -314,7 +316,7 @@ def _grown(part: VarIdent | VarPower | VarExp, exponent: str, x: str, w: Notatio
     return w.function("exp", f"{exponent}{w.word('dot')}{x}")
 
 
-def _priors(model: Model, w: Notation) -> Iterator[Line]:
+def _priors(model: Specification, w: Notation) -> Iterator[Line]:
     design, table = model.design, model.priors
     priors = [table[f"beta[{name}]"] for name in design.coef]
     # rows of the inverse say what each prior is about
@@ -354,7 +356,7 @@ def _priors(model: Model, w: Notation) -> Iterator[Line]:
         )
 
 
-def _growth(model: Model, weights: np.ndarray, w: Notation) -> Iterator[str]:
+def _growth(model: Specification, weights: np.ndarray, w: Notation) -> Iterator[str]:
     """What a standard deviation is multiplied by at the means of covariates."""
     for place in np.flatnonzero(weights):
         name = model.parameters.names[place]
@@ -366,7 +368,7 @@ def _growth(model: Model, weights: np.ndarray, w: Notation) -> Iterator[str]:
 
 
 def _variance_split(
-    model: Model, prior: VarianceSplit, left: Mapping[str, str], w: Notation
+    model: Specification, prior: VarianceSplit, left: Mapping[str, str], w: Notation
 ) -> Iterator[Line]:
     """The total variance, and priors of its root and of shares in it."""
     names, weights = model.parameters.names, model.priors.variance_weights

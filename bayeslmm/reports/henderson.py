@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import block_diag, cho_factor, cho_solve
 
-from bayeslmm.api.model import Model
-from bayeslmm.data.frames import Array
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
-from bayeslmm.reports import printing
+from bayeslmm.specification import Specification
+from bayeslmm.support.arrays import Array
+from bayeslmm.support.pages import DIGITS, Lines, Page, Table, as_html, as_text, numbers
 
 if TYPE_CHECKING:
-    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.design.factors import GroupingFactor
 
 __all__ = ["MixedModelEquations", "henderson"]
 
@@ -55,18 +55,18 @@ class MixedModelEquations:
     sigma2: float | None
 
     def __repr__(self) -> str:
-        return printing.as_text(printing.of_equations(self))
+        return as_text(of_equations(self))
 
     def _repr_html_(self) -> str:
-        return printing.as_html(printing.of_equations(self))
+        return as_html(of_equations(self))
 
 
-def henderson(model: Model, *, G: object = None, R: object) -> MixedModelEquations:
+def henderson(model: Specification, *, G: object = None, R: object) -> MixedModelEquations:
     """Assemble and solve the mixed-model equations at given variances.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
         Its data and formula count; a structure for R does not, since R is given.
     G : number, array_like, data frame, or mapping of group to one of these
         For each grouping factor the covariance matrix of the effects of one level, as a number
@@ -115,7 +115,7 @@ def henderson(model: Model, *, G: object = None, R: object) -> MixedModelEquatio
     {'beta[sex[female]]': 3.382, 'beta[sex[male]]': 4.336,
      'u_sire[1]': 0.022, 'u_sire[3]': 0.014, 'u_sire[4]': -0.043}
     """
-    if not isinstance(model, Model):
+    if not isinstance(model, Specification):
         raise ArgumentTypeError(
             f"`model` should be a Model, got {type(model).__name__}; of a fit, give `fit.model`."
         )
@@ -182,7 +182,7 @@ def _covariance(given: object, factor: GroupingFactor) -> Array:
     whole = f"`G` of {factor.name!r}"
     if isinstance(given, pd.DataFrame):
         given = _matched(given, factor, whole)
-    matrix = np.atleast_2d(_numbers(given, whole))
+    matrix = np.atleast_2d(_as_numbers(given, whole))
     if matrix.shape not in ((q, q), (levels * q, levels * q)):
         raise ArgumentError(
             f"{whole} should have the shape {(q, q)}, for the effects {list(factor.effects)} of "
@@ -214,7 +214,7 @@ def _weighted(
     R: object, n: int, weights: Array | None, columns: Array
 ) -> tuple[float | None, Array]:
     """σ², where R = σ²I, and R⁻¹ times columns."""
-    matrix = _numbers(R, "`R`")
+    matrix = _as_numbers(R, "`R`")
     if matrix.ndim == 0:
         sigma2 = float(matrix)
         if not 0 < sigma2 < np.inf:
@@ -231,7 +231,7 @@ def _weighted(
     return None, np.linalg.solve(matrix, columns)
 
 
-def _numbers(given: object, what: str) -> Array:
+def _as_numbers(given: object, what: str) -> Array:
     try:
         return np.array(given, dtype=np.float64)
     except (TypeError, ValueError):
@@ -268,3 +268,33 @@ def _indicators(factor: GroupingFactor) -> Array:
     Z = np.zeros((n, len(factor.levels), q))
     Z[np.arange(n), factor.codes] = factor.Z
     return Z.reshape(n, -1)
+
+
+_SMALL_SYSTEM = 16
+"""Equations that are printed with their matrix."""
+
+
+def of_equations(system: MixedModelEquations) -> Page:
+    """Mixed-model equations: the system, if it is small, and its solution."""
+    scale = 1.0 if system.sigma2 is None else system.sigma2
+    names = [str(name) for name in system.rhs.index]
+    times = "" if system.sigma2 is None else f", times the residual variance {scale:g}"
+    head = Lines((("Henderson's mixed-model equations", ""), ("Formula", system.formula)))
+    columns = [numbers(system.solution[name].to_numpy()) for name in ("estimate", "std_error")]
+    rows = tuple(zip(names, *columns, strict=True))
+    if len(names) > _SMALL_SYSTEM:
+        rows = rows[:_SMALL_SYSTEM]
+    shown = f", the first {len(rows)} of {len(names)}" if len(rows) < len(names) else ""
+    solution = Table(f"Solution{shown}:", ("", "Estimate", "Std. Error"), rows, 1)
+    if len(names) > _SMALL_SYSTEM:
+        return (head, solution)
+    C = [[f"{value:.{DIGITS}g}" for value in row] for row in scale * system.C.to_numpy()]
+    y = [f"{value:.{DIGITS}g}" for value in scale * system.rhs]
+    # a zero of the matrix is where no row joins the two, as textbooks show it
+    cells = [["." if cell == "0" else cell for cell in row] for row in C]
+    equations = tuple(
+        (name, *row, "|", right) for name, row, right in zip(names, cells, y, strict=True)
+    )
+    blank = tuple("" for _ in names)
+    title = f"Equations{times}:"
+    return (head, Table(title, ("", *blank, "", "rhs"), equations, 1), solution)

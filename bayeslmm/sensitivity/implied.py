@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.covariance.correlations.kernels import NONE
-from bayeslmm.data.frames import Array
 from bayeslmm.equations.noise import Noise
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.api.model import Model
-    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.design.factors import GroupingFactor
+    from bayeslmm.specification import Specification
 
 __all__ = ["implied_quantities", "implied_r2"]
 
 
-def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
+def implied_quantities(model: Specification, theta: Array) -> dict[str, Array]:
     """Intraclass correlations, and the standard deviation of a group's mean.
 
     With v the variance that a factor's random effects have where the columns of their bars are at
@@ -31,7 +31,7 @@ def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     theta : (draws, k) array
 
     Returns
@@ -58,7 +58,7 @@ def implied_quantities(model: Model, theta: Array) -> dict[str, Array]:
     return found
 
 
-def implied_r2(model: Model, theta: Array, beta: Array) -> dict[str, Array]:
+def implied_r2(model: Specification, theta: Array, beta: Array) -> dict[str, Array]:
     """R², of a model that has slopes.
 
     With f the variance over the rows of Xb, of coefficients but the intercept, and v and s² the
@@ -69,7 +69,7 @@ def implied_r2(model: Model, theta: Array, beta: Array) -> dict[str, Array]:
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     theta : (draws, k) array
     beta : (draws, p) array
 
@@ -96,7 +96,7 @@ def implied_r2(model: Model, theta: Array, beta: Array) -> dict[str, Array]:
     return {"r2[marginal]": fixed / total, "r2[conditional]": (fixed + random) / total}
 
 
-def _residual_variance(model: Model, theta: Array) -> Array:
+def _residual_variance(model: Specification, theta: Array) -> Array:
     """The variance of residuals, a mean over the rows."""
     weights = np.ones(model.equations.n) if model.design.weights is None else model.design.weights
     relative = Noise.of_rows(1 / weights, model.equations.residuals).relative(theta)

@@ -17,8 +17,8 @@ from bayeslmm.support.memory import require_memory
 if TYPE_CHECKING:
     from xarray import DataTree
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.data.frames import Array
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["draw_priors", "prior_predictive"]
 
@@ -26,12 +26,14 @@ _ATTEMPTS = 50
 """Times as many candidates as draws, of priors that allow what is no correlation matrix."""
 
 
-def prior_predictive(model: Model, draws: int = 500, random_seed: int | None = None) -> DataTree:
+def prior_predictive(
+    model: Specification, draws: int = 500, random_seed: int | None = None
+) -> DataTree:
     """Draw parameters from their priors, and a response of the data's rows at each.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     draws : int
     random_seed : int, optional
 
@@ -55,7 +57,7 @@ def prior_predictive(model: Model, draws: int = 500, random_seed: int | None = N
 
 
 def draw_priors(
-    model: Model, draws: int, random_seed: int | None
+    model: Specification, draws: int, random_seed: int | None
 ) -> tuple[Array, Array, np.random.Generator]:
     """Draw theta (draws, k) and beta (draws, p) from their priors; what continues the random
     numbers.
@@ -97,7 +99,7 @@ def draw_priors(
     )
 
 
-def _candidates(model: Model, draws: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def _candidates(model: Specification, draws: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Independent draws of all parameters."""
     import pymc as pm
     from pytensor.compile.mode import Mode
@@ -118,7 +120,7 @@ def _candidates(model: Model, draws: int, rng: np.random.Generator) -> tuple[Arr
     return thetas, betas
 
 
-def _has_R(model: Model, theta: Array) -> bool:
+def _has_R(model: Specification, theta: Array) -> bool:
     """Whether the parameters of R are those of correlation matrices."""
     rows = model.equations.residuals
     if rows is None:
@@ -131,7 +133,9 @@ def _has_R(model: Model, theta: Array) -> bool:
     return correlation(structure, params, np.zeros((sets, 1)), np.ones((sets, 1, 1)))[1]
 
 
-def _random_effects(model: Model, theta: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+def _random_effects(
+    model: Specification, theta: Array, rng: np.random.Generator
+) -> tuple[Array, ...]:
     """u (draws, levels, effects) of each factor."""
     equations = model.equations
     M = equations.split_M(np.stack([equations.relative_factors(row) for row in theta]))
@@ -142,7 +146,7 @@ def _random_effects(model: Model, theta: Array, rng: np.random.Generator) -> tup
     )
 
 
-def _residuals(model: Model, theta: Array, rng: np.random.Generator) -> Array:
+def _residuals(model: Specification, theta: Array, rng: np.random.Generator) -> Array:
     """Residuals (draws, n)."""
     z = rng.standard_normal((len(theta), model.equations.n))
     noise = model.equations.residual_noise

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
 from bayeslmm.design.variables import in_tree, labelled
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from bayeslmm.api.model import Model
+    from bayeslmm.specification import Specification
 
 __all__ = ["labelled_draws", "labelled_rows"]
 
@@ -20,12 +20,12 @@ _TAKEN = ("chain", "draw", "sample", "coef", "row")
 Labelled = tuple[dict[str, Array], dict[str, list[str]], dict[str, Any]]
 
 
-def labelled_draws(model: Model, theta: Array, beta: Array, u: Array) -> Labelled:
+def labelled_draws(model: Specification, theta: Array, beta: Array, u: Array) -> Labelled:
     """Variables of theta, beta and u; their dimensions; and the coordinates of those.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     theta : (chain, draw, k) array
     beta : (chain, draw, p) array
     u : (chain, draw, n_random) array
@@ -46,14 +46,14 @@ def labelled_draws(model: Model, theta: Array, beta: Array, u: Array) -> Labelle
 
 
 def labelled_rows(
-    model: Model,
+    model: Specification,
 ) -> tuple[dict[str, dict[str, Array]], dict[str, Any], dict[str, Any]]:
     """The response ``y``, and weights and offset where there are any, by group of a DataTree; the
     dimensions of what has a number for each row; and the coordinate ``row``.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     """
     design, index = model.design, model.design.index
     known = {"weights": design.weights, "offset": design.offset}

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.equations.equations import EquationsWithPrior
-from bayeslmm.estimation.likelihood.quasi_newton import Optimum
+from bayeslmm.estimation.optimum import Optimum
 from bayeslmm.support import scales
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.data.frames import Array
     from bayeslmm.estimation.posterior.nuts import Draws
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["check_draws", "check_optimum", "check_shapes"]
 
@@ -32,7 +32,7 @@ _DRAWS, _FAR = 10, 12.0
 be from its conditional mean: a draw is that far once in 1e32."""
 
 
-def check_shapes(model: Model, estimated: Optimum | Draws) -> None:
+def check_shapes(model: Specification, estimated: Optimum | Draws) -> None:
     """Refuse arrays of other shapes than the model has, which compiled code would not notice.
 
     Raises
@@ -57,7 +57,7 @@ def check_shapes(model: Model, estimated: Optimum | Draws) -> None:
             raise ValueError(f"{name} has shape {values.shape}, the model's has {expected[name]}")
 
 
-def check_optimum(model: Model, optimum: Optimum) -> None:
+def check_optimum(model: Specification, optimum: Optimum) -> None:
     """Refuse estimates that are not those of the likelihood at theta.
 
     Raises
@@ -75,14 +75,15 @@ def check_optimum(model: Model, optimum: Optimum) -> None:
         value = float(equations.given_factors(M, theta, optimum.method)[0])
         if not abs(value - optimum.criterion) <= _SAME * (abs(value) + equations.n):
             raise ValueError(f"the criterion is {optimum.criterion:.8g}, and {value:.8g} at theta")
-    free = ~optimum.boundary
+    free = ~(optimum.boundary | model.held)
     if not (np.isfinite(hessian[np.ix_(free, free)]).all() and _is_symmetric(hessian)):
         raise ValueError("the Hessian is not symmetric and finite")
-    if free.all():
+    # where nothing determines the parameters, second derivatives are rounding
+    if free.all() and not model.unidentified:
         _check_interior(model, optimum)
 
 
-def _check_interior(model: Model, optimum: Optimum) -> None:
+def _check_interior(model: Specification, optimum: Optimum) -> None:
     """Relative factors and Hessian of estimates that are not at a boundary, where they follow from
     theta; a Hessian of loadings or of a penalised likelihood is that of other functions.
     """
@@ -107,7 +108,7 @@ def _check_interior(model: Model, optimum: Optimum) -> None:
         raise ValueError(f"the Hessian is not that of the log-likelihood at theta, in {name}")
 
 
-def check_draws(model: Model, draws: Draws) -> None:
+def check_draws(model: Specification, draws: Draws) -> None:
     """Refuse draws that are not finite, within bounds, and those of the model's coefficients and
     random effects given theta.
 
@@ -137,7 +138,9 @@ def check_draws(model: Model, draws: Draws) -> None:
         _check_draw(model, *at, own, place)
 
 
-def _check_draw(model: Model, theta: Array, beta: Array, u: Array, own: Array, place: str) -> None:
+def _check_draw(
+    model: Specification, theta: Array, beta: Array, u: Array, own: Array, place: str
+) -> None:
     """Whether beta and u are likely given theta, by their conditional moments."""
     priors, sigma = model.priors, float(theta[-1])
     prior = EquationsWithPrior.of_prior(model.equations, priors.beta_mean, priors.beta_precision)
@@ -164,7 +167,7 @@ def _require_finite(arrays: Mapping[str, Array]) -> None:
             raise ValueError(f"{name} has values that are not finite")
 
 
-def _require_bounds(model: Model, theta: Array) -> None:
+def _require_bounds(model: Specification, theta: Array) -> None:
     lower, upper = model.parameters.bounds.T
     if not ((theta >= lower) & (theta <= upper)).all():
         raise ValueError("theta is not within the bounds of the parameters")

@@ -10,7 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from math import prod
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from struct import unpack_from
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -50,6 +52,8 @@ with suppress(ImportError):  # on Windows, where nobody removes a file that is o
     fcntl = import_module("fcntl")
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_HEAP = b"GCOL"
+"""How a global heap of HDF5 begins."""
 _SEAL = b"\nbayeslmm sha256 "
 """What stands after the netCDF file, before the digest of all bytes of it; HDF5 ignores both."""
 _SEAL_SIZE = len(_SEAL) + 64
@@ -206,6 +210,7 @@ def read_tree(source: Path) -> xr.DataTree:
             "again, or restore the file from a copy."
         )
     try:
+        _check_heaps(source)
         with h5py.File(source, "r") as opened:
             # HDF5 can search a damaged group without end; a visit, which follows no links to other
             # files and goes around no loop twice, checks the checksums of all of them first
@@ -324,6 +329,26 @@ def _seal_is_broken(source: Path) -> bool:
         file.seek(max(size, 0))
         seal = file.read()
     return seal.startswith(_SEAL) and seal != _SEAL + _digest(source, size)
+
+
+def _check_heaps(source: Path) -> None:
+    """Walk the heaps that hold the texts of a file; HDF5 would walk a damaged one without end.
+
+    The layout is that of "Global Heap" in the HDF5 File Format Specification: a header of 16 bytes,
+    then objects, each with a header of 16 bytes, and free space as the object of number zero.
+    """
+    with source.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        start = content.find(_HEAP)
+        while start >= 0:
+            (size,) = unpack_from("<Q", content[start + 8 : start + 16].ljust(8, b"\0"))
+            end, at = min(start + size, len(content)), start + 16
+            while at + 16 <= end:
+                number, length = unpack_from("<H6xQ", content, at)
+                step = length if number == 0 else 16 + -(-length // 8) * 8
+                if step < 16:
+                    raise ValueError("a heap of its texts has an object without a size")
+                at += step
+            start = content.find(_HEAP, start + 1)
 
 
 def _digest(path: Path, size: int) -> bytes:

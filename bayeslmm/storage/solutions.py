@@ -12,22 +12,21 @@ import json
 import os
 import warnings
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayeslmm import __version__
-from bayeslmm.api.likelihood_fit import LikelihoodFit
-from bayeslmm.api.map_fit import MapFit
-from bayeslmm.api.model import Model
 from bayeslmm.covariance.known import Known
 from bayeslmm.design.bars import structures_beside
 from bayeslmm.errors import ArgumentTypeError, DesignWarning, FileError
-from bayeslmm.estimation.likelihood.quasi_newton import Optimum, Status, Step
+from bayeslmm.estimation.optimum import Optimum, Status, Step
 from bayeslmm.formula.terms import MAX_COLUMNS
 from bayeslmm.priors.families import FAMILIES, Prior
+from bayeslmm.solutions.point import LikelihoodSolution, MapSolution, PointSolution
+from bayeslmm.specification import Specification
 from bayeslmm.storage.checks import check_draws, check_optimum, check_shapes
 from bayeslmm.storage.file import (
     DATA,
@@ -51,10 +50,10 @@ from bayeslmm.storage.structures import (
 )
 
 if TYPE_CHECKING:
-    from bayeslmm.api.fit import Fit
-    from bayeslmm.api.posterior_fit import PosteriorFit
     from bayeslmm.covariance.structures import Covariance
     from bayeslmm.priors.table import PriorTable
+    from bayeslmm.solutions.base import Solution
+    from bayeslmm.solutions.posterior import PosteriorSolution
 
 __all__ = ["load", "save"]
 
@@ -64,12 +63,12 @@ _TOLERANCE = 1e-8
 """How far a log-likelihood may differ on another machine: per row, and relative to itself."""
 
 
-def save(fit: Fit, path: str | os.PathLike[str]) -> None:
+def save(fit: Solution, path: str | os.PathLike[str]) -> None:
     """Write a fit to a file.
 
     Parameters
     ----------
-    fit : LikelihoodFit or PosteriorFit
+    fit : Solution
     path : path
         Usually ending in ``.nc``. A file of that name is replaced once the new one is complete.
 
@@ -85,13 +84,13 @@ def save(fit: Fit, path: str | os.PathLike[str]) -> None:
     The file contains the rows of data that the model uses. One from NUTS opens with
     ``arviz.from_netcdf``.
     """
-    from bayeslmm.api.posterior_fit import PosteriorFit
+    from bayeslmm.solutions.posterior import PosteriorSolution
 
     target = as_path(path)
-    if isinstance(fit, LikelihoodFit | MapFit):
+    if isinstance(fit, LikelihoodSolution | MapSolution):
         kind, tree = "likelihood", {FIT: _optimum_dataset(fit.optimum)}
         tree[MODEL] = _model_dataset(fit)
-    elif isinstance(fit, PosteriorFit):
+    elif isinstance(fit, PosteriorSolution):
         kind, tree = "posterior", _posterior_datasets(fit)
         tree[MODEL] = _model_dataset(fit)
     else:
@@ -110,51 +109,31 @@ def save(fit: Fit, path: str | os.PathLike[str]) -> None:
     write_tree(xr.DataTree.from_dict(tree), target)
 
 
-def load(path: str | os.PathLike[str]) -> LikelihoodFit | MapFit | PosteriorFit:
-    """Read a fit from a file that `save` has written.
-
-    The formula is compiled again from its text, by which nothing but the library's own transforms
-    can be called, and the model is evaluated where the fit left off.
+def load(path: str | os.PathLike[str], make: type[Specification] = Specification) -> Solution:
+    """Read a solution from a file that `save` has written; see `bayeslmm.load`.
 
     Parameters
     ----------
     path : path
+    make : type
+        What the model is made as: a `Specification`, or a class derived from it.
 
     Returns
     -------
-    LikelihoodFit or PosteriorFit
-        As it was saved; data come as a pandas frame, whatever they were.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If `path` is not a path.
-    FileError
-        If the file is missing, damaged, of another origin or of a newer format, or if the restored
-        model does not reproduce the stored fit.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> import bayeslmm as bl
-    >>> fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff")).fit("reml")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = pathlib.Path(folder) / "dyestuff.nc"
-    ...     fit.save(file)
-    ...     again = bl.load(file)
-    >>> again.summary().equals(fit.summary())
-    True
+    Solution
     """
     source = as_path(path)
     tree = read_tree(source)
     try:
-        model = _restored_model(tree)
+        model = _restored_model(tree, make)
         if tree.attrs["bayeslmm_kind"] == "posterior":
-            fit: LikelihoodFit | MapFit | PosteriorFit = _restored_posterior(model, tree)
+            fit: LikelihoodSolution | MapSolution | PosteriorSolution = _restored_posterior(
+                model, tree
+            )
         else:
             optimum = _restored_optimum(tree[FIT].dataset)
             check_shapes(model, optimum)
-            fit = (MapFit if optimum.method == "map" else LikelihoodFit)(model, optimum)
+            fit = (MapSolution if optimum.method == "map" else LikelihoodSolution)(model, optimum)
         stored = float(tree[MODEL].attrs["log_likelihood"])
         found = _log_likelihood(fit)
         reproduced = abs(found - stored) <= _TOLERANCE * (abs(stored) + model.equations.n)
@@ -178,18 +157,18 @@ def load(path: str | os.PathLike[str]) -> LikelihoodFit | MapFit | PosteriorFit:
     return fit
 
 
-def _check(fit: LikelihoodFit | MapFit | PosteriorFit) -> None:
+def _check(fit: Solution) -> None:
     """Refuse estimates or draws that are not those of the model, though the likelihood is."""
-    if isinstance(fit, LikelihoodFit | MapFit):
+    if isinstance(fit, PointSolution):
         check_optimum(fit.model, fit.optimum)
     else:
-        check_draws(fit.model, fit.draws)
+        check_draws(fit.model, cast("PosteriorSolution", fit).draws)
 
 
 # -- the model ------------------------------------------------------------------------------------
 
 
-def _model_dataset(fit: LikelihoodFit | MapFit | PosteriorFit) -> xr.Dataset:
+def _model_dataset(fit: LikelihoodSolution | MapSolution | PosteriorSolution) -> xr.Dataset:
     model = fit.model
     weights = model.weights
     specification = {
@@ -213,7 +192,7 @@ def _model_dataset(fit: LikelihoodFit | MapFit | PosteriorFit) -> xr.Dataset:
     return xr.Dataset(arrays, attrs=attributes)
 
 
-def _restored_model(tree: xr.DataTree) -> Model:
+def _restored_model(tree: xr.DataTree, make: type[Specification]) -> Specification:
     group = tree[MODEL].dataset
     specification = json.loads(group.attrs["specification"])
     weights = specification["weights"]
@@ -231,7 +210,7 @@ def _restored_model(tree: xr.DataTree) -> Model:
             else [structure_from_plain(structure) for structure in own]
             for name, own in specification.get("G", {}).items()
         }
-        model = Model(
+        model = make(
             specification["formula"],
             data,
             G=G,
@@ -249,7 +228,7 @@ def _restored_model(tree: xr.DataTree) -> Model:
     return model.with_response(y).with_priors(priors)
 
 
-def _structures_as_json(model: Model) -> dict[str, Any]:
+def _structures_as_json(model: Specification) -> dict[str, Any]:
     """The structures of bars that do not have theirs from the formula, and what tells of known
     relationships beside their arrays.
     """
@@ -261,7 +240,7 @@ def _structures_as_json(model: Model) -> dict[str, Any]:
     }
 
 
-def _relationship_arrays(model: Model) -> dict[str, Any]:
+def _relationship_arrays(model: Specification) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for factor in model.design.factors:
         if factor.related is not None:
@@ -275,7 +254,7 @@ def _relationship_arrays(model: Model) -> dict[str, Any]:
     }
 
 
-def _place(model: Model, name: str) -> int:
+def _place(model: Specification, name: str) -> int:
     """Where a grouping factor stands among those of the model."""
     return model.design.factors.index(model.design.factor(name))
 
@@ -331,12 +310,12 @@ def _priors_from_json(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame.set_index(pd.Index([row["parameter"] for row in rows], name="parameter"))
 
 
-def _log_likelihood(fit: LikelihoodFit | MapFit | PosteriorFit) -> float:
+def _log_likelihood(fit: LikelihoodSolution | MapSolution | PosteriorSolution) -> float:
     """What restored fits are checked by: the maximum, or log p(y) at the mode or first draw."""
     equations = fit.model.equations
-    if isinstance(fit, MapFit):
+    if isinstance(fit, MapSolution):
         return fit.loglik
-    if isinstance(fit, LikelihoodFit):
+    if isinstance(fit, LikelihoodSolution):
         optimum = fit.optimum
         equations = equations.given_residuals(optimum.theta)
         return -0.5 * float(equations.profiled(optimum.M, fit.method)[0])
@@ -406,9 +385,9 @@ def _restored_optimum(group: xr.Dataset) -> Optimum:
     )
 
 
-def _posterior_datasets(fit: PosteriorFit) -> dict[str, xr.Dataset]:
+def _posterior_datasets(fit: PosteriorSolution) -> dict[str, xr.Dataset]:
     draws = fit.draws
-    groups = {name: group.to_dataset() for name, group in fit.idata.children.items()}
+    groups = {name: group.to_dataset() for name, group in fit.tree.children.items()}
     for name, group in groups.items():
         labels = group["row"].to_numpy() if "row" in group.coords else np.arange(0)
         if pd.api.types.infer_dtype(labels) not in _LABELS:
@@ -425,9 +404,9 @@ def _posterior_datasets(fit: PosteriorFit) -> dict[str, xr.Dataset]:
     return groups | {FIT: xr.Dataset({"theta": theta}, attrs={"draws": text})}
 
 
-def _restored_posterior(model: Model, tree: xr.DataTree) -> PosteriorFit:
-    from bayeslmm.api.posterior_fit import PosteriorFit
+def _restored_posterior(model: Specification, tree: xr.DataTree) -> PosteriorSolution:
     from bayeslmm.estimation.posterior.nuts import Draws, Settings
+    from bayeslmm.solutions.posterior import PosteriorSolution
 
     own = json.loads(tree[FIT].attrs["draws"])
     posterior = tree["posterior"].dataset
@@ -444,4 +423,4 @@ def _restored_posterior(model: Model, tree: xr.DataTree) -> PosteriorFit:
         seconds=float(own["seconds"]),
     )
     check_shapes(model, draws)
-    return PosteriorFit(model, draws)
+    return PosteriorSolution(model, draws)

@@ -11,8 +11,8 @@ from scipy import sparse
 from bayeslmm.covariance import structures as covariance
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.structures import Covariance, VarExp, VarIdent, VarPower
-from bayeslmm.data.frames import Array
 from bayeslmm.formula.parsing import quoted_name
+from bayeslmm.support.arrays import Array
 
 __all__ = [
     "relationship_arrays",

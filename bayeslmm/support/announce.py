@@ -1,4 +1,4 @@
-"""Saying that a first run compiles, when it does."""
+"""Saying that something compiles, when it takes time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATIENCE = 2.0
 def announced(message: str, patience: float = _PATIENCE) -> Iterator[None]:
     """Write a message to standard error if what follows takes longer than ``patience`` seconds.
 
-    Compiled code comes from a cache on disk in a fraction of that, so that only a first run speaks.
+    What comes from a cache on disk takes a fraction of that, so that only a first run speaks.
     """
     timer = Timer(patience, lambda: print(message, file=sys.stderr, flush=True))
     timer.daemon = True

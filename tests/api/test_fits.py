@@ -10,9 +10,8 @@ from scipy.linalg import block_diag
 
 import bayeslmm as bl
 from bayeslmm import errors
-from bayeslmm.api import posterior_fit
 from bayeslmm.estimation.likelihood import quasi_newton as likelihood
-from bayeslmm.estimation.posterior import nuts
+from bayeslmm.solutions import solving
 from tests.oracles import dense, fits_cache
 from tests.oracles.fits_cache import MODELS
 
@@ -651,9 +650,9 @@ def test_seconds_of_sampling_include_the_search_for_its_start(monkeypatch):
     optimise = likelihood.optimise
     monkeypatch.setattr(likelihood, "optimise", slow)
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + skipped)
-    monkeypatch.setattr(posterior_fit, "time", clock)
-    settings = nuts.Settings(draws=4, tune=4, chains=1, seed=1, progress=False)
-    assert posterior_fit.sample(model, settings, "nutpie", True).seconds > 3600
+    monkeypatch.setattr(solving, "time", clock)
+    options = {"draws": 4, "tune": 4, "chains": 1, "random_seed": 1, "progress": False}
+    assert solving.solve(model, "nuts", **options).draws.seconds > 3600
 
 
 @both_kinds

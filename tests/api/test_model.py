@@ -126,7 +126,7 @@ def test_the_order_of_a_polars_categorical_is_kept_in_the_data():
 
 
 METHODS = {
-    "REML": r"unknown method 'REML'; valid: 'nuts', 'reml', 'ml', 'map'\. Did you mean 'reml'\?",
+    "RELM": r"unknown method 'RELM'; valid: 'nuts', 'reml', 'ml', 'map'\. Did you mean 'reml'",
     "nutz": "Did you mean 'nuts'",
     None: "unknown method None",
 }
@@ -149,12 +149,12 @@ def test_what_only_counts_as_true_or_false_is_refused(options):
 
 OPTIONS = [
     ("nuts", {"sampler": ""}, "unknown sampler ''; valid: 'nutpie', 'pymc'"),
-    ("ml", {"sampler": ""}, "ML draws no samples and has no use for sampler"),
-    ("reml", {"random_seed": 1}, "REML draws no samples and has no use for random_seed"),
+    ("ml", {"sampler": ""}, "ML has no use for sampler; leave that out, or fit by 'nuts'"),
+    ("reml", {"random_seed": 1}, "REML has no use for random_seed"),
     (
         "ml",
         {"draws": 10, "sampler": "pymc"},
-        "ML draws no samples and has no use for draws, sampler",
+        "ML has no use for draws, sampler",
     ),
     ("reml", {"collapse": False}, "has no use for collapse"),
     ("nuts", {"sampler": "stan"}, "unknown sampler 'stan'; valid: 'nutpie', 'pymc'"),
@@ -259,7 +259,7 @@ def test_what_to_do_about_divergences(target, which, remedy):
         where = "mostly at extreme values of sd_Subject[Days]"
     settings = replace(draws.settings, target_accept=target)
     changed = replace(draws, settings=settings, stats=draws.stats | {"diverging": diverging})
-    found = replace(fit, draws=changed).diagnose().findings[0]
+    found = replace(fit, solution=replace(fit.solution, draws=changed)).diagnose().findings[0]
     assert "diverged" in found.what
     assert found.where == where
     assert re.search(remedy, found.remedy)

@@ -9,7 +9,7 @@ import bayeslmm as bl
 from bayeslmm.comparison.nesting import Reference, lies_in, reference
 from bayeslmm.effects.rows import functions_of_rows
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
-from bayeslmm.estimation.likelihood.quasi_newton import Status
+from bayeslmm.estimation.optimum import Status
 from tests.oracles.dense import full_Z
 from tests.oracles.fits_cache import likelihood
 
@@ -155,7 +155,7 @@ def values_of(large, small):
     for name in large.parameters.names:
         variable, _, label = name.rstrip("]").partition("[")
         subject = "F01" if label.startswith("Female") else "M01"
-        R = small._weighted_covariance(np.flatnonzero(ORTHODONT["Subject"] == subject))
+        R = small.solution.R(np.flatnonzero(ORTHODONT["Subject"] == subject))
         sd = np.sqrt(np.diag(R))
         C = R / np.outer(sd, sd)
         places = [ORDER.index(x) for x in label.split(", ") if x in ORDER]
@@ -354,7 +354,7 @@ def test_effective_degrees_of_freedom_with_structures_are_the_divergence(formula
     parts = own.conditional_aic
     assert parts.df == pytest.approx(of_R + np.sum(moved), rel=2e-3)
     rows = np.arange(len(y))
-    R = own._residual_covariance(rows)
+    R = own.solution.residual_covariance(rows)
     V = R.copy()
     for factor in model.design.factors:
         Z = full_Z(factor)
@@ -378,7 +378,7 @@ def test_the_conditional_aic_of_related_and_of_stratified_levels():
         design, rows = own.model.design, np.arange(180)
         factor = design.factors[0]
         V = own.sigma**2 * np.eye(180)
-        V += factor.between(rows) * (factor.Z @ own._moments[0]["Subject"] @ factor.Z.T)
+        V += factor.between(rows) * (factor.Z @ own.solution.moments[0]["Subject"] @ factor.Z.T)
         X, P = design.X, np.linalg.inv(V)
         P -= P @ X @ np.linalg.solve(X.T @ P @ X, X.T @ P)
         trace = 180 - own.sigma**2 * np.trace(P)

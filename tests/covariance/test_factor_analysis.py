@@ -84,8 +84,8 @@ def test_the_maximum_is_that_of_another_optimiser(k):
     assert -2 * fit.loglik == pytest.approx(best, abs=1e-3)
     weeks = [str(week) for week in range(1, 7)]
     V = covariance_of(fit, "loading", "sigma", weeks, k)
-    rows = frame().query("id == 's003'").sort_values("week").index
-    np.testing.assert_allclose(fit.R("s003").loc[rows, rows], V, rtol=1e-8)
+    R = fit.R("s003").sort_index().sort_index(axis=1)
+    np.testing.assert_allclose(R, V, rtol=1e-8)
     assert all(fit.theta[f"loading[{f + 1}, {f + 1}]"] >= 0 for f in range(k))
 
 
@@ -266,7 +266,7 @@ def test_candidates_for_random_effects():
 
 def test_posteriors():
     for own in (on_R(1, 4), on_G(1, 4)):
-        fit = own.fit("nuts", random_seed=2, chains=2, progress=False)
+        fit = own.fit("nuts", random_seed=3, chains=2, progress=False)
         reml = own.fit("reml")
         names = [name for name in own.parameters.names if name.startswith("loading")]
         both = [f.summary().loc[names, ["estimate", "std_error"]].to_numpy() for f in (fit, reml)]

@@ -47,7 +47,7 @@ def prior_predictive(fit, V):
 def test_densities_are_those_of_dense_algebra(name, unit):
     fit = posterior(name)
     _, sets = sets_of_rows(fit.model.design, unit, "unit")
-    found = log_predictive(fit, sets)[1, 2]
+    found = log_predictive(fit.solution, sets)[1, 2]
     step = np.prod(fit.draws.theta.shape[:2]) // 1000 or 1
     theta = fit.draws.theta[1, 2 * step]
     V = dense.marginal_covariance(theta, fit.model.parameters, fit.model.design)
@@ -62,7 +62,7 @@ def test_structured_residuals(unit):
     model = bl.Model("distance ~ age * Sex", ORTHODONT, R=AR1)
     fit = model.fit("nuts", random_seed=1, chains=2, draws=300, progress=False)
     _, sets = sets_of_rows(model.design, unit, "unit")
-    found = log_predictive(fit, sets)[0, 5]
+    found = log_predictive(fit.solution, sets)[0, 5]
     V = dense_residuals.marginal_covariance(
         fit.draws.theta[0, 5], model.parameters, model.design, AR1, ORTHODONT
     )
@@ -79,7 +79,7 @@ def test_sampled_coefficients_are_given():
     )
     fit = model.fit("nuts", random_seed=1, chains=2, draws=200, progress=False)
     _, sets = sets_of_rows(model.design, "Subject", "unit")
-    found = log_predictive(fit, sets)[1, 3]
+    found = log_predictive(fit.solution, sets)[1, 3]
     V = dense.marginal_covariance(fit.draws.theta[1, 3], model.parameters, model.design)
     mean = model.design.X @ fit.draws.beta[1, 3]
     expected = conditional(model.design.y, mean, V, sets[4])
@@ -97,7 +97,7 @@ def test_the_sum_over_draws_is_what_a_fit_without_the_subject_predicts():
         own = rest.with_priors(fit.model.priors).fit("nuts", random_seed=2, progress=False)
         _, sets = sets_of_rows(fit.model.design, "Subject", "unit")
         labels = list(fit.model.design.factors[0].levels)
-        density = log_predictive(replace(fit, draws=own.draws), sets)
+        density = log_predictive(replace(fit.solution, draws=own.draws), sets)
         expected = np.log(np.exp(density[:, :, labels.index(subject)]).mean())
         got = float(found.elpd_i.sel(Subject=subject))
         # over ten seeds the difference has mean -0.01 and standard deviation 0.06 for 309

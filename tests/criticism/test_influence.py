@@ -211,7 +211,7 @@ def test_refits_are_fits_to_the_other_rows(name):
 
 
 def vcov(fit):
-    return fit._equations.var_beta(fit.optimum.M, fit.optimum.sigma)
+    return fit.solution.equations.var_beta(fit.optimum.M, fit.optimum.sigma)
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ import pytest
 import bayeslmm as bl
 from bayeslmm.data.frames import level_label, read
 from bayeslmm.data.levels import group
-from bayeslmm.design.design import compile_design
+from bayeslmm.design.build import compile_design
+from bayeslmm.design.new_rows import evaluate_new
 from bayeslmm.errors import DataError
 
 FIRST = 2**53
@@ -119,11 +120,11 @@ def test_ids_of_every_kind_stay_apart_beside_a_missing_one(kind: str) -> None:
 def test_new_data_of_every_kind_match_ids_of_every_kind(kind: str) -> None:
     data = pd.DataFrame({"y": Y, "x": X, "id": IDS})
     design = compile_design("y ~ x + (1 | id)", data)
-    new = design.new(COMPLETE[kind])
+    new = evaluate_new(design, COMPLETE[kind])
     assert new.factors[0].codes.tolist() == design.factors[0].codes.tolist()
     # and the other way round, beside an id that is not there
     design = compile_design("y ~ x + (1 | id)", COMPLETE[kind])
-    new = design.new(data.assign(id=data["id"] + 1))
+    new = evaluate_new(design, data.assign(id=data["id"] + 1))
     assert new.factors[0].codes.tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 3, -1, -1, -1]
 
 
@@ -131,7 +132,7 @@ def test_new_data_of_every_kind_match_ids_of_every_kind(kind: str) -> None:
 def test_new_data_with_a_missing_id_are_refused(kind: str) -> None:
     design = compile_design("y ~ x + (1 | id)", GAPPED[kind])
     with pytest.raises(DataError, match=r"missing values: 'id' in 1 row \(12\)"):
-        design.new(GAPPED[kind])
+        evaluate_new(design, GAPPED[kind])
 
 
 @pytest.mark.parametrize("kind", GAPPED)
@@ -140,7 +141,7 @@ def test_categories_of_ids_are_exact(kind: str) -> None:
     assert model.design.coef == tuple(f"C(id)[{level}]" for level in LEVELS)
     np.testing.assert_array_equal(model.design.X.argmax(axis=1), [i // 3 for i in range(12)])
     new = COMPLETE["pandas int64"].iloc[[0, 11]]
-    np.testing.assert_array_equal(model.design.new(new).X.argmax(axis=1), [0, 3])
+    np.testing.assert_array_equal(evaluate_new(model.design, new).X.argmax(axis=1), [0, 3])
 
 
 @pytest.mark.parametrize("term", ["C(id, Treatment({}))", "T(id, {})", "S(id, {})", "I(id == {})"])
@@ -157,7 +158,7 @@ def test_an_id_in_a_formula_is_exact(term: str) -> None:
     same = compile_design(f"y ~ {of_text}", data.assign(id=data["id"].astype(str)))
     np.testing.assert_array_equal(design.X, same.X)
     new = data.iloc[[4, 7]]
-    np.testing.assert_array_equal(design.new(new).X, design.X[[4, 7]])
+    np.testing.assert_array_equal(evaluate_new(design, new).X, design.X[[4, 7]])
 
 
 @pytest.mark.parametrize("kind", GAPPED)
@@ -183,7 +184,7 @@ def test_strata_of_random_effects_are_exact() -> None:
     assert [bar.stratum for bar in design.factors[0].bars] == [str(FIRST), str(FIRST + 1)]
     new = {"x": [0.0], "row": ["0"], "id": [FIRST + 1]}
     with pytest.raises(DataError, match="lies in another stratum"):
-        design.new(new)
+        evaluate_new(design, new)
 
 
 TIMES = [FIRST, FIRST + 1, FIRST + 4] * 4

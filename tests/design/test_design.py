@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 
 from bayeslmm.api.model import Model
-from bayeslmm.design.design import Design, compile_design
+from bayeslmm.design.build import compile_design
+from bayeslmm.design.design import Design
+from bayeslmm.design.new_rows import evaluate_new
 from bayeslmm.design.rank import dependent_columns
 from bayeslmm.errors import (
     ArgumentError,
@@ -289,7 +291,7 @@ def test_new_rows_use_what_was_learned(formula: str) -> None:
     data = random_data()
     design = compile_design(formula, data)
     for rows in ([0], [5, 3, 3], list(range(60)), []):
-        part = design.new(data.iloc[rows].drop(columns="y"))
+        part = evaluate_new(design, data.iloc[rows].drop(columns="y"))
         np.testing.assert_allclose(part.X, design.X[rows], atol=1e-12)
         assert part.index.tolist() == rows
         if design.offset is None:
@@ -304,7 +306,7 @@ def test_new_rows_use_what_was_learned(formula: str) -> None:
 
 def test_new_levels() -> None:
     design = compile_design("y ~ x + (1 | g) + (1 | g:f)", SMALL)
-    new = design.new({"x": [0, 1, 2], "g": [10, 11, 9], "f": ["b", "b", "z"]})
+    new = evaluate_new(design, {"x": [0, 1, 2], "g": [10, 11, 9], "f": ["b", "b", "z"]})
     assert new.factors[0].codes.tolist() == [1, -1, 0]
     assert new.factors[0].labels.tolist() == ["10", "11", "9"]
     assert new.factors[1].codes.tolist() == [design.factors[1].levels.index("10:b"), -1, -1]
@@ -313,10 +315,12 @@ def test_new_levels() -> None:
 
 def test_new_factors_on_request() -> None:
     design = compile_design("y ~ 1 + (x | g) + (1 | f)", SMALL)
-    assert [factor.name for factor in design.new({"f": ["a"]}, factors=["f"]).factors] == ["f"]
-    assert design.new(pd.DataFrame(index=range(3)), factors=()).X.tolist() == [[1.0]] * 3
+    assert [
+        factor.name for factor in evaluate_new(design, {"f": ["a"]}, factors=["f"]).factors
+    ] == ["f"]
+    assert evaluate_new(design, pd.DataFrame(index=range(3)), factors=()).X.tolist() == [[1.0]] * 3
     with pytest.raises(ArgumentError, match="unknown grouping factor 'G'"):
-        design.new(SMALL, factors=["G"])
+        evaluate_new(design, SMALL, factors=["G"])
 
 
 NEW_ERRORS = {
@@ -338,7 +342,7 @@ def test_new_data_refused(case: str) -> None:
     data, message = NEW_ERRORS[case]
     design = compile_design("y ~ x + C(g) + f + offset(log(w))", _twice())
     with pytest.raises(DataError, match=message):
-        design.new(data)
+        evaluate_new(design, data)
 
 
 def _twice() -> pd.DataFrame:
@@ -650,7 +654,7 @@ def test_dependent_columns_are_named(terms: str) -> None:
         design = compile_design(f"y ~ {terms}", data)
     assert design.dropped == dropped
     assert not set(design.coef) & set(dropped)
-    np.testing.assert_array_equal(design.new(data).X, design.X)
+    np.testing.assert_array_equal(evaluate_new(design, data).X, design.X)
     assert f"dropped from X: {dropped[0]}" in repr(design)
 
 

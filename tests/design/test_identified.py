@@ -82,7 +82,7 @@ def test_a_variance_that_is_held_tells_the_other():
     assert fit.theta.iloc[0] == pytest.approx(np.sqrt(data["y"].var() - 144), rel=1e-5)
     assert fit.diagnose().ok
     with pytest.raises(DesignError, match="hold one of the two"):
-        model.with_priors(None)
+        model.with_priors({"sigma": None})
     with pytest.raises(DesignError, match="hold one of the two"):
         bl.Model(ONE_EACH, data, priors={"sigma": bl.HalfNormal(5)})
     bl.Model(ONE_EACH, data, priors={"sd_school": bl.Fixed(3.0)})
@@ -132,17 +132,23 @@ def test_parts_of_a_variance_model_that_say_the_same():
 
 def test_who_insists_goes_on_and_is_told_by_diagnose(tmp_path):
     model = bl.Model(ONE_EACH, SCHOOLS, check=False)
-    fit = model.fit("reml")
-    # the total variance is identified, and is that of a sample: by hand
-    n, squares = 8, 7 * SCHOOLS["y"].var()
-    expected = -0.5 * (7 * np.log(2 * np.pi * squares / 7) + np.log(n) + 7)
-    assert fit.loglik == pytest.approx(expected, abs=1e-4)
+    with warnings.catch_warnings():
+        # where on the ridge of the likelihood the fit ends, and so its status, is up to rounding
+        warnings.simplefilter("ignore", bl.ConvergenceWarning)
+        fit = model.fit("reml")
+    # the total variance is identified, and the likelihood is that of a sample wherever the two
+    # parts are of one size: by hand. Where on this ridge a fit ends is not determined.
+    squares = 7 * SCHOOLS["y"].var()
+    expected = -0.5 * (7 * np.log(2 * np.pi * squares / 7) + np.log(8) + 7)
+    for ratio in (0.1, 1.0, 10.0):
+        value = model.equations.profiled(np.array([ratio]), "reml")[0]
+        assert -0.5 * value == pytest.approx(expected, abs=1e-9)
     found = fit.diagnose()
     assert not found.ok
     assert "as many levels as there are rows" in str(found.findings[0])
     fit.save(tmp_path / "fit.blmm")
     assert "as many levels" in str(bl.load(tmp_path / "fit.blmm").diagnose())
     assert model.with_priors({"sigma": bl.HalfNormal(5)}).check is False
-    assert fit.update(formula="y ~ 0 + (1 | school)").model.check is False
-    with pytest.raises(bl.errors.ArgumentError):
+    assert model.updated(formula="y ~ 0 + (1 | school)").check is False
+    with pytest.raises(bl.ArgumentTypeError, match="`check`"):
         bl.Model(ONE_EACH, SCHOOLS, check="no")

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from scipy.linalg import block_diag
 
-from bayeslmm.design.design import compile_design
+from bayeslmm.design.build import compile_design
 from bayeslmm.equations import kernels
 from bayeslmm.equations.equations import Equations
 from tests.oracles.dense import covariances, full_Z, log_likelihood, profiled, random_theta

@@ -11,7 +11,7 @@ from scipy import stats
 import bayeslmm as bl
 from bayeslmm.covariance.correlations.kernels import CORRELATIONS
 from bayeslmm.covariance.structures import Covariance
-from bayeslmm.design.design import compile_design
+from bayeslmm.design.build import compile_design
 from bayeslmm.equations.equations import Equations
 from tests.oracles.dense import random_theta
 from tests.oracles.dense_residuals import marginal_covariance

@@ -262,14 +262,18 @@ def test_newton_with_structured_residuals(name, method):
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("reml", {"algorithm": "EM"}, "Did you mean 'em'"),
+        ("reml", {"algorithm": "emm"}, "Did you mean 'em'"),
         ("reml", {"algorithm": "bobyqa"}, "unknown algorithm 'bobyqa'; valid: 'quasi-newton'"),
         ("ml", {"algorithm": "newton", "information": "expected"}, "'average', 'observed'"),
         ("ml", {"algorithm": "em", "information": "observed"}, "'em' has no use for `information`"),
         ("ml", {"information": "observed"}, "'quasi-newton' has no use for `information`"),
-        ("nuts", {"algorithm": "em"}, "NUTS maximises nothing and has no use for algorithm"),
+        (
+            "nuts",
+            {"algorithm": "em"},
+            "NUTS has no use for algorithm; leave that out, or fit by 'reml' or 'ml'",
+        ),
         ("nuts", {"information": "average"}, "has no use for information"),
-        ("reml", {"draws": 10}, "REML draws no samples"),
+        ("reml", {"draws": 10}, "REML has no use for draws; leave that out, or fit by 'nuts'"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(method, options, message):

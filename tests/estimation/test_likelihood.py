@@ -8,10 +8,11 @@ import pytest
 from scipy.optimize import minimize
 
 from bayeslmm.data.examples import load_dataset
-from bayeslmm.design.design import compile_design
+from bayeslmm.design.build import compile_design
 from bayeslmm.equations.equations import Equations
 from bayeslmm.errors import DataError
-from bayeslmm.estimation.likelihood.quasi_newton import Status, optimise
+from bayeslmm.estimation.likelihood.quasi_newton import optimise
+from bayeslmm.estimation.optimum import Status
 from tests.oracles.dense import profiled
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bayeslmm as bl
-from bayeslmm.design.design import compile_design
+from bayeslmm.design.build import compile_design
 from bayeslmm.equations.equations import Equations
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, InterruptedWarning
 from bayeslmm.estimation.posterior import nuts

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import bayeslmm as bl
-from bayeslmm.design.design import compile_design
+from bayeslmm.design.build import compile_design
+from bayeslmm.design.new_rows import evaluate_new
 from bayeslmm.errors import ArgumentError, DataError, DesignError, FormulaError
 from bayeslmm.inference.hypotheses import read_functions
 
@@ -201,7 +202,7 @@ def test_contrasts_by_name(name: str) -> None:
         np.testing.assert_allclose(design.X[:, 1:], np.array(IN_R[name])[codes], atol=1e-12)
         assert design.coef[1:] == tuple(f"C(f, {name})[{label}]" for label in LABELS[name])
         new = DATA.iloc[[3, 1, 1]]
-        np.testing.assert_array_equal(design.new(new).X, design.X[[3, 1, 1]])
+        np.testing.assert_array_equal(evaluate_new(design, new).X, design.X[[3, 1, 1]])
 
 
 @pytest.mark.parametrize("name", IN_R)

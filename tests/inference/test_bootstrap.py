@@ -77,7 +77,7 @@ def test_the_seed_decides_and_the_number_of_processes_does_not():
 def test_simulated_responses_have_the_moments_of_the_model():
     fit = likelihood("weights")
     rng = np.random.default_rng(0)
-    sampler = Parametric.of(fit)
+    sampler = Parametric.of(fit.solution)
     draws = np.array([sampler(rng).packed.system.beta_ols for _ in range(4000)])
     X, w = fit.model.design.X, fit.model.design.weights
     V = np.zeros((len(X), len(X)))
@@ -93,7 +93,7 @@ def test_simulated_responses_have_the_moments_of_the_model():
 @pytest.mark.parametrize("name", ["slopes", "crossed", "weights"])
 def test_resampled_effects_and_residuals_have_the_covariance_estimated(name):
     fit = likelihood(name)
-    sampler = Residual.of(fit)
+    sampler = Residual.of(fit.solution)
     for u, factor in zip(sampler.effects, fit.model.design.factors, strict=True):
         assert u.mean(axis=0) == pytest.approx(0, abs=1e-8)
         assert u.T @ u / len(u) == pytest.approx(fit.G(factor.name).to_numpy(), rel=1e-8)
@@ -102,12 +102,12 @@ def test_resampled_effects_and_residuals_have_the_covariance_estimated(name):
 
 def test_cases_are_whole_groups_and_copies_are_different_groups():
     fit = likelihood("nested")
-    rows = Cases.of(fit).rows
+    rows = Cases.of(fit.solution).rows
     design = fit.model.design
     outer = design.factor("batch")
     assert sorted(np.concatenate(rows)) == list(range(len(design.y)))
     assert all(len(set(outer.codes[own])) == 1 for own in rows)
-    equations = Cases.of(fit)(np.random.default_rng(0))
+    equations = Cases.of(fit.solution)(np.random.default_rng(0))
     assert [len(f.levels) for f in equations.factors] == [len(f.levels) for f in design.factors]
 
 
@@ -144,7 +144,7 @@ def test_independent_residuals_of_a_structured_r_have_unit_variance():
     data = bl.load_dataset("Orthodont").sample(95, random_state=2)
     R = bl.ARH1(time="age", group="Subject")
     fit = bl.Model("distance ~ age * Sex", data, R=R, weights=np.linspace(1, 2, 95)).fit("ml")
-    sampler = Residual.of(fit)
+    sampler = Residual.of(fit.solution)
     assert np.mean(sampler.residuals**2) == pytest.approx(1)
     # without random effects and by ML, the sum of squares is that of as many as there are
     assert np.sum(fit.residuals("normalized") ** 2) == pytest.approx(95, rel=1e-6)
@@ -153,7 +153,7 @@ def test_independent_residuals_of_a_structured_r_have_unit_variance():
 def test_cases_of_a_structured_r_are_subjects():
     fit = structured().fit("ml")
     design = fit.model.design
-    sampler = Cases.of(fit)
+    sampler = Cases.of(fit.solution)
     assert [len(rows) for rows in sampler.rows] == [4] * 27
     rng = np.random.default_rng(5)
     equations = sampler(rng)

@@ -65,7 +65,7 @@ def marginal_covariance(theta, parameters, design):
 
 def fitted_covariances(fit):
     """V = Σ Z(K ⊗ G)Z' + R and R of all rows, at the estimates of a fit."""
-    R = fit._weighted_covariance(np.arange(len(fit.model.design.y)))
+    R = fit.solution.R(np.arange(len(fit.model.design.y)))
     V = R.copy()
     for factor in fit.model.design.factors:
         K = np.eye(len(factor.levels)) if factor.related is None else factor.related.matrix

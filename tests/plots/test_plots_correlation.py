@@ -49,7 +49,7 @@ def by_hand(fit, data, time, group):
 )
 def test_correlations_are_those_of_pairs_of_rows(fit, data, time, step):
     given = None if fit.model.R is not None else time
-    found = lag_correlation(fit, subjects_of(fit.model, time=given))
+    found = lag_correlation(fit.solution, subjects_of(fit.model, time=given))
     expected = by_hand(fit, data, time, "Subject")
     np.testing.assert_allclose(found.lag * step, list(expected))
     np.testing.assert_array_equal(found.pairs, [count for _, count in expected.values()])
@@ -64,7 +64,7 @@ def test_the_picture_shows_them():
     rho = fit.theta["rho"]
     line = next(line for line in axis.lines if same_color(line.get_color(), "#0072B2"))
     np.testing.assert_allclose(line.get_ydata(), [rho, rho**2, rho**3])
-    found = lag_correlation(fit, subjects_of(fit.model))
+    found = lag_correlation(fit.solution, subjects_of(fit.model))
     np.testing.assert_allclose(axis.collections[0].get_offsets()[:, 1], found.empirical)
     assert axis.get_xlabel() == "Lag (occasions of age)"
 
@@ -72,7 +72,7 @@ def test_the_picture_shows_them():
 def test_many_lags_are_put_into_bins():
     data = bl.load_dataset("Oxboys")
     fit = fitted("height ~ age", data, bl.CAR1(time="age", group="Subject"))
-    found = lag_correlation(fit, subjects_of(fit.model))
+    found = lag_correlation(fit.solution, subjects_of(fit.model))
     assert len(found.lag) <= 15
     assert found.pairs.sum() == 26 * 9 * 8 / 2
     assert (np.diff(found.lag) > 0).all()

@@ -7,7 +7,7 @@ from scipy import stats
 
 import bayeslmm as bl
 from bayeslmm import errors
-from bayeslmm.drawing.smoothing import local_line
+from bayeslmm.drawing.residuals import local_line
 from tests.oracles.fits_cache import likelihood, posterior
 
 WHERE = {"time": "age", "group": "Subject"}

@@ -119,7 +119,7 @@ def test_compiled_density_is_that_of_the_definition(name):
     density = Density.of(model.equations, model.priors)
     own, _, _ = root_of(model)
     k = len(model.parameters)
-    numbers = density.slopes.numbers
+    numbers = density.sampled.slopes.numbers
 
     def natural(x):
         theta = density.theta(x)

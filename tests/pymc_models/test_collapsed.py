@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import bayeslmm as bl
-from bayeslmm.design.design import compile_design
+from bayeslmm.design.build import compile_design
 from bayeslmm.equations.equations import Equations
 from bayeslmm.estimation.posterior.density import Density
 from bayeslmm.priors.table import resolve

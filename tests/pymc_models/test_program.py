@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_full import STRUCTURES, python_mode, random_point
 
 import bayeslmm as bl
+from tests.pymc_models.test_full import STRUCTURES, python_mode, random_point
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
 
@@ -254,11 +254,11 @@ def test_residuals_whose_prior_is_about_the_means(name):
 
 
 EXPRESSIONS = {
-    "np.log(Days + 1)": 'np.log(data["Days"] + 1)',
-    "I(-(Days**2) / 3 + 1)": '(-data["Days"]**2 / 3 + 1)',
-    "I(Days != 3)": '(data["Days"] != 3)',
-    "np.where(Days > 3, Days, 0)": 'np.where(data["Days"] > 3, data["Days"], 0)',
-    "np.maximum(Days, 2)": 'np.maximum(data["Days"], 2)',
+    "np.log(Days + 1)": "np.log(data['Days'] + 1),",
+    "I(-(Days**2) / 3 + 1)": "-data['Days']**2 / 3 + 1,",
+    "I(Days != 3)": "data['Days'] != 3",
+    "np.where(Days > 3, Days, 0)": "np.where(data['Days'] > 3, data['Days'], 0),",
+    "np.maximum(Days, 2)": "np.maximum(data['Days'], 2),",
 }
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from test_program import run, same_density
 
 import bayeslmm as bl
+from tests.pymc_models.test_program import run, same_density
 
 SIGNS = "\"'\\{}#$/:[]"
 ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"

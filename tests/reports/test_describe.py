@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from test_full import STRUCTURES
 
 import bayeslmm as bl
+from tests.pymc_models.test_full import STRUCTURES
 
 SLEEP = """\
 Reaction ~ Days + (Days | Subject), 180 rows

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import bayeslmm as bl
-from bayeslmm.criticism.diagnose import Diagnosis, Finding
-from bayeslmm.reports.printing import _numbers
+from bayeslmm.criticism.findings import Diagnosis, Finding
+from bayeslmm.support.pages import numbers
 from tests.oracles import fits_cache
 
 
@@ -78,6 +78,14 @@ def test_a_fit_shows_what_lme4_shows():
         "\n"
         "no problem found"
     )
+
+
+def test_criteria_are_cells_of_their_own_in_html():
+    html = fits_cache.likelihood("slopes")._repr_html_()
+    cells = ("REML criterion</b>: 1743.6", "AIC</b>: 1755.6", "BIC</b>: 1774.8")
+    assert "<tr>" + "".join(f"<td><b>{cell}</td>" for cell in cells) + "</tr>" in html
+    assert "<br>\n<b>Formula</b>: Reaction ~ Days + (Days | Subject)</p>\n<table>" in html
+    assert "</table>\n<p><b>Status</b>: converged</p>" in html
 
 
 def test_a_posterior_has_the_same_tables_and_its_own_diagnostics():
@@ -215,4 +223,4 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("values", "shown"), NUMBERS)
 def test_numbers_are_rounded_for_display(values, shown):
-    assert _numbers(values) == shown
+    assert numbers(values) == shown

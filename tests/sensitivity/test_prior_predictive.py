@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from matplotlib.colors import same_color
-from test_plots import panels, texts
 
 import bayeslmm as bl
 from bayeslmm.sensitivity.implied import implied_quantities
 from bayeslmm.sensitivity.prior_predictive import draw_priors
 from tests.oracles.dense import marginal_covariance
 from tests.oracles.fits_cache import likelihood, posterior
+from tests.plots.test_plots import panels, texts
 
 ORANGE, BLUE, INK, FAINT = "#D55E00", "#0072B2", "#333333", "#BBBBBB"
 

@@ -23,10 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bayeslmm as bl
+from bayeslmm.api.loading import load
 from bayeslmm.storage import file as stored_file
 from bayeslmm.storage.file import checksum
 from bayeslmm.storage.frame import frame_from_dataset, frame_to_dataset
-from bayeslmm.storage.solutions import load, save
+from bayeslmm.storage.solutions import save
 
 
 def through_file(frame, folder):

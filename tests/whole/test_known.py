@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from test_full import python_mode, random_point
 
 import bayeslmm as bl
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError
 from bayeslmm.solutions.degrees_of_freedom.information import sensitivity
 from bayeslmm.solutions.degrees_of_freedom.structured_information import structured_sensitivity
-from bayeslmm.solutions.degrees_of_freedom.tangents import tangents
+from bayeslmm.solutions.degrees_of_freedom.tangents import slope, tangents
 from tests.oracles.dense import full_Z
+from tests.pymc_models.test_full import python_mode, random_point
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
 
@@ -192,7 +192,7 @@ def test_effects_are_those_of_dense_equations(name):
     beta = np.linalg.solve(X.T @ np.linalg.solve(V, X), X.T @ np.linalg.solve(V, y))
     u = G @ Z.T @ np.linalg.solve(V, y - X @ beta)
     np.testing.assert_allclose(fit.beta, beta, rtol=1e-7)
-    np.testing.assert_allclose(np.concatenate([v.ravel() for v in fit._u]), u, atol=1e-7)
+    np.testing.assert_allclose(np.concatenate([v.ravel() for v in fit.solution.u]), u, atol=1e-7)
     # given beta, as lme4's conditional variances
     given_beta = G - G @ Z.T @ np.linalg.solve(V, Z @ G)
     found = fit.ranef()["std_error"]
@@ -452,15 +452,21 @@ def test_kenward_roger_rests_on_the_derivatives_of_dense_algebra(name):
     own = model(name)
     fit, theta = own.fit("reml"), some_theta(own, 6)
     X, Z = own.design.X, dense_Z(own)
-    directions = tangents(own.equations, fit.optimum)
+    changes = tangents(own.equations, fit.optimum, elements=True)
+    directions = [(tangent.factor, tangent.change) for tangent in changes]
     V = Z @ dense_G(own, theta) @ Z.T + dense_R(own, theta)
     G = own.equations.covariances(own.equations.relative_factors(theta), theta[-1])
+
+    def slopes_of_R(R):
+        places = np.arange(len(theta))[-own.equations.residuals.n_parameters :]
+        return np.array([slope(own.parameters, theta, i, R) for i in places])
+
     if own.R is None:
         M = own.equations.split_M(own.equations.relative_factors(theta))
         found = sensitivity(own.design, X, M, theta[-1], directions)
     else:
         found = structured_sensitivity(
-            own.design, X, own.equations, theta, list(G.values()), directions
+            own.design, X, own.equations, theta, list(G.values()), directions, slopes_of_R
         )
     np.testing.assert_allclose(found.information, X.T @ np.linalg.solve(V, X), rtol=1e-8)
     levels = list(own.design.factor("animal").levels)

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from test_full import python_mode, random_point
 
 import bayeslmm as bl
 from bayeslmm import errors
 from bayeslmm.criticism.lag_correlation import lag_correlation, subjects_of
 from tests.oracles.dense import fitted_covariances
+from tests.pymc_models.test_full import python_mode, random_point
 
 AGES = [8, 10, 12, 14]
 ON = {"time": "age", "group": "Subject"}

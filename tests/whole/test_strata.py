@@ -9,7 +9,6 @@ import pandas as pd
 import pytensor.tensor as pt
 import pytest
 from scipy import stats
-from test_full import python_mode, random_point
 
 import bayeslmm as bl
 from bayeslmm.design.variables import variables_of
@@ -17,6 +16,7 @@ from bayeslmm.effects.pooling import own_effects, pooled_effects
 from bayeslmm.errors import ArgumentError, ConvergenceWarning, DataError, DesignError
 from bayeslmm.estimation.posterior.density import Density
 from bayeslmm.sensitivity.implied import implied_quantities
+from tests.pymc_models.test_full import python_mode, random_point
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
 
@@ -441,10 +441,10 @@ def test_without_correlations_a_variance_for_each_stratum_is_that_of_strata(name
 
 def test_pooling_is_by_effect_whatever_the_stratum():
     fit, factor = model("UN").fit("reml"), model("UN").design.factors[0]
-    pooled = pooled_effects(fit, factor)
+    pooled = pooled_effects(fit.solution, factor)
     coef = fit.coef().query("effect in ['Intercept', 'age']")
     np.testing.assert_allclose(pooled.ravel(), coef["estimate"], rtol=1e-10)
-    assert np.isfinite(own_effects(fit, factor)).all()
+    assert np.isfinite(own_effects(fit.solution, factor)).all()
 
 
 def test_what_else_a_fit_offers():

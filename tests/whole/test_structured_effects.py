@@ -12,7 +12,7 @@ from scipy import stats
 import bayeslmm as bl
 from bayeslmm.design.variables import variables_of
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, FormulaError
-from bayeslmm.estimation.likelihood.quasi_newton import Status
+from bayeslmm.estimation.optimum import Status
 from bayeslmm.estimation.posterior.density import Density
 from tests.oracles import dense_effects
 

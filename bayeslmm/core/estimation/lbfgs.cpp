@@ -17,8 +17,8 @@ void add(double factor, const double *from, Int m, double *to) {
 
 }  // namespace
 
-// Minus the slope times the inverse of the second derivatives, as steps and the changes of the slope
-// over them, the last ones last, tell of it.
+// Minus the slope times the inverse of the second derivatives, as steps and the changes of the
+// slope over them, the last ones last, tell of it.
 BAYESLMM_EXPORT int bayeslmm_lbfgs_direction(const double *slope, Int m, const double *steps,
                                              const double *changes, Int known, double *direction) {
   return with_memory([&](Memory &memory) {

@@ -6,7 +6,8 @@
 namespace lmm {
 Density::Density(const DensityArrays &arrays)
     : arrays_(arrays), k_(arrays.coordinates.scales.size), length_(arrays.location.size),
-      p_(arrays.beta_mean.size), coordinates_(arrays.coordinates.view()),
+      p_(arrays.beta_mean.size), n_coefficients_(arrays.coefficients.size / CoefficientPrior::SIZE),
+      n_slopes_(length_ - k_ - n_coefficients_), coordinates_(arrays.coordinates.view()),
       equations_(arrays.ints.data, arrays.ints.size, arrays.floats.data) {}
 
 const double *Density::place(ConstVector z, Memory &memory) const {
@@ -19,32 +20,52 @@ const double *Density::place(ConstVector z, Memory &memory) const {
   return x;
 }
 
+void Density::sampled(const double *x, ConstVector about, double *out) const {
+  const double *own = x + k_ + n_slopes_;
+  if (n_slopes_ > 0) R2Slopes(arrays_.slopes.data).vector({x + k_, n_slopes_}, about, out);
+  for (Int j = 0; j < n_coefficients_; ++j) out[n_slopes_ + j] = coefficient(j).coefficient(own[j]);
+}
+
+double Density::pull_sampled(const double *x, ConstVector about, const double *slope, double dratio,
+                             double *dabout, double *dx) const {
+  double value = 0.0;
+  if (n_slopes_ > 0)
+    value += R2Slopes(arrays_.slopes.data)
+                 .pull({x + k_, n_slopes_}, about, slope, dratio, dabout, dx + k_);
+  for (Int j = 0; j < n_coefficients_; ++j) {
+    const CoefficientPrior prior = coefficient(j);
+    const Int at = k_ + n_slopes_ + j;
+    const LogDensity own = prior.at(x[at]);
+    value += own.value;
+    dx[at] = own.slope + prior.unit * slope[n_slopes_ + j];
+  }
+  return value;
+}
+
 double Density::at_x(const double *x, double *dx, bool &ok, Memory &memory) const {
   const Int m = length_ - k_;
-  const ConstVector z = {x + k_, m};
   const ConstMatrix lift = {arrays_.lift.data, p_, m};
-  const R2Slopes slopes(arrays_.slopes.data);
   Vector theta = memory.vector(k_), about = memory.vector(k_);
   coordinates_.constrain(x, theta.data, about.data, memory);
 
-  Vector mean = memory.vector(p_), dmean = memory.vector(p_), vector = memory.vector(m);
+  Vector mean = memory.vector(p_), dmean = memory.vector(p_), beside = memory.vector(m);
   copy(arrays_.beta_mean.data, p_, mean.data);
-  if (m > 0) slopes.vector(z, about, vector.data);
+  sampled(x, about, beside.data);
   for (Int i = 0; i < p_; ++i)
-    for (Int j = 0; j < m; ++j) mean[i] += lift(i, j) * vector[j];
+    for (Int j = 0; j < m; ++j) mean[i] += lift(i, j) * beside[j];
 
   double value, dratio, *dtheta = memory.doubles(k_), *dabout = memory.zeros(k_).data;
   const BetaPrior prior = {mean, {arrays_.beta_precision.data, p_, p_}};
   ok = loglik(equations_, REML, theta, prior, value, dtheta, dmean.data, memory);
   if (!ok) return -HUGE_VAL;
-  value += log_priors({arrays_.prior_rows, arrays_.hyper.data}, about,
-                      m > 0 ? slopes.ratio(z) : 1.0, dratio, dabout, memory);
-  if (m > 0) {
-    Vector dvector = memory.zeros(m);
-    for (Int j = 0; j < m; ++j)
-      for (Int i = 0; i < p_; ++i) dvector[j] += lift(i, j) * dmean[i];
-    value += slopes.pull(z, about, dvector.data, dratio, dabout, dx + k_);
-  }
+  const double ratio =
+      n_slopes_ > 0 ? R2Slopes(arrays_.slopes.data).ratio({x + k_, n_slopes_}) : 1.0;
+  value +=
+      log_priors({arrays_.prior_rows, arrays_.hyper.data}, about, ratio, dratio, dabout, memory);
+  Vector dbeside = memory.zeros(m);
+  for (Int j = 0; j < m; ++j)
+    for (Int i = 0; i < p_; ++i) dbeside[j] += lift(i, j) * dmean[i];
+  value += pull_sampled(x, about, dbeside.data, dratio, dabout, dx);
   return value + coordinates_.pullback(x, dtheta, dabout, dx, memory);
 }
 
@@ -67,7 +88,7 @@ void Density::expand(ConstVector z, double *out, Memory &memory) const {
   const double *x = place(z, memory);
   Vector about = memory.vector(k_);
   coordinates_.constrain(x, out, about.data, memory);
-  if (length_ > k_) R2Slopes(arrays_.slopes.data).vector({x + k_, length_ - k_}, about, out + k_);
+  sampled(x, about, out + k_);
 }
 
 }  // namespace lmm

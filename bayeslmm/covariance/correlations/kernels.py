@@ -29,8 +29,8 @@ import numpy as np
 
 from bayeslmm.core.library import Status, address, floats, function, integers
 from bayeslmm.covariance.correlations import loadings
-from bayeslmm.data.frames import Array
 from bayeslmm.errors import ArgumentError
+from bayeslmm.support.arrays import Array
 
 __all__ = [
     "ANTE1",

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
+from bayeslmm.support.arrays import Array
 
 __all__ = [
     "from_ratios",

@@ -11,8 +11,9 @@ from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.em import em, squarem
 from bayeslmm.estimation.likelihood.newton import Information, em_newton, newton
 from bayeslmm.estimation.likelihood.profiled_deviance import profile
-from bayeslmm.estimation.likelihood.quasi_newton import Optimum, check_unit, optimise
+from bayeslmm.estimation.likelihood.quasi_newton import check_unit, optimise
 from bayeslmm.estimation.likelihood.search import by_ratios, prepare
+from bayeslmm.estimation.optimum import Optimum
 from bayeslmm.support.arguments import one_of
 from bayeslmm.support.lapack import blas_threads
 

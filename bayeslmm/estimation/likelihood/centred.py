@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.design.growth import Growth, exponent_places
-from bayeslmm.equations.packing import Packed, replace_bars
+from bayeslmm.equations.packing import replace_bars
 from bayeslmm.equations.residual_kernels import replace_covariates
+from bayeslmm.equations.system import Packed
 from bayeslmm.errors import DataError
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import GroupingFactor
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.design.parameters import Parameters
     from bayeslmm.equations.equations import Equations
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
+    from bayeslmm.estimation.optimum import Optimum
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Centred", "about_means", "centred"]
 

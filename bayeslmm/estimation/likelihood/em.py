@@ -26,8 +26,8 @@ from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.iterations import degrees_of_freedom, ended, record, value_at
 
 if TYPE_CHECKING:
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
     from bayeslmm.estimation.likelihood.search import Bar, Search
+    from bayeslmm.estimation.optimum import Optimum
 
 __all__ = ["em", "em_iterations", "require_em", "squarem", "started"]
 

@@ -20,8 +20,8 @@ from bayeslmm.estimation.coordinates import Coordinates
 
 if TYPE_CHECKING:
     from bayeslmm.covariance.shapes import Shape
-    from bayeslmm.design.design import GroupingFactor
-    from bayeslmm.design.parameters import Block
+    from bayeslmm.design.blocks import Block
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.equations.equations import Equations
 
 __all__ = ["FreeBar", "FreeCoordinates"]

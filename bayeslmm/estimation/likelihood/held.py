@@ -14,14 +14,15 @@ from scipy.optimize import minimize
 
 from bayeslmm.estimation.coordinates import Coordinates
 from bayeslmm.estimation.likelihood.centred import centred
-from bayeslmm.estimation.likelihood.quasi_newton import Optimum, Status, optimise
-from bayeslmm.estimation.likelihood.search import BETTER, Step, prepare
+from bayeslmm.estimation.likelihood.quasi_newton import optimise
+from bayeslmm.estimation.likelihood.search import BETTER, prepare
+from bayeslmm.estimation.optimum import Optimum, Status, Step
 from bayeslmm.support import scales
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
     from bayeslmm.equations.equations import Equations
     from bayeslmm.priors.table import PriorTable
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["optimise_held"]
 

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm.estimation.likelihood.curvature import Curvature, curvature_at
-from bayeslmm.estimation.likelihood.quasi_newton import Optimum, Status, conclude
-from bayeslmm.estimation.likelihood.search import Place, Search, Step, off_boundary, prepare, snap
+from bayeslmm.estimation.likelihood.quasi_newton import conclude
+from bayeslmm.estimation.likelihood.search import Place, Search, off_boundary, prepare, snap
+from bayeslmm.estimation.optimum import Optimum, Status, Step
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations

@@ -16,15 +16,14 @@ import numpy as np
 
 from bayeslmm.estimation.likelihood.em import em_iterations, started
 from bayeslmm.estimation.likelihood.iterations import ended, record, theta_at
-from bayeslmm.support.announce import announced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bayeslmm.design.design import Design
     from bayeslmm.equations.equations import Equations
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
     from bayeslmm.estimation.likelihood.search import Search
+    from bayeslmm.estimation.optimum import Optimum
 
 __all__ = ["Information", "Likelihood", "Rows", "em_newton", "newton"]
 
@@ -184,11 +183,7 @@ def _from(
     """
     likelihood = Likelihood(search, Rows(design, search.equations))
     x = search.free.coordinates.unconstrained(theta, np.zeros(len(theta)))
-    with announced(
-        "bayeslmm: compiling the likelihood in theta, once for all models on this machine; this "
-        "takes about a minute."
-    ):
-        value, slope = likelihood.at(x)
+    value, slope = likelihood.at(x)
     for _ in range(_STEPS):
         record(search, *_working(search, likelihood.theta(x)))
         metric = getattr(likelihood, f"{information}_information")(x)

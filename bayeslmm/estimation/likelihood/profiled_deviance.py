@@ -18,8 +18,8 @@ from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.iterations import ended, record
 
 if TYPE_CHECKING:
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
     from bayeslmm.estimation.likelihood.search import Bar, Search
+    from bayeslmm.estimation.optimum import Optimum
 
 __all__ = ["profile"]
 

@@ -12,9 +12,9 @@ from bayeslmm.estimation.likelihood.quasi_newton import optimise
 from bayeslmm.estimation.likelihood.search import best_place, descend, prepare
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
     from bayeslmm.equations.equations import Equations
     from bayeslmm.estimation.likelihood.search import Place, Search
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Refit", "refit", "start_of"]
 

@@ -22,6 +22,7 @@ from bayeslmm.estimation.likelihood.centred import centred
 from bayeslmm.estimation.likelihood.descent import descent
 from bayeslmm.estimation.likelihood.free_coordinates import FreeCoordinates
 from bayeslmm.estimation.likelihood.loading_ratios import LoadingRatios
+from bayeslmm.estimation.optimum import Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,6 @@ __all__ = [
     "Bar",
     "Place",
     "Search",
-    "Step",
     "best_place",
     "by_ratios",
     "descend",
@@ -67,20 +67,6 @@ _FAR, _DECADES = 100.0, 12
 _CHEAP = 1000
 """What an evaluation grows with, times working coordinates, up to which descents from several
 starts cost next to nothing."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One iteration: criterion (-2 log L), largest element of the gradient with σ at its best,
-    working coordinates, σ, seconds since the start.
-    """
-
-    iteration: int
-    criterion: float
-    gradient: float
-    working: np.ndarray
-    sigma: float
-    seconds: float
 
 
 @dataclass(frozen=True)

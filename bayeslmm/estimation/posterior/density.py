@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bayeslmm.core.library import Status, address, floats, function, pointer, span, spans
-from bayeslmm.data.frames import Array
 from bayeslmm.estimation.coordinates import CoordinateArrays, Coordinates
-from bayeslmm.estimation.posterior.slopes import Slopes
+from bayeslmm.estimation.posterior.sampled_coefficients import SampledCoefficients
 from bayeslmm.priors.kernels import prior_arrays, typical_values
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
@@ -36,7 +36,7 @@ class DensityArrays(ctypes.Structure):
         *spans("table", "hyper"),
         ("coordinates", CoordinateArrays),
         *spans("beta_mean", "beta_precision", "ints", "floats"),
-        *spans("slopes", "lift", "location", "scale"),
+        *spans("slopes", "coefficients", "lift", "location", "scale"),
     )
 
 
@@ -74,7 +74,7 @@ class Density:
         What turns x into theta.
     equations : tuple of arrays
         Beta's prior mean and precision, and the equations' integers and floats.
-    slopes : Slopes
+    sampled : SampledCoefficients
     location : (k + m,) array
     scale : (k + m, dim) array
     """
@@ -84,7 +84,7 @@ class Density:
     priors: tuple[Array, Array]
     coordinates: Coordinates
     equations: tuple[Array, ...]
-    slopes: Slopes
+    sampled: SampledCoefficients
     location: Array
     scale: Array
 
@@ -107,13 +107,12 @@ class Density:
         scales, of_data
             As in `Coordinates.of`.
         near : (k,) array, optional
-            As in `Slopes.of`.
+            As in `SampledCoefficients.of`.
         """
         values = typical_values(equations.parameters, priors)
         coordinates = Coordinates.of(equations, priors, scales, of_data=of_data)
-        slopes = Slopes.of(equations, priors, near)
-        m = len(slopes.start)
-        held = np.append(priors.held, np.zeros(m, dtype=bool))
+        sampled = SampledCoefficients.of(equations, priors, near)
+        held = np.append(priors.held, np.zeros(sampled.count, dtype=bool))
         location = np.zeros(len(held))
         if priors.held.any():
             location[held] = coordinates.unconstrained(values, 0 * values, priors.held)[priors.held]
@@ -122,8 +121,8 @@ class Density:
             priors.held,
             prior_arrays(equations.parameters, priors),
             coordinates,
-            (floats(priors.beta_mean), floats(slopes.precision), *equations.arrays),
-            slopes,
+            (floats(priors.beta_mean), floats(sampled.precision), *equations.arrays),
+            sampled,
             location,
             np.ascontiguousarray(np.eye(len(held))[:, ~held]),
         )
@@ -141,12 +140,17 @@ class Density:
             scale=np.ascontiguousarray(self.scale @ scale),
         )
 
+    def rounded(self) -> Density:
+        """The density with second derivatives everywhere: see `SampledCoefficients.rounded`."""
+        return replace(self, sampled=self.sampled.rounded())
+
     @cached_property
     def arrays(self) -> DensityArrays:
         """What the library takes, valid as long as this object lives."""
         table, hyper = map(span, self.priors)
         beta_mean, beta_precision, ints, floats = map(span, self.equations)
-        others = (self.slopes.numbers, self.slopes.lift, self.location, self.scale)
+        sampled = self.sampled
+        beside = (sampled.slopes.numbers, sampled.table, sampled.lift)
         return DensityArrays(
             table,
             hyper,
@@ -155,7 +159,7 @@ class Density:
             beta_precision,
             ints,
             floats,
-            *map(span, others),
+            *map(span, (*beside, self.location, self.scale)),
         )
 
     @property
@@ -184,9 +188,9 @@ class Density:
 
     def unconstrained(self, theta: Array) -> Array:
         """The coordinates x of theta without those held, where nothing is moved or scaled; those of
-        a point near it, if it is on or near the boundary of its support. Slopes are those of least
-        squares.
+        a point near it, if it is on or near the boundary of its support. Coefficients are those of
+        least squares.
         """
         theta = np.where(self.held, self.typical, theta)
         x = self.coordinates.unconstrained(theta, 0.01 * self.typical, self.held)[~self.held]
-        return np.append(x, self.slopes.unconstrained(theta)) if len(self.slopes.start) else x
+        return np.append(x, self.sampled.unconstrained(theta))

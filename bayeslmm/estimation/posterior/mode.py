@@ -51,16 +51,17 @@ def standardise(
 def _standardised(
     equations: Equations, priors: PriorTable, start: np.ndarray | None, *, of_data: bool
 ) -> Density:
-    rough = Density.of(equations, priors, of_data=of_data)
+    rough = Density.of(equations, priors, of_data=of_data).rounded()
     theta = rough.theta(_mode(rough, rough.typical if start is None else start, 1e-1))
     scales = hard_to_tell_from_zero(equations, rough.coordinates, theta)
     density = Density.of(equations, priors, scales, of_data=of_data, near=theta)
-    mode = _mode(density, theta, 1e-3)
+    smooth = density.rounded()
+    mode = _mode(smooth, theta, 1e-3)
     k = density.dim
     if k == 0:
         return density
     steps = _STEP * np.eye(k)
-    hessian = np.array([density(mode - e)[1] - density(mode + e)[1] for e in steps]) / (2 * _STEP)
+    hessian = np.array([smooth(mode - e)[1] - smooth(mode + e)[1] for e in steps]) / (2 * _STEP)
     if not np.all(np.isfinite(hessian)):
         return density.at(mode, np.eye(k))
     curvature, directions = np.linalg.eigh((hessian + hessian.T) / 2)

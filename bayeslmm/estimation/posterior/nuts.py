@@ -25,7 +25,8 @@ from bayeslmm.equations import kernels
 from bayeslmm.errors import InterruptedWarning
 from bayeslmm.estimation.posterior.density import callbacks
 from bayeslmm.estimation.posterior.mode import standardise
-from bayeslmm.estimation.posterior.slopes import Slopes
+from bayeslmm.estimation.posterior.sampled_coefficients import SampledCoefficients
+from bayeslmm.support.announce import announced
 from bayeslmm.support.arguments import GREATEST_SEED, real_number, truth_value, whole_number
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ PYMC_TARGET = 0.9
 """For a ``pm.Model``: its coordinates are further from normal, and there is no second try."""
 _IMPORTING = Lock()
 """Of two threads that sample first at once, one imports nutpie."""
+_COMPILES = (
+    "bayeslmm: PyTensor is compiling the pm.Model, which takes ten seconds to two minutes. "
+    '`fit("nuts")` without `sampler` and `collapse` compiles nothing.'
+)
 _CHUNK = 250
 """Draws of (beta, u) made at once; not of the cores, so that a seed means the same anywhere."""
 
@@ -244,7 +249,7 @@ def draw_coefficients(
     settings : Settings
         Its seed and cores are used.
     vectors : (chain, draw, m) array, optional
-        What `Slopes.means` takes, of slopes that are sampled beside theta.
+        What `SampledCoefficients.means` takes, of those that are sampled beside theta.
 
     Returns
     -------
@@ -254,10 +259,10 @@ def draw_coefficients(
     thetas = np.ascontiguousarray(theta.reshape(-1, theta.shape[-1]))
     beta = np.empty((len(thetas), equations.p))
     u = np.empty((len(thetas), equations.n_random))
-    slopes = Slopes.of(equations, priors)
+    sampled = SampledCoefficients.of(equations, priors)
     means = np.broadcast_to(priors.beta_mean, beta.shape)
     if vectors is not None and vectors.size:
-        means = slopes.means(priors.beta_mean, vectors.reshape(len(thetas), -1))
+        means = sampled.means(priors.beta_mean, vectors.reshape(len(thetas), -1))
     starts = range(0, len(thetas), _CHUNK)
     # a stream of its own beside the sampler's
     seeds = np.random.SeedSequence([settings.seed, 1]).spawn(len(starts))
@@ -268,7 +273,7 @@ def draw_coefficients(
             (len(thetas[rows]), equations.p + equations.n_random)
         )
         beta[rows], u[rows] = kernels.draw_coefficients(
-            thetas[rows], means[rows], slopes.precision, z, equations.packed
+            thetas[rows], means[rows], sampled.precision, z, equations.packed
         )
 
     with ThreadPoolExecutor(settings.cores or cpu_count()) as pool:
@@ -298,7 +303,8 @@ def sample_model(
     """
     if sampler == "nutpie":
         nutpie = _nutpie()
-        compiled = nutpie.compile_pymc_model(model)
+        with announced(_COMPILES):
+            compiled = nutpie.compile_pymc_model(model)
         return *_run_nutpie(nutpie, compiled, settings), f"nutpie {nutpie.__version__}"
     import pymc as pm
 

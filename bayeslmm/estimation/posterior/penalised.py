@@ -20,8 +20,8 @@ from scipy.optimize import minimize
 from bayeslmm.design.parameters import bars_together
 from bayeslmm.errors import PriorError
 from bayeslmm.estimation.coordinates import _LAGS, _LOGIT, _PARTIAL, _POWER, _REAL, _SINH
-from bayeslmm.estimation.likelihood.quasi_newton import Optimum, Status, optimise
-from bayeslmm.estimation.likelihood.search import Step
+from bayeslmm.estimation.likelihood.quasi_newton import optimise
+from bayeslmm.estimation.optimum import Optimum, Status, Step
 from bayeslmm.estimation.posterior.density import Density
 from bayeslmm.estimation.posterior.mode import hard_to_tell_from_zero
 from bayeslmm.priors.families import Gamma, VarianceSplit

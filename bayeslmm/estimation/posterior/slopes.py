@@ -8,10 +8,6 @@ That prior is infinite at w = 0 where the first parameter a of the prior of R² 
 slopes, and zero where it is above, a gap that a single slope does not cross. In the coordinates
 z with w = (1 + s²/|z|²)^κ z and κ = (1 - m/2a)/2 it is neither; s is what the data can hardly tell
 from zero, and z is about w above it.
-
-The equations take a Gaussian prior of beta. Here its mean is what is sampled, and its standard
-deviation a thousandth of a standard error of least squares: beta is still drawn exactly, from a
-posterior under the spherical prior smoothed by that much.
 """
 
 from __future__ import annotations
@@ -23,17 +19,17 @@ import numpy as np
 from scipy.optimize import brentq
 
 from bayeslmm.core.library import address, floats, function
-from bayeslmm.data.frames import Array
 from bayeslmm.priors.families import VarianceSplit
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
     from bayeslmm.priors.table import PriorTable
 
-__all__ = ["Slopes", "vector_of"]
+__all__ = ["PRECISION", "Slopes", "vector_of"]
 
 _NEAR_ZERO, _WIDE, _EXACT = 0.1, 100.0, 1e-8
-_PRECISION = 1e6
+PRECISION = 1e6
 """How many times as precise as least squares coefficients are around those that are sampled. The
 density has rounding errors of about 1e-16 of it, times the squared distance from least squares."""
 
@@ -107,7 +103,7 @@ class Slopes:
         for i in np.flatnonzero(~own & (np.diag(precision) > 0)):
             lift[i] = -precision[i] @ root / precision[i, i]
         given = precision.copy()
-        given[np.ix_(own, own)] += _PRECISION * equations.n / s2 * inverse.T @ inverse
+        given[np.ix_(own, own)] += PRECISION * equations.n / s2 * inverse.T @ inverse
         weights = priors.variance_weights
         told = 1.0 / equations.n
         if near is not None:
@@ -117,10 +113,6 @@ class Slopes:
         kappa = 0.5 * (1.0 - m / (2.0 * split.r2.alpha))
         numbers = np.array([kappa, split.r2.alpha, split.r2.beta, told, *weights])
         return cls(numbers, lift, given, start)
-
-    def means(self, beta_mean: Array, vectors: Array) -> Array:
-        """Means of beta (..., p) at vectors √V w (..., m)."""
-        return np.asarray(beta_mean + vectors @ self.lift.T)
 
     def unconstrained(self, theta: Array) -> Array:
         """The coordinates z of `start`; those of something else where it is about zero."""

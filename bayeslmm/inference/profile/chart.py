@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.covariance.cholesky import STRUCTURES, UN, lower_triangle
-from bayeslmm.data.frames import Array
 from bayeslmm.estimation.coordinates import Coordinates
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.covariance.cholesky import Structure

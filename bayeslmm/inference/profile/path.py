@@ -16,7 +16,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 from scipy.optimize import brentq, minimize
 
-from bayeslmm.data.frames import Array
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from bayeslmm.effects.tables import known_parameters
 from bayeslmm.equations.equations import Equations
 from bayeslmm.equations.responses import of_response
 from bayeslmm.errors import ArgumentError, ConvergenceWarning, unknown_name
 from bayeslmm.estimation.likelihood.centred import about_means, centred
-from bayeslmm.inference.intervals import known_parameters
 from bayeslmm.inference.profile.chart import Chart
 from bayeslmm.inference.profile.path import Constrained, Path, trace
 from bayeslmm.priors.defaults import growth_of
-from bayeslmm.priors.held import require_nothing_held
+from bayeslmm.solutions.solving import maximum_likelihood
+from bayeslmm.specification import require_nothing_held
 from bayeslmm.support.arguments import real_number
 from bayeslmm.support.lapack import blas_threads
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from bayeslmm.api.likelihood_fit import LikelihoodFit
-    from bayeslmm.api.model import Model
-    from bayeslmm.data.frames import Array
+    from bayeslmm.solutions.point import LikelihoodSolution
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Profile", "profile"]
 
@@ -50,7 +51,7 @@ class Profile:
 
     Attributes
     ----------
-    model : Model
+    model : Specification
         What was fitted.
     level : float
         Probability of the widest intervals that the curves reach.
@@ -69,7 +70,7 @@ class Profile:
     sigma                     49.51    38.23    67.66
     """
 
-    model: Model
+    model: Specification
     level: float
     paths: Mapping[str, Path]
 
@@ -170,14 +171,13 @@ class Profile:
 
 
 def profile(
-    fit: LikelihoodFit, parameters: str | Sequence[str] | None = None, level: float = 0.99
+    fit: LikelihoodSolution, parameters: str | Sequence[str] | None = None, level: float = 0.99
 ) -> Profile:
     """Profile the likelihood; see `LikelihoodFit.profile`."""
     level = real_number("level", level, 0, 1, "the probability of the widest intervals, ")
     names = known_parameters(fit, parameters)
     require_nothing_held(fit.model, "the profile likelihood", "use confint(method='wald')")
-    if fit.method != "ml":
-        fit = fit.model.fit("ml")
+    fit = maximum_likelihood(fit)
     if not fit.status.ok:
         raise ArgumentError(
             f"the likelihood of {fit.model.formula} cannot be profiled, because its maximum was "
@@ -189,7 +189,7 @@ def profile(
     return Profile(fit.model, level, paths)
 
 
-def _path(fit: LikelihoodFit, name: str, cutoff: float) -> Path:
+def _path(fit: LikelihoodSolution, name: str, cutoff: float) -> Path:
     coef = [f"beta[{own}]" for own in fit.model.design.coef]
     if name in coef:
         return _of_coefficient(fit, coef.index(name), cutoff)
@@ -235,7 +235,7 @@ class _Walk:
         return D, x
 
 
-def _of_parameter(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
+def _of_parameter(fit: LikelihoodSolution, position: int, cutoff: float) -> Path:
     """The curve of a parameter of theta."""
     parameters = fit.model.parameters
     name, kind = parameters.names[position], parameters.kinds[position]
@@ -248,7 +248,7 @@ def _of_parameter(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
             ConvergenceWarning,
             stacklevel=5,
         )
-    if far or fit._undefined[position]:
+    if far or fit.undefined[position]:
         nothing = np.empty(0)
         return Path(np.nan, lower, upper, nothing, nothing, nothing)
     equations, optimum = about_means(fit.model.equations, fit.optimum, position)
@@ -259,7 +259,7 @@ def _of_parameter(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
     free = np.arange(len(x)) != held
     sizes = chart.sizes()
     estimate = float(x[held])
-    std_error = fit._parameters(0.95).std_error[position]
+    std_error = fit.parameters(0.95).std_error[position]
     if not (np.isfinite(std_error) and std_error > 0):
         std_error = sizes[held]
     walk = _Walk(Constrained(chart.criterion, x, free, sizes), estimate, name, optimum.criterion)
@@ -272,7 +272,7 @@ def _of_parameter(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
     return trace(deviance, estimate, float(std_error), (lower, upper), closed, cutoff)
 
 
-def _of_coefficient(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
+def _of_coefficient(fit: LikelihoodSolution, position: int, cutoff: float) -> Path:
     """The curve of a coefficient: its column is an offset, times the value."""
     design = fit.model.design
     whole, optimum = about_means(fit.model.equations, fit.optimum)
@@ -283,7 +283,7 @@ def _of_coefficient(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
         X=np.ascontiguousarray(design.X[:, others]),
         coef=tuple(name for name, other in zip(design.coef, others, strict=True) if other),
     )
-    y, estimate = design.y_less_offset, float(fit._beta[position])
+    y, estimate = design.y_less_offset, float(fit.beta[position])
     base = centred(Equations.of(rest)).equations
     equations = of_response(base, rest, y - estimate * column)
     chart = Chart.of(equations, None, optimum.sigma)
@@ -302,5 +302,5 @@ def _of_coefficient(fit: LikelihoodFit, position: int, cutoff: float) -> Path:
         variance = own.var_beta(M, theta[-1])[position, position]
         return D, float(2 * (value - best) / variance)
 
-    std_error = float(np.sqrt(fit._wald("none").vcov[position, position]))
+    std_error = float(np.sqrt(fit.wald("none").vcov[position, position]))
     return trace(deviance, estimate, std_error, (-np.inf, np.inf), False, cutoff)

@@ -24,8 +24,8 @@ from bayeslmm.formula.callables import ARITY
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.data.frames import Array
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 __all__ = [
     "codes_of",
@@ -216,17 +216,17 @@ def identifier(name: str) -> str:
     return f"{found}_" if found in _RESERVED else found
 
 
-def names_of(model: Model) -> dict[str, str]:
+def names_of(model: Specification) -> dict[str, str]:
     """What a program calls each variable of theta, by its name as in ``variables_in_pymc``."""
     return _names(model)[0]
 
 
-def stems_of(model: Model) -> dict[str, str]:
+def stems_of(model: Specification) -> dict[str, str]:
     """What a program calls each grouping factor, by its name."""
     return _names(model)[1]
 
 
-def _names(model: Model) -> tuple[dict[str, str], dict[str, str]]:
+def _names(model: Specification) -> tuple[dict[str, str], dict[str, str]]:
     """What a program calls variables of theta and grouping factors.
 
     Names of factors become identifiers of which no two programs' variables are the same: neither

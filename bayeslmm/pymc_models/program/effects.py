@@ -15,15 +15,15 @@ from bayeslmm.pymc_models.program.correlations import (
 from bayeslmm.pymc_models.program.data import names_of, number, quoted, stems_of
 
 if TYPE_CHECKING:
-    from bayeslmm.api.model import Model
     from bayeslmm.covariance.shapes import Shape
-    from bayeslmm.design.design import GroupingFactor
-    from bayeslmm.design.parameters import Block
+    from bayeslmm.design.blocks import Block
+    from bayeslmm.design.factors import GroupingFactor
+    from bayeslmm.specification import Specification
 
 __all__ = ["bar_suffix", "correlation_factor_name", "mean"]
 
 
-def bar_suffix(model: Model, factor: str, bar: int) -> str:
+def bar_suffix(model: Specification, factor: str, bar: int) -> str:
     """What tells the factor of a bar's G from those of other bars."""
     found = {
         i
@@ -35,7 +35,7 @@ def bar_suffix(model: Model, factor: str, bar: int) -> str:
     return "" if found == {bar} else f"_{bar + 1}"
 
 
-def correlation_factor_name(model: Model, block: Block) -> str:
+def correlation_factor_name(model: Specification, block: Block) -> str:
     """The name of the factor of unrestricted correlations of effects whose standard deviations are
     not theirs alone.
     """
@@ -43,7 +43,7 @@ def correlation_factor_name(model: Model, block: Block) -> str:
     return f"K_{stems_of(model)[factor]}{bar_suffix(model, factor, block.bar)}"
 
 
-def mean(model: Model) -> Iterator[str]:
+def mean(model: Specification) -> Iterator[str]:
     """The mean ``mu`` of the rows, given random effects."""
     design = model.design
     yield "mu = pt.dot(X, beta)" + ("" if design.offset is None else " + offset")
@@ -72,7 +72,7 @@ def mean(model: Model) -> Iterator[str]:
             yield f"mu = mu + (Z_{name} * u_{name}[row_{name}]).sum(axis=1)"
 
 
-def _effects(model: Model, factor: GroupingFactor, position: int, name: str) -> str:
+def _effects(model: Specification, factor: GroupingFactor, position: int, name: str) -> str:
     """Random effects of a bar."""
     bar = factor.bars[position]
     z = f"z_{name}" if len(factor.bars) == 1 else f"z_{name}[:, {bar.start}:{bar.stop}]"
@@ -83,7 +83,7 @@ def _effects(model: Model, factor: GroupingFactor, position: int, name: str) -> 
     return f"{z} * {_elements(model, sds)}"
 
 
-def _elements(model: Model, block: Block) -> str:
+def _elements(model: Specification, block: Block) -> str:
     """The parameters of a block: a number, or a vector."""
     own = next(v for v in variables_in_pymc(model.parameters) if v.blocks[0].name == block.name)
     name, start, stop = names_of(model)[own.name], block.start - own.start, block.stop - own.start
@@ -95,7 +95,7 @@ def _elements(model: Model, block: Block) -> str:
 
 
 def _factor_of_shape(
-    model: Model, factor: GroupingFactor, position: int, shape: Shape
+    model: Specification, factor: GroupingFactor, position: int, shape: Shape
 ) -> Iterator[str]:
     """The factor of the G of a bar with a structured correlation."""
     correlation, bar = shape.correlation, factor.bars[position]

@@ -41,10 +41,10 @@ from bayeslmm.pymc_models.program.residuals import response, response_data
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayeslmm.api.model import Model
     from bayeslmm.covariance.structures import Covariance
-    from bayeslmm.design.design import BarBlock, GroupingFactor
-    from bayeslmm.design.parameters import Block
+    from bayeslmm.design.blocks import Block
+    from bayeslmm.design.factors import BarBlock, GroupingFactor
+    from bayeslmm.specification import Specification
 
 __all__ = ["program"]
 
@@ -87,12 +87,12 @@ _NOT_WRITTEN = (Beta, Fixed, MvNormal, Wishart, InverseWishart, HuangWand)
 """Priors for which a program would need more than a variable."""
 
 
-def program(model: Model) -> str:
+def program(model: Specification) -> str:
     """Write the program.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
 
     Returns
     -------
@@ -134,7 +134,7 @@ def program(model: Model) -> str:
     return "\n".join([*header, "", *start, *data, "", *_indented(model, body)]) + "\n"
 
 
-def _indented(model: Model, body: Sequence[str]) -> Iterator[str]:
+def _indented(model: Specification, body: Sequence[str]) -> Iterator[str]:
     coords = [f'"coef": {quoted(model.design.coef)}']
     for factor in model.design.factors:
         levels = f"list({stems_of(model)[factor.name]}.groups)"
@@ -172,7 +172,7 @@ def _matrix(labels: Sequence[str], columns: Sequence[str]) -> list[str]:
     return ["np.column_stack([", *lines, "]).astype(float)"]
 
 
-def _data(model: Model, frame: pd.DataFrame) -> Iterator[str]:
+def _data(model: Specification, frame: pd.DataFrame) -> Iterator[str]:
     """The response, X and Z."""
     design = model.design
     y = value_of(design.response, frame, design.y)
@@ -221,7 +221,7 @@ def _within_stratum(bar: BarBlock, effects: Sequence[str]) -> list[str]:
     return [inside if effect == "Intercept" else f"{effect}:{inside}" for effect in effects]
 
 
-def _structures_as_code(model: Model) -> str:
+def _structures_as_code(model: Specification) -> str:
     """The argument `G` that gives the structures of random effects that the formula has not."""
     beside = structures_beside(model.design.formula.bars, model.G)
     own = {name: given for name, given in beside.items() if not isinstance(given, Known)}
@@ -322,7 +322,7 @@ def _vector(
     yield f"{target} = pm.Deterministic({quoted(name)}, {target}, dims={quoted(dim)})"
 
 
-def _coefficients(model: Model) -> Iterator[str]:
+def _coefficients(model: Specification) -> Iterator[str]:
     design = model.design
     own = [model.priors[f"beta[{name}]"] for name in design.coef]
     if not own:
@@ -341,7 +341,7 @@ def _coefficients(model: Model) -> Iterator[str]:
     yield 'beta = pm.Deterministic("beta", pt.dot(to_zero, at_means), dims="coef")'
 
 
-def _beta(target: str, name: str, model: Model, own: Sequence[Prior]) -> Iterator[str]:
+def _beta(target: str, name: str, model: Specification, own: Sequence[Prior]) -> Iterator[str]:
     """The coefficients that priors are about, of which the slopes may be made already."""
     if not isinstance(own[-1], VarianceSplit):
         yield from _vector(target, name, model.design.coef, own, "coef")
@@ -353,7 +353,7 @@ def _beta(target: str, name: str, model: Model, own: Sequence[Prior]) -> Iterato
     yield f'{target} = pm.Deterministic({quoted(name)}, {vector}, dims="coef")'
 
 
-def _theta(model: Model) -> Iterator[str]:
+def _theta(model: Specification) -> Iterator[str]:
     """The variables of `covariance_variables`, in their order."""
     for variable in variables_in_pymc(model.parameters):
         own = model.priors.theta[variable.start : variable.stop]
@@ -394,7 +394,7 @@ def _theta(model: Model) -> Iterator[str]:
             yield from _vector(target, variable.name, variable.labels, own, variable.dim)
 
 
-def _variance_split(model: Model, prior: VarianceSplit) -> Iterator[str]:
+def _variance_split(model: Specification, prior: VarianceSplit) -> Iterator[str]:
     """The total, the share of the fixed effects, that of the random effects in what is left, and
     their parts of it.
     """
@@ -426,12 +426,12 @@ def _variance_split(model: Model, prior: VarianceSplit) -> Iterator[str]:
         yield f'shares = pm.Dirichlet("V_shares", np.array([{written}], float))'
 
 
-def _grows(model: Model, variable: Variable) -> bool:
+def _grows(model: Specification, variable: Variable) -> bool:
     """Whether priors of standard deviations are about the means of covariates."""
     return any(place in model.priors.exponents for place in range(variable.start, variable.stop))
 
 
-def _growth(model: Model, variable: Variable) -> str:
+def _growth(model: Specification, variable: Variable) -> str:
     """What standard deviations are multiplied by at the means of covariates."""
     names = names_of(model)
     exponents, zero = model.priors.exponents, np.zeros(len(model.parameters))
@@ -450,7 +450,7 @@ def _growth(model: Model, variable: Variable) -> str:
     return f"pt.exp({' + '.join(terms)})"
 
 
-def _shifted(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
+def _shifted(model: Specification, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
     """Residual standard deviations that are the prior's where covariates have their means."""
     target, name = names_of(model)[variable.name], f"{variable.name}_at_means"
     yield "# the prior of the residuals is about rows at the means of the variance's covariates"
@@ -476,7 +476,7 @@ def _scalar(variable: Variable, prior: Prior) -> str:
     return f"pm.Deterministic({name}, {number(block.lower)} + {width} * {share})"
 
 
-def _factor_name(model: Model, block: Block) -> str:
+def _factor_name(model: Specification, block: Block) -> str:
     factor = str(block.factor)
     return f"L_{stems_of(model)[factor]}{bar_suffix(model, factor, block.bar)}"
 
@@ -487,7 +487,7 @@ def _correlations(variable: Variable, factors: Sequence[str]) -> Iterator[str]:
     yield f"pm.Deterministic({quoted(variable.name)}, {value}, dims={quoted(str(variable.dim))})"
 
 
-def _sds(model: Model, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
+def _sds(model: Specification, variable: Variable, own: Sequence[Prior]) -> Iterator[str]:
     """Standard deviations of a factor, and the factors of G of its bars with correlations."""
     name, priors = str(variable.blocks[0].factor), model.priors
     grown = _grows(model, variable)

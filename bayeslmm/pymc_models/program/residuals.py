@@ -26,9 +26,9 @@ from bayeslmm.pymc_models.program.data import codes_of, identifier, quoted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.residuals import Residuals
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["response", "response_data"]
 
@@ -46,7 +46,7 @@ def _codes(columns: Sequence[str], frame: pd.DataFrame, target: Array) -> str:
     return f"np.array({target.tolist()})"
 
 
-def response_data(model: Model, frame: pd.DataFrame) -> Iterator[str]:
+def response_data(model: Specification, frame: pd.DataFrame) -> Iterator[str]:
     """What the program needs to know of each row for R."""
     residuals = model.design.residuals
     if residuals is None:
@@ -89,7 +89,7 @@ def _known(residuals: Residuals, frame: pd.DataFrame) -> Iterator[str]:
     yield "K_all = K_R.loc[occasions, occasions].to_numpy(float)"
 
 
-def _sd(model: Model) -> str:
+def _sd(model: Specification) -> str:
     """The standard deviations of the rows."""
     residuals = model.design.residuals
     sd = "sigma"
@@ -136,7 +136,7 @@ def _ratio_codes(residuals: Residuals) -> Iterator[tuple[VarIdent, Array]]:
             yield part, (own @ np.repeat(np.arange(1, len(labels) + 1), strata)).astype(np.int64)
 
 
-def response(model: Model) -> Iterator[str]:
+def response(model: Specification) -> Iterator[str]:
     """The observed response."""
     design, residuals = model.design, model.design.residuals
     name = quoted(response_name(design, model.parameters))

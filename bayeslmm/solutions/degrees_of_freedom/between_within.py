@@ -23,8 +23,8 @@ from bayeslmm.errors import ArgumentError
 from bayeslmm.solutions.degrees_of_freedom.wald import Strata
 
 if TYPE_CHECKING:
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["between_within"]
 

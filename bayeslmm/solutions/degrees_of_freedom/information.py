@@ -21,8 +21,9 @@ from bayeslmm.solutions.degrees_of_freedom.kenward_roger import Sensitivity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import Design, GroupingFactor
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["sensitivity"]
 

@@ -17,10 +17,10 @@ from typing import Literal
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.solutions.degrees_of_freedom.wald import FTest, principal_functions
 from bayeslmm.support.arguments import truth_value
+from bayeslmm.support.arrays import Array
 
 __all__ = ["AdjustedTests", "KenwardRoger", "Sensitivity", "expected_covariance", "kenward_roger"]
 
@@ -65,7 +65,8 @@ class KenwardRoger:
         Whether the second derivatives of V are in the adjustment, in the parameters of SAS:
         variances, and correlations or ranges. They are zero for structures that are linear in their
         covariances, which are all that have no parameters but standard deviations, and `UN`, `CS`
-        and `Toep`.
+        and `Toep`. So far they are offered for structures of R alone: without random effects, for
+        which they have been confirmed by SAS's figures.
 
     Notes
     -----

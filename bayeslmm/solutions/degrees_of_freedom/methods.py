@@ -9,7 +9,6 @@ import numpy as np
 
 from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.centred import about_means
-from bayeslmm.priors.held import require_nothing_held
 from bayeslmm.solutions.degrees_of_freedom.between_within import between_within
 from bayeslmm.solutions.degrees_of_freedom.information import sensitivity
 from bayeslmm.solutions.degrees_of_freedom.kenward_roger import (
@@ -21,18 +20,20 @@ from bayeslmm.solutions.degrees_of_freedom.satterthwaite import satterthwaite
 from bayeslmm.solutions.degrees_of_freedom.structured_information import structured_sensitivity
 from bayeslmm.solutions.degrees_of_freedom.tangents import curvature, slope, tangents
 from bayeslmm.solutions.degrees_of_freedom.wald import ByStratum, InUnits, Strata
+from bayeslmm.specification import require_nothing_held
 from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bayeslmm.api.model import Model
-    from bayeslmm.data.frames import Array
+    from bayeslmm.design.design import Design
     from bayeslmm.equations.equations import Equations
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
+    from bayeslmm.estimation.optimum import Optimum
     from bayeslmm.solutions.degrees_of_freedom.kenward_roger import AdjustedTests, Sensitivity
     from bayeslmm.solutions.degrees_of_freedom.tangents import Tangent
     from bayeslmm.solutions.degrees_of_freedom.wald import Wald
+    from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["DF", "df_method", "wald"]
 
@@ -54,12 +55,12 @@ def df_method(df: object) -> DF:
     return KenwardRoger() if name == "kenward-roger" else name
 
 
-def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
+def wald(model: Specification, optimum: Optimum, df: DF) -> Wald:
     """Tests of the coefficients of a fit.
 
     Parameters
     ----------
-    model : Model
+    model : Specification
     optimum : Optimum
     df : {"satterthwaite", "between-within", "residual", "none"} or KenwardRoger
 
@@ -76,6 +77,8 @@ def wald(model: Model, optimum: Optimum, df: DF) -> Wald:
     if isinstance(df, KenwardRoger):
         _check_kenward_roger(optimum)
         require_nothing_held(model, "Kenward-Roger's adjustment", "use df='satterthwaite'")
+        if df.second_derivatives:
+            _check_second_derivatives(model.design)
         unit = 2.0 ** round(float(np.log2(optimum.sigma)))
         return InUnits(_kenward_roger(model, _in_units(model, optimum, unit), df), unit)
     vcov = equations.given_residuals(optimum.theta).var_beta(optimum.M, optimum.sigma)
@@ -98,7 +101,21 @@ def _check_kenward_roger(optimum: Optimum) -> None:
         )
 
 
-def _in_units(model: Model, optimum: Optimum, unit: float) -> Optimum:
+def _check_second_derivatives(design: Design) -> None:
+    """Refuse second derivatives where they have not been confirmed by another program or by dense
+    algebra: of structures of G, and of R beside random effects or with variance functions.
+    """
+    shaped = any(bar.shape is not None for factor in design.factors for bar in factor.bars)
+    residuals = design.residuals
+    beside = residuals is not None and bool(design.factors or residuals.growing)
+    if shaped or beside:
+        raise ArgumentError(
+            "Kenward-Roger's adjustment with second derivatives is confirmed for structures of R "
+            "without random effects and variance functions alone; leave second_derivatives out."
+        )
+
+
+def _in_units(model: Specification, optimum: Optimum, unit: float) -> Optimum:
     """The optimum of the response divided by a power of two, which rounds nothing: products of
     variances are then numbers, whatever the unit of the data.
     """
@@ -107,7 +124,7 @@ def _in_units(model: Model, optimum: Optimum, unit: float) -> Optimum:
     return replace(optimum, theta=theta, sigma=optimum.sigma / unit)
 
 
-def _kenward_roger(model: Model, optimum: Optimum, method: KenwardRoger) -> AdjustedTests:
+def _kenward_roger(model: Specification, optimum: Optimum, method: KenwardRoger) -> AdjustedTests:
     design = model.design
     equations, optimum = about_means(model.equations, optimum)
     # far from zero, columns of X are nearly dependent; an orthonormal basis of them is not

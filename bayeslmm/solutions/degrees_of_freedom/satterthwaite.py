@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.data.frames import Array
 from bayeslmm.estimation.likelihood.centred import about_means
 from bayeslmm.solutions.degrees_of_freedom.wald import FTest, principal_functions
+from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
+    from bayeslmm.estimation.optimum import Optimum
 
 __all__ = ["Satterthwaite", "satterthwaite", "var_beta_slopes"]
 

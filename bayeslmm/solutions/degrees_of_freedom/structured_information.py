@@ -17,9 +17,9 @@ from bayeslmm.solutions.degrees_of_freedom.kenward_roger import Sensitivity
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bayeslmm.data.frames import Array
     from bayeslmm.design.design import Design
     from bayeslmm.equations.equations import Equations
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["structured_sensitivity"]
 

@@ -12,11 +12,11 @@ from bayeslmm.support import scales
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bayeslmm.data.frames import Array
-    from bayeslmm.design.design import BarBlock
+    from bayeslmm.design.factors import BarBlock
     from bayeslmm.design.parameters import Parameters
     from bayeslmm.equations.equations import Equations
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
+    from bayeslmm.estimation.optimum import Optimum
+    from bayeslmm.support.arrays import Array
 
 __all__ = ["Tangent", "curvature", "slope", "tangents"]
 

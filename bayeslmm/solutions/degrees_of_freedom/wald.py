@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
-from bayeslmm.data.frames import Array
 from bayeslmm.equations.linear import Estimates
+from bayeslmm.support.arrays import Array
 
 __all__ = [
     "ByStratum",

@@ -1,4 +1,4 @@
-"""Simpler random effects, one step after another."""
+"""How many dimensions of each G the data support, and simpler random effects, step by step."""
 
 from __future__ import annotations
 
@@ -13,27 +13,63 @@ from bayeslmm.comparison.nesting import Reference, reference
 from bayeslmm.covariance.structures import Diag
 from bayeslmm.equations.equations import Equations
 from bayeslmm.estimation.likelihood.quasi_newton import optimise
-from bayeslmm.priors.held import require_nothing_held
+from bayeslmm.specification import require_nothing_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bayeslmm.api.likelihood_fit import LikelihoodFit
-    from bayeslmm.design.design import Design, GroupingFactor
-    from bayeslmm.estimation.likelihood.quasi_newton import Optimum
+    from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
+    from bayeslmm.estimation.optimum import Optimum
+    from bayeslmm.solutions.point import LikelihoodSolution, PointSolution
 
-__all__ = ["random_structures"]
+__all__ = ["principal_components", "random_structures"]
+
+_NOTHING = 1e-3
+"""A standard deviation relative to σ, of effects of columns of unit size, that is none."""
 
 
-def random_structures(fit: LikelihoodFit) -> pd.DataFrame:
+def principal_components(solution: PointSolution) -> pd.DataFrame:
+    """Principal components of the random effects; see `PointFit.repca`."""
+    parts = []
+    for factor, relative in zip(solution.model.design.factors, solution.M, strict=True):
+        size = np.sqrt(np.mean(factor.Z**2, axis=0))
+        scaled = size[:, None] * relative
+        vectors, sd, _ = np.linalg.svd(scaled)
+        variance = sd**2
+        total = variance.sum()
+        share = variance / total if total > 0 else np.full(len(sd), np.nan)
+        signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(sd))])
+        loadings = pd.DataFrame(
+            (vectors * signs).T, columns=[f"loading[{effect}]" for effect in factor.effects]
+        )
+        table = pd.DataFrame(
+            {
+                "group": pd.Series([factor.name] * len(sd), dtype=object),
+                "component": np.arange(1, len(sd) + 1),
+                "sd": solution.optimum.sigma * sd,
+                "relative_sd": sd,
+                "proportion": share,
+                "cumulative": np.cumsum(share),
+                "supported": sd > _NOTHING,
+            }
+        )
+        parts.append(pd.concat([table, loadings], axis=1))
+    columns = ["group", "component", "sd", "relative_sd", "proportion", "cumulative", "supported"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def random_structures(solution: LikelihoodSolution) -> pd.DataFrame:
     """Walk from the random effects of a fit down; see `LikelihoodFit.random_structures`."""
-    require_nothing_held(fit.model, "the walk to simpler random effects", "compare fits by compare")
-    design, optimum = fit.model.design, fit.optimum
+    require_nothing_held(
+        solution.model, "the walk to simpler random effects", "compare fits by compare"
+    )
+    design, optimum = solution.model.design, solution.optimum
     rows = [_row("as fitted", design, optimum) | _untested("")]
     while True:
         found = []
         for change, smaller in _candidates(design):
-            other = optimise(Equations.of(smaller), fit.method)
+            other = optimise(Equations.of(smaller), solution.method)
             if other.status.ok:
                 found.append((other.criterion, change, smaller, other))
         if not found:

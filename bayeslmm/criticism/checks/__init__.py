@@ -1,0 +1,1 @@
+"""Checks of a solution, by subject: each is a function that yields findings."""

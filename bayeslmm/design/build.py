@@ -1,0 +1,296 @@
+"""From a formula and data to a `Design`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from bayeslmm.covariance.known import Known
+from bayeslmm.covariance.relationship import (
+    resolve_relationship,
+)
+from bayeslmm.covariance.structures import Covariance
+from bayeslmm.data.frames import Table, read
+from bayeslmm.data.levels import group
+from bayeslmm.data.weights import read_weights
+from bayeslmm.design.bars import (
+    effect_labels,
+    effects_of_bar,
+    plain_name,
+    relationships_of,
+    shape_of_bar,
+    structures_of_bars,
+)
+from bayeslmm.design.design import Design, Learned
+from bayeslmm.design.factors import BarBlock, GroupingFactor
+from bayeslmm.design.identifiability import check_factors, full_rank_columns
+from bayeslmm.design.new_rows import expression_frame
+from bayeslmm.design.residuals import resolve_residuals
+from bayeslmm.design.strata import strata_column, strata_of
+from bayeslmm.errors import DataError, DesignError
+from bayeslmm.formula.parsing import Bar, Formula, parse, quoted_name
+from bayeslmm.formula.terms import MAX_COLUMNS, Columns, Expression, Terms
+from bayeslmm.formula.tokens import tokenize
+from bayeslmm.support.arguments import whole_number
+from bayeslmm.support.arrays import Array
+
+
+def compile_design(
+    formula: str,
+    data: object,
+    weights: object | None = None,
+    R: object | None = None,
+    G: Mapping[str, object] | None = None,
+    max_columns: int = MAX_COLUMNS,
+) -> Design:
+    """Evaluate a formula on data.
+
+    Rows with a missing value in any variable of the formula, or in the weights, are dropped once
+    for the whole model.
+
+    Parameters
+    ----------
+    formula : str
+        The model, in lme4's language.
+    data : data frame
+        pandas, polars, pyarrow, any frame that narwhals reads, or a dictionary of columns.
+    weights : str or array_like of shape (n,), optional
+        Column, or one number per row of `data`; positive.
+    R : Covariance, optional
+        The structure of the residuals.
+    G : mapping, optional
+        Structures of random effects, by grouping factor.
+    max_columns : int
+        The most columns that the fixed effects, or a bar, may have.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        For a formula that is not well formed.
+    DataError
+        For columns that are absent or unusable, and weights that are not positive.
+    DesignError
+        For a model that these data cannot identify.
+
+    Warns
+    -----
+    DesignWarning
+        When columns of X are dropped because others determine them.
+
+    Examples
+    --------
+    >>> from bayeslmm.design.build import compile_design
+    >>> data = {"y": [1.0, 2, 4, 3, 5, 7], "x": [0, 1, 2, 0, 1, 2], "g": list("aaabbb")}
+    >>> design = compile_design("y ~ x + (1 | g)", data)
+    >>> design.coef, design.factors[0].levels
+    (('Intercept', 'x'), ('a', 'b'))
+    """
+    parsed = parse(formula)
+    most = whole_number("max_columns", max_columns)
+    relationships, others = relationships_of(G)
+    structures = structures_of_bars(parsed.bars, others, relationships)
+    table = read(data, parsed.columns)
+    if not len(table.index):
+        raise DesignError("the data have no rows")
+    weight = read_weights(weights, data, table)
+    extra = read(data, R.columns, "R asks for").columns if isinstance(R, Covariance) else {}
+    strata = list(dict.fromkeys(filter(None, map(strata_column, structures))))
+    if strata:
+        extra |= read(data, strata, "the strata in `G` ask for").columns
+    whole = Table(table.columns | ({weight.name: weight} if weight else {}) | extra, table.index)
+    missing, keep = whole.missing, whole.complete()
+    _check_response_present(parsed, table)
+    if not keep.any():
+        counts = ", ".join(f"{name!r} in {count}" for name, count in missing.items())
+        raise DesignError(
+            f"every one of the {len(keep)} rows has a missing value ({counts}), so no row is left; "
+            "fill them in or leave the variable out of the model"
+        )
+    used = whole.take(keep)
+    frame = expression_frame(used, (*parsed.response_columns, *parsed.predictor_columns))
+
+    y = _response(parsed, frame, used.index)
+    fixed = Terms(parsed.fixed, frame, used.index, most)
+    matrix = fixed.matrix
+    kept = full_rank_columns(matrix, fixed.labels)
+    offsets = tuple(Expression(text) for text in parsed.offsets)
+    offset = sum((term.values(frame, used.index) for term in offsets), np.zeros(len(y)))
+    sides = [
+        effects_of_bar(bar, structure, used.columns)
+        for bar, structure in zip(parsed.bars, structures, strict=True)
+    ]
+    evaluated = {parsed.fixed: fixed}
+    for side in sides:  # often that of the fixed effects
+        if side not in evaluated:
+            evaluated[side] = Terms(side, frame, used.index, most)
+    bars = tuple(evaluated[side] for side in sides)
+    factors = _factors(parsed.bars, bars, structures, used, relationships)
+    for terms in evaluated.values():
+        terms.release()
+    values = None if weight is None else weight.values[keep].astype(np.float64)
+    X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
+    check_factors(factors, X)
+    predictors = (*parsed.predictor_columns, *parsed.grouping_columns)
+    return Design(
+        formula=parsed,
+        response=parsed.response,
+        y=y,
+        X=X,
+        coef=tuple(fixed.labels[j] for j in kept),
+        dropped=tuple(name for j, name in enumerate(fixed.labels) if j not in set(kept)),
+        factors=factors,
+        weights=values,
+        offset=offset if offsets else None,
+        residuals=None if R is None else resolve_residuals(R, used),
+        index=used.index,
+        n_dropped=len(keep) - int(np.count_nonzero(keep)),
+        missing=missing,
+        learned=Learned(
+            fixed=fixed,
+            kept=kept,
+            bars=bars,
+            strata=tuple(
+                (by, group([used.columns[by]]).levels) if by else None
+                for by in map(strata_column, structures)
+            ),
+            offsets=offsets,
+            levels={
+                name: used.columns[name].levels if used.columns[name].kind != "number" else None
+                for name in predictors
+            },
+        ),
+    )
+
+
+def _check_response_present(formula: Formula, table: Table) -> None:
+    for name in formula.response_columns:
+        if table.columns[name].missing.all():
+            raise DataError(
+                f"the response {name!r} is missing in every row; check the column, and how the "
+                "data were read or merged"
+            )
+
+
+def _response(formula: Formula, frame: Columns, index: pd.Index) -> Array:
+    if not formula.response_columns:
+        raise DataError(f"the response {formula.response!r} uses no column of the data")
+    try:
+        y = Expression(formula.response).values(frame, index)
+    except DataError as error:
+        raise DataError(
+            f"the response has to be a finite number in every row: {error}. "
+            f"{_as_numbers(frame, formula.response_columns)}"
+        ) from None
+    if len(y) > 1 and np.ptp(y) == 0:
+        raise DataError(
+            f"the response {formula.response!r} is constant, {y[0]:g} in all {len(y)} rows, so "
+            "there is nothing to model; check the column and the rows that are left"
+        )
+    return y
+
+
+def _as_numbers(frame: Columns, names: Iterable[str]) -> str:
+    """How to make numbers of a response that is none."""
+    for name in names:
+        levels = frame[name].cat.categories if frame[name].dtype == "category" else pd.Index([])
+        if not len(levels) or not all(isinstance(level, str) for level in levels):
+            continue
+        others = levels[pd.to_numeric(levels.to_series(), errors="coerce").isna()]
+        if 2 * len(others) > len(levels):
+            continue
+        option, missing = "", ""
+        if len(others):
+            shown = ", ".join(map(repr, others[:3])) + (", ..." if len(others) > 3 else "")
+            option, missing = ', errors="coerce"', f"; that makes {shown} missing"
+        return (
+            f"The column {name!r} is text that looks like numbers: convert it in the data first, "
+            f"pd.to_numeric(data[{name!r}]{option}){missing}"
+        )
+    return "Booleans and two-valued categories can be made 0 and 1 in the data first"
+
+
+def _factors(
+    bars: tuple[Bar, ...],
+    terms: tuple[Terms, ...],
+    structures: tuple[Covariance, ...],
+    table: Table,
+    relationships: Mapping[str, Known],
+) -> tuple[GroupingFactor, ...]:
+    """Merge bars over the same factor, in order of first appearance."""
+    together: dict[tuple[str, ...], list[tuple[Bar, Terms, Covariance]]] = {}
+    for bar, term, structure in zip(bars, terms, structures, strict=True):
+        together.setdefault(bar.factor, []).append((bar, term, structure))
+    return tuple(
+        _factor(columns, members, table, relationships) for columns, members in together.items()
+    )
+
+
+def _factor(
+    columns: tuple[str, ...],
+    members: list[tuple[Bar, Terms, Covariance]],
+    table: Table,
+    relationships: Mapping[str, Known],
+) -> GroupingFactor:
+    grouping = group([table.columns[name] for name in columns])
+    name = ":".join(columns)
+    known = relationships.get(name)
+    effects: list[str] = []
+    blocks: list[BarBlock] = []
+    matrices, parts, has = [], [], []
+    for bar, term, structure in members:
+        own = effect_labels(bar, term.labels)
+        for effect in own:
+            if effect in effects:
+                raise DesignError(_twice(effect, bar, members[0][0]))
+        matrices.append(term.matrix)
+        shape = shape_of_bar(bar, structure, own, matrices[-1])
+        kind = plain_name(structure) or "shaped"
+        label = _label(bar.effects)
+        by, first = strata_column(structure), len(blocks)
+        for stratum in strata_of(structure, by, table, grouping):
+            start = len(effects)
+            like = first if structure.by is None and len(blocks) > first else None
+            effects += stratum.named(own)
+            text = label if not stratum.name else ", ".join([stratum.name, label])
+            block = BarBlock(start, len(effects), structure, kind, bar.text, text, shape)
+            if stratum.name:
+                block = replace(block, stratum=stratum.name, by=str(by), like=like)
+            blocks.append(block)
+            parts.append(matrices[-1] * stratum.rows[:, None] if stratum.name else matrices[-1])
+            has.append(np.repeat(stratum.levels[:, None], len(own), axis=1))
+    Z = parts[0] if len(parts) == 1 else np.hstack(parts)
+    owned = np.hstack(has)
+    return GroupingFactor(
+        name=name,
+        columns=columns,
+        levels=grouping.levels,
+        codes=grouping.codes,
+        Z=np.ascontiguousarray(Z),
+        effects=tuple(effects),
+        bars=tuple(blocks),
+        related=None if known is None else resolve_relationship(known, name, grouping.levels),
+        own=None if owned.all() else owned,
+    )
+
+
+def _twice(effect: str, bar: Bar, first: Bar) -> str:
+    factor = quoted_name(bar.factor)
+    remedy = "leave it out of one of them"
+    if effect == "Intercept" and bar.effects != "1":
+        without = "0" + bar.effects[1:]
+        before = first.effects[4:] if first.effects.startswith("1 + ") else first.effects
+        remedy = f"write ({before} | {factor}) + ({without} | {factor})"
+    return (
+        f"the effect {effect!r} over {bar.factor_name!r} stands in two bars, the second time in "
+        f"{bar.text}, so its variance cannot be divided between them; {remedy}"
+    )
+
+
+def _label(effects: str) -> str:
+    """Text of the effects without "1 +" or "0 +"; "Intercept" for an intercept alone."""
+    return effects[4:] if len(tokenize(effects)) > 1 else "Intercept"

@@ -1,0 +1,119 @@
+"""Coefficients that are sampled beside theta, because their priors are not Gaussian.
+
+Slopes under a prior of R² are those of `explained`. A coefficient with a Student's t, Cauchy or
+Laplace prior of its own has its value, in units of its standard error by least squares, as its
+coordinate. The other coefficients and u are integrated out.
+
+The equations take a Gaussian prior of beta. Here its mean is what is sampled, and its standard
+deviation a thousandth of a standard error of least squares: beta is still drawn exactly, from a
+posterior under the prior smoothed by that much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayeslmm.estimation.posterior.slopes import PRECISION, Slopes
+from bayeslmm.priors.families import Cauchy, Laplace, StudentT
+from bayeslmm.support.arrays import Array
+
+if TYPE_CHECKING:
+    from bayeslmm.equations.equations import Equations
+    from bayeslmm.priors.families import Prior
+    from bayeslmm.priors.table import PriorTable
+
+__all__ = ["SampledCoefficients"]
+
+_STUDENT_T, _LAPLACE = 0, 1
+_CODE, _LOCATION, _SCALE, _SHAPE, _UNIT = range(5)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledCoefficients:
+    """What the density of theta needs to know of m coefficients that are sampled beside it.
+
+    Attributes
+    ----------
+    slopes : Slopes
+        Those under a prior of R²; none without it.
+    table : (m', 5) array
+        For each coefficient with a prior of its own that is not Gaussian the code of the family,
+        location, scale and shape, and the unit of its coordinate.
+    start : (m',) array
+        The coordinates of these by least squares.
+    lift : (p, m) array
+        The change in the prior mean of beta for one in what is sampled: √V w of slopes, then
+        coefficients. An intercept whose prior is about the predictors' means moves too.
+    precision : (p, p) array
+        The precision of beta given what is sampled.
+    """
+
+    slopes: Slopes
+    table: Array
+    start: Array
+    lift: Array
+    precision: Array
+
+    @classmethod
+    def of(
+        cls, equations: Equations, priors: PriorTable, near: Array | None = None
+    ) -> SampledCoefficients:
+        """Those of a model; ``near`` as in `Slopes.of`."""
+        slopes = Slopes.of(equations, priors, near)
+        own = [equations.coef.index(name[len("beta[") : -1]) for name in priors.not_gaussian]
+        if not own:
+            empty = np.empty((0, 5)), np.empty(0)
+            return cls(slopes, *empty, slopes.lift, slopes.precision)
+        system, p = equations.packed.system, equations.p
+        half = system.rotation_inverse.reshape(p, p)
+        covariance = max(equations.least_squares**2, np.finfo(float).tiny) * half @ half.T
+        units = np.sqrt(np.diag(covariance))[own]
+        families = [_family(priors[name]) for name in priors.not_gaussian]
+        table = np.column_stack([np.array(families), units])
+        lift = np.zeros((p, len(own)))
+        lift[own, np.arange(len(own))] = 1.0
+        stated = np.flatnonzero(np.diag(priors.beta_precision) > 0)
+        others = np.setdiff1d(stated, own)
+        between = priors.beta_precision[np.ix_(others, own)]
+        lift[others] = -np.linalg.solve(priors.beta_precision[np.ix_(others, others)], between)
+        precision = slopes.precision.copy()
+        precision[np.ix_(own, own)] += PRECISION * np.linalg.inv(covariance[np.ix_(own, own)])
+        start = np.array(system.beta_ols)[own] / units
+        return cls(slopes, table, start, np.hstack([slopes.lift, lift]), precision)
+
+    @property
+    def count(self) -> int:
+        """The number of coordinates beside those of theta."""
+        return self.lift.shape[1]
+
+    def rounded(self) -> SampledCoefficients:
+        """The same with the corners of Laplace distributions rounded over a standard error, so that
+        there are second derivatives.
+        """
+        table = self.table.copy()
+        laplace = table[:, _CODE] == _LAPLACE
+        table[laplace, _SHAPE] = table[laplace, _UNIT] / table[laplace, _SCALE]
+        return replace(self, table=table)
+
+    def means(self, beta_mean: Array, vectors: Array) -> Array:
+        """Means of beta (..., p) at what is sampled (..., m)."""
+        return np.asarray(beta_mean + vectors @ self.lift.T)
+
+    def unconstrained(self, theta: Array) -> Array:
+        """The coordinates of least squares."""
+        slopes = self.slopes.unconstrained(theta) if len(self.slopes.start) else np.empty(0)
+        return np.append(slopes, self.start)
+
+
+def _family(prior: Prior) -> tuple[float, float, float, float]:
+    match prior:
+        case StudentT(nu, mu, sigma):
+            return _STUDENT_T, mu, sigma, nu
+        case Cauchy(mu, sigma):
+            return _STUDENT_T, mu, sigma, 1.0
+        case Laplace(mu, b):
+            return _LAPLACE, mu, b, 0.0
+    raise AssertionError(f"{prior!r} is no prior of a coefficient that is sampled")
