@@ -143,7 +143,7 @@ def test_options_of_structures_are_written_for_the_design():
     model = bl.Model(
         "distance ~ poly(age, 2) + (0 + age | Subject)", data.astype({"age": int}), G=G
     )
-    assert 'bl.AR1(variance=[bl.VarPower("age")])' in model.code()
+    assert 'bl.AR1(variance=bl.VarPower("age"))' in model.code()
 
 
 @example("007")

@@ -52,7 +52,7 @@ def test_every_row_is_that_of_summary_and_ranef(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_order_in_which_variables_are_asked_for_does_not_matter(name):
     posterior = fits_cache.posterior(name).posterior
-    names = list(posterior["posterior"].data_vars)
+    names = list(posterior.data_vars)
     for order in (names[::-1], sorted(names), sorted(names, reverse=True)):
         table = az.summary(posterior, var_names=order, kind="stats", round_to="none")
         expected = shown(name).loc[table.index, "mean"]

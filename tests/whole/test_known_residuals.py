@@ -297,7 +297,7 @@ def test_a_known_matrix_is_nested_in_no_other():
 
 
 def test_correlation_by_lag():
-    lagged = lag_correlation(fitted(), subjects_of(model()))
+    lagged = lag_correlation(fitted().solution, subjects_of(model()))
     assert lagged.unit == "occasions of age"
     np.testing.assert_array_equal(lagged.lag, [1, 2, 3])
     np.testing.assert_allclose(lagged.fitted, 0.45**lagged.lag, rtol=1e-10)
