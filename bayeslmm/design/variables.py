@@ -67,6 +67,11 @@ class Variable:
         """Where it ends in theta."""
         return self.blocks[-1].stop
 
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """The interval that each of its elements lies in."""
+        return [(block.lower, block.upper) for block in self.blocks for _ in block.labels]
+
 
 def variables_of(parameters: Parameters) -> tuple[Variable, ...]:
     """The variables that theta is made of, in its order.

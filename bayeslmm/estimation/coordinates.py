@@ -47,12 +47,10 @@ from bayeslmm.covariance.correlations.kernels import (
 )
 from bayeslmm.design.growth import Growth
 from bayeslmm.errors import ArgumentError
-from bayeslmm.priors.families import Gamma, Uniform, VarianceSplit, Wishart
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
-    from bayeslmm.priors.families import Prior
     from bayeslmm.priors.table import PriorTable
 
 __all__ = ["CoordinateArrays", "Coordinates"]
@@ -140,13 +138,13 @@ class Coordinates:
         T = [np.empty(0)]
         for i, (lower, upper) in enumerate(parameters.bounds):
             prior = None if priors is None else priors.theta[i]
-            if isinstance(prior, Uniform):
-                lower, upper = max(lower, prior.lower), min(upper, prior.upper)
+            if prior is not None:
+                lower, upper = prior.within(lower, upper)
             if np.isfinite(upper - lower):
                 kinds[i], ab[i] = _LOGIT, (lower, upper)
             elif np.isinf(lower):
                 kinds[i], ab[i, 0] = _REAL, 1.0
-            elif scales is not None and not _infinite_at_zero(prior, parts):
+            elif scales is not None and (prior is None or not prior.infinite_at_zero(parts)):
                 ab[i, 0] = scales[i]
         for block in parameters.blocks:
             for i in range(block.start, block.stop):
@@ -323,20 +321,6 @@ class Coordinates:
                 a = self.ab[i, 0]
                 x[i] = np.arcsinh(about / a) if a > 0 else np.log(about)
         return x
-
-
-def _infinite_at_zero(prior: Prior | None, parts: int) -> bool:
-    """Whether the prior density of a standard deviation, one of the parts of a variance that may be
-    split, has no bound near zero.
-    """
-    match prior:
-        case Gamma(alpha, _):
-            return alpha < 1
-        case Wishart(df, _):
-            return df < 1
-        case VarianceSplit():
-            return prior.infinite_at_zero(parts)
-    return False
 
 
 def _code(T: int, count: int) -> int:

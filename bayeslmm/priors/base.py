@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isfinite
+from enum import IntEnum
+from math import inf, isfinite
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,35 +17,91 @@ if TYPE_CHECKING:
 
     from pytensor.tensor import TensorVariable
 
-__all__ = ["Matrix", "Prior", "Support", "Vector", "matrix", "vector"]
+__all__ = ["Matrix", "Prior", "PriorCode", "Support", "Vector", "matrix", "vector"]
 
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
 
-Support = Literal["real", "positive", "interval", "correlation", "covariance", "variances", "any"]
+Support = Literal[
+    "real",
+    "positive",
+    "interval",
+    "coefficients",
+    "correlation",
+    "covariance",
+    "variances",
+    "any",
+]
+_BOUNDS = {"real": (-inf, inf), "positive": (0.0, inf)}
+"""Bounds of the supports that have the same for every parameter."""
 
 # Hyperparameters that can be any number; every other one must be positive.
 _UNBOUNDED = {"mu", "lower", "upper", "value"}
+
+
+class PriorCode(IntEnum):
+    """The log densities of the compiled library, in the order of ``core/priors/registry.h``."""
+
+    CONSTANT = 0
+    HALF_NORMAL = 1
+    HALF_STUDENT_T = 2
+    EXPONENTIAL = 3
+    GAMMA = 4
+    INVERSE_GAMMA = 5
+    LOG_NORMAL = 6
+    BETA = 7
+    NORMAL = 8
+    STUDENT_T = 9
+    LAPLACE = 10
+    LKJ = 11
+    VARIANCE_SPLIT = 12
+    WISHART = 13
+    INVERSE_WISHART = 14
+    HUANG_WAND = 15
 
 
 @dataclass(frozen=True)
 class Prior:
     """Base of the prior families.
 
+    A family is a class that states what is its own; `FAMILIES` lists the classes.
+
     Attributes
     ----------
-    support : {"real", "positive", "interval", "correlation", "covariance", "variances", "any"}
-        Where the density is not zero. ``"correlation"`` and ``"covariance"`` are whole matrices,
-        ``"variances"`` those of several parameters; a held parameter has ``"any"``.
+    support : {"real", "positive", "interval", "coefficients", "correlation", "covariance", \
+            "variances", "any"}
+        Where the density is not zero. ``"coefficients"`` are several together, ``"correlation"``
+        and ``"covariance"`` whole matrices, ``"variances"`` those of several parameters; a held
+        parameter has ``"any"``.
+    code : PriorCode or None
+        The compiled log density; None of coefficients that are integrated out.
     pymc_name : str
         The class in PyMC.
     pymc_parameters : tuple of str
         PyMC's names of the parameters, in the order of the fields.
+    pymc_suffix : str
+        What the name of PyMC's variable has after that of the parameter, where the parameter is a
+        function of it (`parameter_of`); else empty.
+    gaussian : bool
+        Whether coefficients under it are integrated out, because it is normal or flat.
+    proper : bool
+        Whether the density has an integral, so that it can be drawn from.
+    at_means : bool
+        Whether it is about the value at the predictors' means, as its parent is about the
+        parameter itself.
+    name_is_shared : bool
+        Whether a family of the same name in other packages is the same family.
     """
 
     support: ClassVar[Support]
+    code: ClassVar[PriorCode | None] = None
     pymc_name: ClassVar[str]
     pymc_parameters: ClassVar[tuple[str, ...]]
+    pymc_suffix: ClassVar[str] = ""
+    gaussian: ClassVar[bool] = False
+    proper: ClassVar[bool] = True
+    at_means: ClassVar[bool] = False
+    name_is_shared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -92,6 +149,50 @@ class Prior:
         """The hyperparameters by name, in order."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    @property
+    def distribution(self) -> str:
+        """The name of the distribution, whatever value it is about."""
+        return (type(self).__mro__[1] if self.at_means else type(self)).__name__
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The interval in which the density is not zero; None where it is that of the parameter."""
+        return _BOUNDS.get(self.support)
+
+    def within(self, lower: float, upper: float) -> tuple[float, float]:
+        """The part of a parameter's interval in which the density is not zero."""
+        own = self.bounds or (lower, upper)
+        return max(lower, own[0]), min(upper, own[1])
+
+    def numbers(self) -> tuple[float, ...]:
+        """What the compiled density takes: the hyperparameters, unless a family has others."""
+        return tuple(self.parameters.values())
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The value at which the density of the logarithm is highest, or the middle; 0 unless a
+        family has another.
+
+        Parameters
+        ----------
+        lower, upper : float
+            The interval that the parameter lies in.
+        """
+        return 0.0
+
+    def infinite_at_zero(self, count: int) -> bool:
+        """Whether the density of standard deviations has no bound near zero.
+
+        Parameters
+        ----------
+        count : int
+            The number of standard deviations of random effects that a joint prior is of.
+        """
+        return False
+
+    def finite_with(self, count: int) -> str:
+        """Hyperparameters with which the density is finite at zero, in words."""
+        raise AssertionError(f"{self!r} is finite at zero")
+
     def pymc_arguments(self) -> dict[str, Any]:
         """The hyperparameters by PyMC's names."""
         return dict(zip(self.pymc_parameters, self.parameters.values(), strict=True))
@@ -129,6 +230,31 @@ class Prior:
         numbers = {key: np.asarray(v, np.float64) for key, v in self.pymc_arguments().items()}
         arguments = {**numbers, **kwargs}
         return family.dist(**arguments) if name is None else family(name, **arguments)
+
+    def parameter(self, name: str, lower: float, upper: float) -> TensorVariable:
+        """A parameter in an interval, added to the model on the context."""
+        import pymc as pm
+
+        variable = self.to_pymc(f"{name}{self.pymc_suffix}")
+        if not self.pymc_suffix:
+            return variable
+        return pm.Deterministic(name, self.parameter_of(variable, lower, upper))
+
+    def parameter_of(self, variable: Any, lower: float, upper: float) -> Any:
+        """The parameter in an interval as a function of PyMC's variable, where there is a
+        ``pymc_suffix``.
+        """
+        raise AssertionError(f"a parameter with the prior {self!r} is PyMC's variable")
+
+    def parameter_text(self, variable: str, lower: float, upper: float) -> str:
+        """The same in a program, of the text that makes the variable."""
+        raise AssertionError(f"a parameter with the prior {self!r} is PyMC's variable")
+
+    def correlation_factor(self, name: str, q: int) -> TensorVariable:
+        """The Cholesky factor (q, q) of a correlation matrix with this prior, in the model on the
+        context.
+        """
+        raise AssertionError(f"{self!r} is no prior of correlations")
 
 
 def _text(value: object, number: Callable[[Any], str]) -> str:

@@ -7,34 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.errors import PriorError
-from bayeslmm.priors.families import (
-    LKJ,
-    Beta,
-    Fixed,
-    HalfStudentTAtMeans,
-    HuangWand,
-    InverseWishart,
-    MvNormal,
-    Normal,
-    NormalAtMeans,
-    Prior,
-    StudentTAtMeans,
-    Uniform,
-    VarianceSplit,
-    Wishart,
-)
+from bayeslmm.priors.families import Fixed, Normal, Prior, VarianceSplit, names_of
+from bayeslmm.priors.matrix import CovariancePrior
 
 if TYPE_CHECKING:
+    from bayeslmm.priors.base import Support
     from bayeslmm.priors.defaults import MatrixSlot, Slot
     from bayeslmm.priors.variance_parts import VarianceParts
 
 __all__ = ["check_fits", "check_fits_matrix", "check_fits_variance"]
 
-_POSITIVE = (
-    "HalfNormal, HalfStudentT, HalfCauchy, Exponential, PC, Gamma, InverseGamma, LogNormal, or "
-    "Uniform from 0 or more"
-)
-_REAL = "Normal, Flat, StudentT, Laplace or Cauchy"
 _WHAT = {"sd": "standard deviation", "sigma": "standard deviation", "range": "range"}
 
 
@@ -66,21 +48,22 @@ def check_fits(slot: Slot, prior: Prior) -> None:
     elif slot.kind == "beta":
         _check_coefficient(slot, prior)
     elif slot.kind == "corr":
-        if not isinstance(prior, LKJ):
+        if prior.support != "correlation":
             raise _misfit(slot, prior, "it is a correlation matrix", "LKJ")
     elif np.isfinite(slot.bounds[1]):
         _check_within(slot, prior)
     elif np.isinf(slot.bounds[0]):
-        if not isinstance(prior, Normal) or isinstance(prior, NormalAtMeans):
+        if not isinstance(prior, Normal) or prior.at_means:
             raise _misfit(slot, prior, "it can be any number", "Normal")
-    elif isinstance(prior, HalfStudentTAtMeans) and not slot.at_means:
+    elif not _is_positive(prior):
+        what = f"a {_WHAT.get(slot.kind, slot.kind)} is positive"
+        raise _misfit(slot, prior, what, f"{_either('positive')}, or Uniform from 0 or more")
+    elif prior.at_means and not slot.at_means:
         raise PriorError(
             f"{prior!r} is for a random intercept that is correlated with slopes and for residuals "
             f"whose variance changes with a covariate, which {slot.parameter!r} is not; use "
-            "HalfStudentT."
+            f"{prior.distribution}."
         )
-    elif prior.support != "positive" and not (isinstance(prior, Uniform) and prior.lower >= 0):
-        raise _misfit(slot, prior, f"a {_WHAT.get(slot.kind, slot.kind)} is positive", _POSITIVE)
 
 
 def check_fits_matrix(slot: MatrixSlot, prior: Prior) -> None:
@@ -95,11 +78,10 @@ def check_fits_matrix(slot: MatrixSlot, prior: Prior) -> None:
     ------
     PriorError
     """
-    families = "Wishart, InverseWishart or HuangWand"
-    if not isinstance(prior, Wishart | InverseWishart | HuangWand):
+    if not isinstance(prior, CovariancePrior):
         raise PriorError(
             f"the prior {prior!r} does not fit {slot.key!r}: it is a covariance matrix. Use "
-            f"{families}; or set {', '.join(map(repr, slot.parameters))} one by one."
+            f"{_either('covariance')}; or set {', '.join(map(repr, slot.parameters))} one by one."
         )
     if slot.refusal:
         raise PriorError(
@@ -155,32 +137,31 @@ def check_fits_variance(parts: VarianceParts, prior: Prior) -> None:
 
 
 def _check_coefficient(slot: Slot, prior: Prior) -> None:
-    if isinstance(prior, NormalAtMeans | StudentTAtMeans) and not slot.at_means:
-        instead = type(prior).__name__.removesuffix("AtMeans")
-        raise PriorError(
-            f"{prior!r} is for an intercept, which {slot.parameter!r} is not; use {instead}, which "
-            "is on the coefficient itself."
-        )
-    if isinstance(prior, MvNormal):
+    if prior.support == "coefficients":
         raise PriorError(
             f"the prior {prior!r} does not fit {slot.parameter!r}: it is for several coefficients, "
             "under the key 'beta'."
         )
     if prior.support != "real":
-        raise _misfit(slot, prior, "a coefficient can be any number", _REAL)
+        raise _misfit(slot, prior, "a coefficient can be any number", _either("real"))
+    if prior.at_means and not slot.at_means:
+        raise PriorError(
+            f"{prior!r} is for an intercept, which {slot.parameter!r} is not; use "
+            f"{prior.distribution}, which is on the coefficient itself."
+        )
 
 
 def _check_within(slot: Slot, prior: Prior) -> None:
     lower, upper = slot.bounds
     where = f"it lies in ({lower:.4g}, {upper:.4g})"
     families = "Beta, which is stretched to that interval, or Uniform within it"
-    if not isinstance(prior, Beta | Uniform):
+    if prior.support != "interval":
         raise _misfit(slot, prior, where, families)
-    if isinstance(prior, Beta):
+    if prior.bounds is None:
         return
-    if prior.lower < lower or prior.upper > upper:
+    if prior.bounds != prior.within(lower, upper):
         raise _misfit(slot, prior, where, families)
-    if slot.kind in ("lag", "loading") and (prior.lower, prior.upper) != (lower, upper):
+    if slot.kind in ("lag", "loading") and prior.bounds != (lower, upper):
         raise _misfit(
             slot,
             prior,
@@ -213,6 +194,17 @@ def _check_held(slot: Slot, prior: Fixed) -> None:
             f"{slot.parameter!r} cannot be held at {value:g}: it should be {what}. To leave a "
             "random effect or a correlation out, leave it out of the formula or the structure."
         )
+
+
+def _is_positive(prior: Prior) -> bool:
+    """Whether the density is zero for negative numbers."""
+    return prior.bounds is not None and prior.bounds[0] >= 0
+
+
+def _either(support: Support) -> str:
+    """The families with a support, in words."""
+    *names, last = names_of(support)
+    return f"{', '.join(names)} or {last}"
 
 
 def _misfit(slot: Slot, prior: Prior, why: str, families: str) -> PriorError:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayeslmm.errors import PriorError, unknown_name
 from bayeslmm.priors.defaults import level_coefficients
-from bayeslmm.priors.families import Flat, MvNormal, Normal, NormalAtMeans, StudentTAtMeans
+from bayeslmm.priors.families import MvNormal, Normal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from bayeslmm.design.design import Design
     from bayeslmm.priors.families import Prior
 
-__all__ = ["GAUSSIAN", "covered", "gaussian_prior", "means_basis"]
-
-GAUSSIAN = (Normal, MvNormal, Flat)
-"""Families under which coefficients are integrated out exactly."""
+__all__ = ["covered", "gaussian_prior", "means_basis"]
 
 
 def covered(prior: MvNormal, coef: Sequence[str]) -> tuple[str, ...]:
@@ -89,11 +86,11 @@ def gaussian_prior(
             mean[j] = prior.mu
             direction = np.zeros(p)
             direction[j] = 1.0
-            if isinstance(prior, NormalAtMeans):
+            if prior.at_means:
                 direction += others
             precision += np.outer(direction, direction) / prior.sigma**2
     for j, prior in enumerate(priors):
-        if isinstance(prior, NormalAtMeans):
+        if isinstance(prior, Normal) and prior.at_means:
             mean[j] -= others @ mean
     return mean, precision
 
@@ -109,8 +106,7 @@ def means_basis(design: Design, priors: Sequence[Prior]) -> np.ndarray:
     priors : sequence of Prior
         One for each coefficient.
     """
-    at_means = [isinstance(prior, NormalAtMeans | StudentTAtMeans) for prior in priors]
-    moved = np.array(at_means, dtype=bool)
+    moved = np.array([prior.at_means for prior in priors], dtype=bool)
     others = np.where(level_coefficients(design), 0.0, design.X.mean(axis=0))
     basis: np.ndarray = np.eye(len(priors)) - np.outer(moved, others)
     return basis

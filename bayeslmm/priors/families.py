@@ -1,8 +1,7 @@
-"""The prior families: what each is called, its parameters and on what scale they are, its support.
+"""The list of the prior families.
 
-Each is a small frozen object whose ``repr`` is the code that makes it. Which parameter gets which
-prior is settled in `prior_table`; densities are evaluated by `density` and, in a ``pm.Model``, by
-PyMC.
+Each is a small frozen object whose ``repr`` is the code that makes it, and its class says all that
+is special to it: see `Prior`. Which parameter gets which prior is settled in `table`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bayeslmm.errors import ArgumentTypeError, PriorError
-from bayeslmm.priors.base import Prior
+from bayeslmm.priors.base import Prior, Support
 from bayeslmm.priors.held import Fixed
 from bayeslmm.priors.matrix import LKJ, HuangWand, InverseWishart, Wishart
 from bayeslmm.priors.positive import (
@@ -67,6 +66,7 @@ __all__ = [
     "VarianceSplit",
     "Wishart",
     "as_prior",
+    "names_of",
 ]
 
 FAMILIES: dict[str, type[Prior]] = {
@@ -99,11 +99,12 @@ FAMILIES: dict[str, type[Prior]] = {
         Fixed,
     )
 }
-_OUR_OWN = (
-    *(LKJ, NormalAtMeans, StudentTAtMeans, HalfStudentTAtMeans, PC, Fixed),
-    *(MvNormal, Wishart, InverseWishart, HuangWand, VarianceSplit),
-)
-"""Families whose names mean something else, or nothing, in other packages."""
+
+
+def names_of(support: Support) -> list[str]:
+    """The names of the families with a support, but those at the predictors' means."""
+    own = {n: family for n, family in FAMILIES.items() if not family.at_means}
+    return [name for name, family in own.items() if family.support == support]
 
 
 def as_prior(value: object, key: str) -> Prior:
@@ -132,10 +133,10 @@ def as_prior(value: object, key: str) -> Prior:
             f"of type {name}."
         )
     family = FAMILIES.get(name)
-    if family is None or family in _OUR_OWN:
+    if family is None or not family.name_is_shared:
         raise PriorError(
             f"the prior for {key!r} is of the family {name}, which this library does not have; "
-            f"it has {', '.join(n for n, f in FAMILIES.items() if f not in _OUR_OWN)}."
+            f"it has {', '.join(n for n, f in FAMILIES.items() if f.name_is_shared)}."
         )
     arguments: list[Any] = [getattr(value, parameter, None) for parameter in family.pymc_parameters]
     if any(argument is None for argument in arguments):

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bayeslmm.priors.base import Prior
+import numpy as np
+
+from bayeslmm.priors.base import Prior, PriorCode
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
 
 __all__ = ["Fixed"]
 
@@ -36,5 +42,24 @@ class Fixed(Prior):
 
     value: float
     support = "any"
+    code = PriorCode.CONSTANT
+    name_is_shared = False
     pymc_name = "Deterministic"
     pymc_parameters = ("value",)
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The value."""
+        return self.value
+
+    def parameter(self, name: str, lower: float, upper: float) -> TensorVariable:
+        """The value."""
+        import pymc as pm
+
+        return pm.Deterministic(name, pm.math.constant(np.float64(self.value)))
+
+    def correlation_factor(self, name: str, q: int) -> TensorVariable:
+        """That of a matrix of equal correlations."""
+        import pymc as pm
+
+        equal = np.full((q, q), self.value) + (1.0 - self.value) * np.eye(q)
+        return pm.math.constant(np.linalg.cholesky(equal))

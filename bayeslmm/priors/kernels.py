@@ -1,5 +1,5 @@
 """Priors as the compiled library takes them: families are codes, and hyperparameters numbers in an
-array. The densities stand there (`cpp/priors/families/`), a file for each family.
+array. The densities stand there (`core/priors/families/`), a file for each family.
 """
 
 from __future__ import annotations
@@ -9,26 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.core.library import address, floats, function
-from bayeslmm.priors.families import (
-    LKJ,
-    PC,
-    Beta,
-    Exponential,
-    Fixed,
-    Gamma,
-    HalfCauchy,
-    HalfNormal,
-    HalfStudentT,
-    HuangWand,
-    InverseGamma,
-    InverseWishart,
-    LogNormal,
-    Normal,
-    Prior,
-    Uniform,
-    VarianceSplit,
-    Wishart,
-)
+from bayeslmm.priors.base import PriorCode
+from bayeslmm.priors.families import Prior, VarianceSplit
+from bayeslmm.priors.matrix import CovariancePrior
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
@@ -42,25 +25,6 @@ __all__ = [
     "row_of",
     "typical_values",
 ]
-
-
-(
-    _HELD,
-    _HALF_NORMAL,
-    _HALF_T,
-    _EXPONENTIAL,
-    _GAMMA,
-    _INVERSE_GAMMA,
-    _LOG_NORMAL,
-    _UNIFORM,
-    _BETA,
-    _NORMAL,
-    _LKJ,
-    _SPLIT,
-    _WISHART,
-    _INVERSE_WISHART,
-    _HUANG_WAND,
-) = range(15)
 
 
 _log_prior = function("log_prior", "idaa", None)
@@ -148,18 +112,18 @@ def prior_arrays(parameters: Parameters, priors: PriorTable) -> tuple[Array, Arr
     k = len(parameters)
     split = next((prior for prior in priors.theta if isinstance(prior, VarianceSplit)), None)
     if split is not None:
-        table.append((_SPLIT, 0, k, k, 0, 0))
+        table.append((split.code, 0, k, k, 0, 0))
         hyper += _split_row(split, priors.variance_weights)
     for block in parameters.blocks:
         prior = priors.theta[block.start]
-        if prior.support == "covariance":
+        if isinstance(prior, CovariancePrior):
             if block.kind == "corr":
                 continue
             corr = parameters.find(block.factor, block.bar, "corr")
             corrs = block.stop if corr is None else corr.start
-            code, numbers = _matrix_row(prior)
-            table.append((code, block.start, block.stop, block.size, len(hyper), corrs))
-            hyper += numbers
+            assert prior.code is not None
+            table.append((prior.code, block.start, block.stop, block.size, len(hyper), corrs))
+            hyper += prior.numbers()
             continue
         matrix = block.kind == "corr"
         step = block.stop - block.start if matrix else 1
@@ -167,7 +131,7 @@ def prior_arrays(parameters: Parameters, priors: PriorTable) -> tuple[Array, Arr
             if isinstance(priors.theta[start], VarianceSplit):
                 continue
             code, *numbers = row_of(priors.theta[start], block.lower, block.upper)
-            size, first = block.size if code == _LKJ else 0, 0
+            size, first = block.size if code == PriorCode.LKJ else 0, 0
             if start in priors.exponents:
                 used = np.flatnonzero(priors.exponents[start])
                 first, size = int(used[0]), int(used[-1] - used[0] + 1)
@@ -188,52 +152,11 @@ def _split_row(prior: VarianceSplit, weights: Array) -> list[float]:
     return [code, *numbers, *ab, *weights, *concentrations]
 
 
-def _matrix_row(prior: Prior) -> tuple[int, list[float]]:
-    match prior:
-        case Wishart(df, scale):
-            return _WISHART, [df, *np.linalg.inv(scale).ravel()]
-        case InverseWishart(df, scale):
-            return _INVERSE_WISHART, [df, *np.ravel(scale)]
-        case HuangWand(df, scales):
-            return _HUANG_WAND, [df, *scales]
-    raise AssertionError(f"{prior!r} is no prior of a covariance matrix")
-
-
 def row_of(prior: Prior, lower: float, upper: float) -> tuple[int, float, float, float, float]:
     """The code of a prior and its numbers, for a parameter in an interval."""
-    code, a, b = _numbers(prior)
-    return code, a, b, lower, upper
-
-
-def _numbers(prior: Prior) -> tuple[int, float, float]:
-    match prior:
-        case HalfNormal(sigma):
-            return _HALF_NORMAL, sigma, 0.0
-        case HalfStudentT(nu, sigma):
-            return _HALF_T, nu, sigma
-        case HalfCauchy(sigma):
-            return _HALF_T, 1.0, sigma
-        case Exponential(rate):
-            return _EXPONENTIAL, rate, 0.0
-        case PC():
-            return _EXPONENTIAL, prior.rate, 0.0
-        case Gamma(alpha, beta):
-            return _GAMMA, alpha, beta
-        case InverseGamma(alpha, beta):
-            return _INVERSE_GAMMA, alpha, beta
-        case LogNormal(mu, sigma):
-            return _LOG_NORMAL, mu, sigma
-        case Normal(mu, sigma):
-            return _NORMAL, mu, sigma
-        case Uniform(lower, upper):
-            return _UNIFORM, lower, upper
-        case Beta(alpha, beta):
-            return _BETA, alpha, beta
-        case LKJ(eta):
-            return _LKJ, eta, 0.0
-        case Fixed(value):
-            return _HELD, value, 0.0
-    raise AssertionError(f"{prior!r} is no prior for theta")
+    assert prior.code is not None, f"{prior!r} is no prior for theta"
+    a, b = (*prior.numbers(), 0.0)[:2]
+    return prior.code, a, b, lower, upper
 
 
 def typical_values(parameters: Parameters, priors: PriorTable) -> Array:
@@ -242,63 +165,19 @@ def typical_values(parameters: Parameters, priors: PriorTable) -> Array:
     for block in parameters.blocks:
         for i in range(block.start, block.stop):
             prior = priors.theta[i]
-            if prior.support == "covariance":
-                values[i] = 0.0 if block.kind == "corr" else _typical_sd(prior, i - block.start)
+            if isinstance(prior, CovariancePrior):
+                values[i] = 0.0 if block.kind == "corr" else prior.typical_sd(i - block.start)
             elif not isinstance(prior, VarianceSplit):
-                values[i] = _typical(prior, block.lower, block.upper)
+                values[i] = prior.typical(block.lower, block.upper)
     split = next((prior for prior in priors.theta if isinstance(prior, VarianceSplit)), None)
     if split is not None:
         *effects, sigma = np.flatnonzero(priors.variance_weights)
         shares = np.ones(1)
         if split.icc is not None:
             part = np.array(split.concentrations(len(effects)))
-            share = _mean(split.icc)
+            share = split.icc.mean
             shares = np.array([*(share * part / part.sum()), 1.0 - share])
-        shares *= 1.0 if split.r2 is None else 1.0 - _mean(split.r2)
+        shares *= 1.0 if split.r2 is None else 1.0 - split.r2.mean
         variance = shares / priors.variance_weights[[*effects, sigma]]
-        values[[*effects, sigma]] = _typical(split.total, 0.0, np.inf) * np.sqrt(variance)
+        values[[*effects, sigma]] = split.total.typical(0.0, np.inf) * np.sqrt(variance)
     return values
-
-
-def _mean(prior: Beta) -> float:
-    return prior.alpha / (prior.alpha + prior.beta)
-
-
-def _typical_sd(prior: Prior, effect: int) -> float:
-    """A standard deviation that a prior of a covariance matrix finds typical."""
-    match prior:
-        case Wishart(df, scale):
-            return float(np.sqrt(df * scale[effect][effect]))
-        case InverseWishart(df, scale):
-            return float(np.sqrt(scale[effect][effect] / (df + 1.0)))
-        case HuangWand(_, scales):
-            return scales[effect]
-    raise AssertionError(f"{prior!r} is no prior of a covariance matrix")
-
-
-def _typical(prior: Prior, lower: float, upper: float) -> float:
-    """The value at which the prior density of the logarithm is highest, or the middle; where a
-    parameter is held, its value.
-    """
-    match prior:
-        case HalfNormal(sigma) | HalfStudentT(_, sigma) | HalfCauchy(sigma):
-            return sigma
-        case Exponential(rate):
-            return 1.0 / rate
-        case PC():
-            return 1.0 / prior.rate
-        case Gamma(alpha, beta):
-            return alpha / beta
-        case InverseGamma(alpha, beta):
-            return beta / alpha
-        case LogNormal(mu, _):
-            return float(np.exp(mu))
-        case Normal(mu, _):
-            return mu
-        case Fixed(value):
-            return value
-        case Uniform():
-            return (prior.lower + prior.upper) / 2.0
-        case Beta(alpha, beta):
-            return lower + (upper - lower) * alpha / (alpha + beta)
-    return 0.0

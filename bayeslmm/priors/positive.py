@@ -5,10 +5,11 @@ interval.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log
+from math import exp, log
+from typing import Any
 
 from bayeslmm.errors import PriorError
-from bayeslmm.priors.base import Prior
+from bayeslmm.priors.base import Prior, PriorCode
 
 __all__ = [
     "PC",
@@ -46,6 +47,11 @@ class HalfNormal(Prior):
     support = "positive"
     pymc_name = "HalfNormal"
     pymc_parameters = ("sigma",)
+    code = PriorCode.HALF_NORMAL
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The scale."""
+        return self.sigma
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +77,11 @@ class HalfStudentT(Prior):
     support = "positive"
     pymc_name = "HalfStudentT"
     pymc_parameters = ("nu", "sigma")
+    code = PriorCode.HALF_STUDENT_T
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The scale."""
+        return self.sigma
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,6 +96,9 @@ class HalfStudentTAtMeans(HalfStudentT):
     in a bar with correlations, ``(Days | Subject)``, and ``"sigma"`` with `VarPower` (at the
     geometric mean of the covariate's size) and `VarExp` (at its mean).
     """
+
+    at_means = True
+    name_is_shared = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,6 +121,15 @@ class HalfCauchy(Prior):
     support = "positive"
     pymc_name = "HalfCauchy"
     pymc_parameters = ("beta",)
+    code = PriorCode.HALF_STUDENT_T
+
+    def numbers(self) -> tuple[float, ...]:
+        """Those of half Student's t with one degree of freedom."""
+        return 1.0, self.sigma
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The median."""
+        return self.sigma
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,6 +152,11 @@ class Exponential(Prior):
     support = "positive"
     pymc_name = "Exponential"
     pymc_parameters = ("lam",)
+    code = PriorCode.EXPONENTIAL
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The mean."""
+        return 1.0 / self.rate
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,6 +182,19 @@ class Gamma(Prior):
     support = "positive"
     pymc_name = "Gamma"
     pymc_parameters = ("alpha", "beta")
+    code = PriorCode.GAMMA
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The mean."""
+        return self.alpha / self.beta
+
+    def infinite_at_zero(self, count: int) -> bool:
+        """Whether the shape is below 1."""
+        return self.alpha < 1
+
+    def finite_with(self, count: int) -> str:
+        """A larger shape."""
+        return "an alpha of 1 or more (from 2 on it keeps the mode off zero)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -182,6 +223,11 @@ class InverseGamma(Prior):
     support = "positive"
     pymc_name = "InverseGamma"
     pymc_parameters = ("alpha", "beta")
+    code = PriorCode.INVERSE_GAMMA
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The mode of the logarithm."""
+        return self.beta / self.alpha
 
 
 @dataclass(frozen=True, repr=False)
@@ -207,6 +253,11 @@ class LogNormal(Prior):
     support = "positive"
     pymc_name = "LogNormal"
     pymc_parameters = ("mu", "sigma")
+    code = PriorCode.LOG_NORMAL
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The median."""
+        return exp(self.mu)
 
 
 @dataclass(frozen=True, repr=False)
@@ -230,6 +281,7 @@ class Uniform(Prior):
     support = "interval"
     pymc_name = "Uniform"
     pymc_parameters = ("lower", "upper")
+    code = PriorCode.CONSTANT
 
     def __post_init__(self) -> None:
         Prior.__post_init__(self)
@@ -238,6 +290,15 @@ class Uniform(Prior):
                 f"Uniform: `lower` should be below `upper`, got lower={self.lower:g} and "
                 f"upper={self.upper:g}."
             )
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The bounds."""
+        return self.lower, self.upper
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The middle."""
+        return (self.lower + self.upper) / 2.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -269,6 +330,8 @@ class PC(Prior):
     support = "positive"
     pymc_name = "Exponential"
     pymc_parameters = ("lam",)
+    code = PriorCode.EXPONENTIAL
+    name_is_shared = False
 
     def __post_init__(self) -> None:
         Prior.__post_init__(self)
@@ -286,6 +349,14 @@ class PC(Prior):
     def pymc_arguments(self) -> dict[str, float]:
         """The rate, by PyMC's name."""
         return {"lam": self.rate}
+
+    def numbers(self) -> tuple[float, ...]:
+        """The rate."""
+        return (self.rate,)
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The mean."""
+        return 1.0 / self.rate
 
 
 @dataclass(frozen=True, repr=False)
@@ -313,3 +384,22 @@ class Beta(Prior):
     support = "interval"
     pymc_name = "Beta"
     pymc_parameters = ("alpha", "beta")
+    code = PriorCode.BETA
+    pymc_suffix = "_share"
+
+    @property
+    def mean(self) -> float:
+        """The mean of b, before it is stretched."""
+        return self.alpha / (self.alpha + self.beta)
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The mean."""
+        return lower + (upper - lower) * self.mean
+
+    def parameter_of(self, variable: Any, lower: float, upper: float) -> Any:
+        """A share of the interval as its place in it."""
+        return lower + (upper - lower) * variable
+
+    def parameter_text(self, variable: str, lower: float, upper: float) -> str:
+        """The same in a program."""
+        return f"{lower:.10g} + {upper - lower:.10g} * {variable}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayeslmm.errors import PriorError
-from bayeslmm.priors.base import Matrix, Prior, Vector, matrix, vector
+from bayeslmm.priors.base import Matrix, Prior, PriorCode, Vector, matrix, vector
 
 __all__ = [
     "Cauchy",
@@ -45,6 +45,12 @@ class Normal(Prior):
     support = "real"
     pymc_name = "Normal"
     pymc_parameters = ("mu", "sigma")
+    code = PriorCode.NORMAL
+    gaussian = True
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The mean."""
+        return self.mu
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +77,9 @@ class NormalAtMeans(Normal):
     >>> model.priors["beta[Intercept]"]
     NormalAtMeans(300, 100)
     """
+
+    at_means = True
+    name_is_shared = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,6 +111,11 @@ class StudentT(Prior):
     support = "real"
     pymc_name = "StudentT"
     pymc_parameters = ("nu", "mu", "sigma")
+    code = PriorCode.STUDENT_T
+
+    def numbers(self) -> tuple[float, ...]:
+        """Location, scale and degrees of freedom."""
+        return self.mu, self.sigma, self.nu
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,6 +144,9 @@ class StudentTAtMeans(StudentT):
     StudentTAtMeans(3, 288.7, 59.3)
     """
 
+    at_means = True
+    name_is_shared = False
+
 
 @dataclass(frozen=True, repr=False)
 class Cauchy(Prior):
@@ -154,6 +171,11 @@ class Cauchy(Prior):
     support = "real"
     pymc_name = "Cauchy"
     pymc_parameters = ("alpha", "beta")
+    code = PriorCode.STUDENT_T
+
+    def numbers(self) -> tuple[float, ...]:
+        """Those of Student's t with one degree of freedom."""
+        return self.mu, self.sigma, 1.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -179,6 +201,11 @@ class Laplace(Prior):
     support = "real"
     pymc_name = "Laplace"
     pymc_parameters = ("mu", "b")
+    code = PriorCode.LAPLACE
+
+    def numbers(self) -> tuple[float, ...]:
+        """Location, scale, and over how many scales the corner at the location is rounded."""
+        return self.mu, self.b, 0.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,6 +222,8 @@ class Flat(Prior):
     support = "real"
     pymc_name = "Flat"
     pymc_parameters = ()
+    gaussian = True
+    proper = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -226,9 +255,11 @@ class MvNormal(Prior):
     mean: Vector
     cov: Matrix
     labels: tuple[str, ...] = ()
-    support = "real"
+    support = "coefficients"
     pymc_name = "MvNormal"
     pymc_parameters = ("mu", "cov")
+    gaussian = True
+    name_is_shared = False
 
     def __post_init__(self) -> None:
         labels, mean, cov = tuple(self.labels), self.mean, self.cov

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayeslmm.errors import ArgumentTypeError, PriorError
-from bayeslmm.priors.base import Prior, Vector, vector
+from bayeslmm.priors.base import Prior, PriorCode, Vector, vector
 from bayeslmm.priors.positive import Beta
 
 __all__ = ["VarianceSplit"]
@@ -81,6 +81,8 @@ sigma)
     shares: float | Vector = 1.0
     r2: Beta | None = None
     support = "variances"
+    code = PriorCode.VARIANCE_SPLIT
+    name_is_shared = False
     pymc_name = "Dirichlet"
     pymc_parameters = ("total", "icc", "shares", "r2")
 
@@ -97,11 +99,10 @@ sigma)
                 "VarianceSplit: it needs `icc`, the share of the random effects, or `r2`, that of "
                 f"the fixed effects, such as bl.Beta(2, 2); got neither beside {self.total!r}."
             )
-        if self.total.support != "positive" or type(self.total).__name__.endswith("AtMeans"):
+        if self.total.support != "positive" or self.total.at_means:
             raise PriorError(
                 "VarianceSplit: `total` is a standard deviation, so its prior should be "
-                "HalfNormal, HalfStudentT, HalfCauchy, Exponential, PC, Gamma, InverseGamma or "
-                f"LogNormal, got {self.total!r}."
+                f"HalfNormal or another family of positive parameters, got {self.total!r}."
             )
         shares = vector("VarianceSplit", "shares", self.shares)
         if min(shares) <= 0:
@@ -146,3 +147,7 @@ sigma)
         """
         one = count > 1 and min(self.concentrations(count)) < 0.5
         return one or (self.icc is not None and 2 * self.icc.alpha < count)
+
+    def finite_with(self, count: int) -> str:
+        """Larger parameters of the share and of its parts."""
+        return f"an icc with a first parameter of {count / 2:g} or more and shares of 0.5 or more"

@@ -13,7 +13,7 @@ from scipy.linalg import toeplitz
 from bayeslmm.covariance.correlations.loadings import inside, n_factors
 from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
 from bayeslmm.priors.checks import check_fits, check_fits_matrix, check_fits_variance
-from bayeslmm.priors.coefficients import GAUSSIAN, covered, gaussian_prior
+from bayeslmm.priors.coefficients import covered, gaussian_prior
 from bayeslmm.priors.defaults import (
     MatrixSlot,
     Slot,
@@ -24,9 +24,7 @@ from bayeslmm.priors.defaults import (
     theta_slots,
 )
 from bayeslmm.priors.families import (
-    Beta,
     Fixed,
-    HalfStudentTAtMeans,
     MvNormal,
     Prior,
     VarianceSplit,
@@ -140,7 +138,7 @@ class PriorTable:
         return tuple(
             row.parameter
             for row in self.rows
-            if row.parameter.startswith("beta") and not isinstance(row.prior, GAUSSIAN)
+            if row.parameter.startswith("beta") and not row.prior.gaussian
         )
 
     @cached_property
@@ -403,7 +401,7 @@ def _bases(
         for number in range(len(factor.bars)):
             sds = parameters.find(factor.name, number, "sd")
             own = () if sds is None else theta[sds.start : sds.stop]
-            if any(isinstance(prior, HalfStudentTAtMeans | VarianceSplit) for prior in own):
+            if any(prior.at_means or isinstance(prior, VarianceSplit) for prior in own):
                 basis = at_means(parameters, factor, number)
                 if np.array_equal(basis, np.eye(len(basis))):
                     continue
@@ -424,11 +422,7 @@ def _exponents(
 ) -> dict[int, np.ndarray]:
     """See `PriorTable.exponents`."""
     weights = growth_of(parameters, design).weights
-    return {
-        place: own
-        for place, own in enumerate(weights)
-        if own.any() and isinstance(theta[place], HalfStudentTAtMeans)
-    }
+    return {place: own for place, own in enumerate(weights) if own.any() and theta[place].at_means}
 
 
 def _of_structures(
@@ -558,7 +552,7 @@ def _of_frame(
 def _taken(value: object, key: str, slots: Sequence[Slot]) -> Prior:
     """A prior for a key; a Beta of another package, which is not stretched, only from 0 to 1."""
     prior = as_prior(value, key)
-    if isinstance(prior, Beta) and prior is not value:
+    if prior.bounds is None and prior is not value:
         for slot in slots:
             if key in slot.keys and np.isfinite(slot.bounds).all() and slot.bounds != (0.0, 1.0):
                 raise PriorError(

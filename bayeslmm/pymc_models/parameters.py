@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pytensor.tensor.linalg import solve_triangular
 
 from bayeslmm.design.variables import Variable, in_pymc, variables_in_pymc
-from bayeslmm.priors.families import Beta, Fixed, HuangWand, InverseWishart, Wishart
+from bayeslmm.priors.families import Fixed
+from bayeslmm.priors.matrix import CovariancePrior
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,29 +75,29 @@ def covariance_variables(
             pieces.append(_sigmas(variable, priors, pieces, ready))
             continue
         if variable.dim is None:
-            pieces.append(_scalar(variable.name, own[0], _bounds(variable)[0])[None])
+            pieces.append(own[0].parameter(variable.name, *variable.bounds[0])[None])
             continue
         if variable.blocks[0].factor is None and variable.kind == "corr":
             lower = []
             for number, block in enumerate(variable.blocks):
                 suffix = "" if len(variable.blocks) == 1 else f"_{number + 1}"
-                if own[0].support == "covariance":
-                    K = R = _covariance_factor(own[0], "R")
+                if isinstance(own[0], CovariancePrior):
+                    K = R = own[0].covariance_factor("R")
                 else:
-                    K = _cholesky(own[0], f"cholesky_R{suffix}", block.size)
+                    K = own[0].correlation_factor(f"cholesky_R{suffix}", block.size)
                 lower.append(_correlations(K, block.size))
             values = pt.concatenate(lower)
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
             continue
         if variable.kind not in ("sd", "corr"):
             values = vector_variable(
-                variable.name, variable.labels, own, variable.dim, _bounds(variable)
+                variable.name, variable.labels, own, variable.dim, variable.bounds
             )
             pieces.append(values)
             continue
-        if own[0].support == "covariance" and variable.kind == "sd":
+        if isinstance(own[0], CovariancePrior) and variable.kind == "sd":
             ((factor, bar),) = _bars(variable)
-            F = _covariance_factor(own[0], in_pymc(f"G_{factor}"))
+            F = own[0].covariance_factor(in_pymc(f"G_{factor}"))
             factors[factor, bar] = F
             values = pt.sqrt((F**2).sum(axis=1))
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
@@ -109,7 +109,7 @@ def covariance_variables(
                 if K is None:  # of effects that share a standard deviation
                     prior = priors.theta[block.start]
                     name = in_pymc(f"cholesky_{block.name}_{block.bar + 1}")
-                    K = prior.to_pymc(name, n=block.size)
+                    K = prior.correlation_factor(name, block.size)
                 lower.append(_correlations(K, block.size))
             values = pt.concatenate(lower)
             pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
@@ -132,7 +132,7 @@ def covariance_variables(
             if corr and block.stop - block.start == block.size and not corr.sharing:
                 suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
                 own_name = in_pymc(f"cholesky_{factor}{suffix}")
-                K = _cholesky(priors.theta[corr.start], own_name, block.size)
+                K = priors.theta[corr.start].correlation_factor(own_name, block.size)
                 basis = priors.basis(factor, bar, block.size)
                 factors[factor, bar] = pt.dot(basis, part[:, None] * K)
                 part = pt.sqrt((factors[factor, bar] ** 2).sum(axis=1)) if moved else part
@@ -169,9 +169,9 @@ def _sigmas(
     if values is None:
         name = f"{variable.name}_at_means" if shifted else variable.name
         if variable.dim is None:
-            values = _scalar(name, own[0], _bounds(variable)[0])[None]
+            values = own[0].parameter(name, *variable.bounds[0])[None]
         else:
-            values = vector_variable(name, variable.labels, own, variable.dim, _bounds(variable))
+            values = vector_variable(name, variable.labels, own, variable.dim, variable.bounds)
         if not shifted:
             return values
         values = values / _growth(places, priors, before)
@@ -200,51 +200,6 @@ def _correlations(L: TensorVariable, q: int) -> TensorVariable:
     return (unit[rows] * unit[columns]).sum(axis=1)
 
 
-def _cholesky(prior: Prior, name: str, q: int) -> TensorVariable:
-    """Cholesky factor of a correlation matrix, whose elements are all the same where it is held."""
-    if isinstance(prior, Fixed):
-        held = np.full((q, q), prior.value) + (1.0 - prior.value) * np.eye(q)
-        return pt.as_tensor_variable(np.linalg.cholesky(held))
-    return prior.to_pymc(name, n=q)
-
-
-def _covariance_factor(prior: Prior, name: str) -> TensorVariable:
-    """A factor F (q, q) of G = FF' under a prior of the whole matrix, after Bartlett.
-
-    A Wishart matrix with scale LL' is LAA'L', where A is lower triangular with independent
-    elements: roots of chi-squared variables with df, df - 1, ... degrees of freedom on the
-    diagonal, and standard normal ones below. The inverse of one has the factor (LA)'⁻¹.
-    """
-    if isinstance(prior, HuangWand):
-        q, df = prior.size, prior.df + prior.size - 1
-        a = pm.InverseGamma(f"{name}_a", 0.5, 1 / np.array(prior.scales) ** 2, shape=q)
-        L = pt.diag(pt.sqrt(a / (2 * prior.df)))
-    elif isinstance(prior, Wishart | InverseWishart):
-        q, df, scale = prior.size, prior.df, np.array(prior.scale)
-        inverse = isinstance(prior, InverseWishart)
-        L = pt.as_tensor_variable(np.linalg.cholesky(np.linalg.inv(scale) if inverse else scale))
-    else:
-        raise AssertionError(f"{prior!r} is no prior of a covariance matrix")
-    squares = pm.ChiSquared(f"{name}_squares", df - np.arange(q), shape=q)
-    A = pt.diag(pt.sqrt(squares))
-    if q > 1:
-        below = pm.Normal(f"{name}_below", 0.0, 1.0, shape=q * (q - 1) // 2)
-        A = pt.set_subtensor(A[np.tril_indices(q, -1)], below)
-    F = pt.dot(L, A)
-    return F if isinstance(prior, Wishart) else solve_triangular(F.T, np.eye(q), lower=False)
-
-
-def _scalar(name: str, prior: Prior, bounds: tuple[float, float]) -> TensorVariable:
-    """One parameter; a held one is a number, one in an interval a share of it."""
-    if isinstance(prior, Fixed):
-        return pm.Deterministic(name, pt.as_tensor_variable(np.float64(prior.value)))
-    if isinstance(prior, Beta):
-        lower, upper = bounds
-        share = prior.to_pymc(f"{name}_share")
-        return pm.Deterministic(name, lower + (upper - lower) * share)
-    return prior.to_pymc(name)
-
-
 def vector_variable(
     name: str,
     labels: Sequence[str],
@@ -269,7 +224,7 @@ def vector_variable(
         The interval that each parameter lies in; none by default.
     """
     family = priors[0].pymc_name
-    own = any(isinstance(prior, Beta | Fixed) for prior in priors)
+    own = any(prior.pymc_suffix or isinstance(prior, Fixed) for prior in priors)
     if not own and all(prior.pymc_name == family for prior in priors):
         arguments = {
             key: np.array([prior.pymc_arguments()[key] for prior in priors])
@@ -278,14 +233,10 @@ def vector_variable(
         return getattr(pm, family)(name, **arguments, dims=dim)
     intervals = [(-np.inf, np.inf)] * len(priors) if bounds is None else bounds
     each = [
-        _scalar(in_pymc(f"{name}[{label}]"), prior, interval)
+        prior.parameter(in_pymc(f"{name}[{label}]"), *interval)
         for label, prior, interval in zip(labels, priors, intervals, strict=True)
     ]
     return pm.Deterministic(name, pt.stack(each), dims=dim)
-
-
-def _bounds(variable: Variable) -> list[tuple[float, float]]:
-    return [(block.lower, block.upper) for block in variable.blocks for _ in block.labels]
 
 
 def theta_draws(variables: dict[str, np.ndarray], parameters: Parameters) -> np.ndarray:

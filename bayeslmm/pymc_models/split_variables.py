@@ -48,7 +48,7 @@ def split_variables(priors: PriorTable) -> SplitVariables | None:
     prior = next((own for own in priors.theta if isinstance(own, VarianceSplit)), None)
     if prior is None:
         return None
-    total, slopes = prior.total.to_pymc("V_total"), None
+    total, slopes = prior.total.parameter("V_total", 0.0, np.inf), None
     if prior.r2 is not None:
         z, c = _slopes(prior, prior.r2, priors.slope_root.shape[1])
         length = (z**2).sum()

@@ -19,14 +19,7 @@ from bayeslmm.covariance.structures import (
 )
 from bayeslmm.design.growth import exponent_places
 from bayeslmm.priors.coefficients import means_basis
-from bayeslmm.priors.families import (
-    Fixed,
-    HalfStudentTAtMeans,
-    NormalAtMeans,
-    Prior,
-    StudentTAtMeans,
-    VarianceSplit,
-)
+from bayeslmm.priors.families import Fixed, Prior, VarianceSplit
 from bayeslmm.reports.notation import LATEX, TEXT, Line, Notation, lay_out
 from bayeslmm.support.visible import visible
 
@@ -416,9 +409,6 @@ def _combination(w: Notation, weights: np.ndarray, symbols: list[str]) -> str:
 
 
 def _prior(prior: Prior, w: Notation) -> str:
-    name = type(prior).__name__
-    if isinstance(prior, NormalAtMeans | StudentTAtMeans | HalfStudentTAtMeans):
-        name = name.removesuffix("AtMeans")
     if isinstance(prior, Fixed):
         return prior.shown[0]
-    return w.function(name, *prior.shown)
+    return w.function(prior.distribution, *prior.shown)

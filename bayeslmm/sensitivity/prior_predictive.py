@@ -9,7 +9,6 @@ import numpy as np
 from bayeslmm.covariance.correlations.kernels import correlation, of_code
 from bayeslmm.effects.rows import functions_of_rows
 from bayeslmm.errors import PriorError
-from bayeslmm.priors.families import Flat
 from bayeslmm.solutions.labelled import labelled_draws, labelled_rows
 from bayeslmm.support.arguments import GREATEST_SEED, whole_number
 from bayeslmm.support.memory import require_memory
@@ -77,7 +76,7 @@ def draw_priors(
     if random_seed is not None:
         random_seed = whole_number("random_seed", random_seed, 0, GREATEST_SEED)
     for row in model.priors.rows:
-        if isinstance(row.prior, Flat):
+        if not row.prior.proper:
             raise PriorError(
                 f"{row.parameter!r} has a flat prior, from which nothing can be drawn; give it a "
                 f"proper one, such as model.with_priors({{{row.parameter!r}: bl.Normal(0, 10)}}), "

@@ -6,7 +6,7 @@ from scipy import stats
 
 import bayeslmm as bl
 from bayeslmm.estimation.posterior.density import Density
-from bayeslmm.priors.kernels import _matrix_row, log_matrix_prior
+from bayeslmm.priors.kernels import log_matrix_prior
 from bayeslmm.sensitivity.prior_predictive import draw_priors
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
@@ -21,8 +21,7 @@ PRIORS = [
 
 def log_density(prior, sd, corr):
     """The compiled density of (sd, corr), which leaves out its constant."""
-    code, numbers = _matrix_row(prior)
-    return log_matrix_prior(code, numbers, sd, [corr])[0]
+    return log_matrix_prior(prior.code, prior.numbers(), sd, [corr])[0]
 
 
 def mixture(prior, G):
@@ -168,11 +167,9 @@ def test_pymc_draws_have_these_distributions():
     import pymc as pm
     import pytensor.tensor as pt
 
-    from bayeslmm.pymc_models.parameters import _covariance_factor
-
     chosen = PRIORS[:3]
     with pm.Model():
-        factors = [_covariance_factor(prior, f"G{i}") for i, prior in enumerate(chosen)]
+        factors = [prior.covariance_factor(f"G{i}") for i, prior in enumerate(chosen)]
     draws = pm.draw([pt.dot(F, F.T) for F in factors], draws=3000, random_seed=5)
     rng = np.random.default_rng(6)
     a = stats.invgamma.rvs(0.5, scale=[2.0**-2, 0.7**-2], size=(3000, 2), random_state=rng)

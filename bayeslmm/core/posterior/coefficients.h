@@ -1,13 +1,10 @@
 // Coefficients with priors of their own that are not Gaussian, sampled beside theta in units of
-// their standard errors. `bayeslmm.sampled_coefficients` says how.
+// their standard errors. `bayeslmm.estimation.posterior.sampled_coefficients` says how.
 #pragma once
 
-#include "priors/families/laplace.h"
-#include "priors/families/student_t.h"
+#include "priors/registry.h"
 
 namespace lmm {
-
-enum CoefficientCode : Int { STUDENT_T, LAPLACE };
 
 struct CoefficientPrior {
   static constexpr Int SIZE = 5;
@@ -24,8 +21,8 @@ struct CoefficientPrior {
   // Log density of the coordinate without its constant, and its derivative.
   LogDensity at(double x) const {
     const double distance = coefficient(x) - location;
-    const LogDensity own = code == LAPLACE ? Laplace::at(distance, scale, shape)
-                                           : StudentT::at(distance, scale, shape);
+    const LogDensity own = with_coefficient_prior(
+        code, [&](auto family) { return family.at(distance, scale, shape); });
     return {own.value, unit * own.slope};
   }
 };

@@ -1,9 +1,6 @@
 #include "priors/matrix.h"
 
-#include "priors/families/huang_wand.h"
-#include "priors/families/inverse_wishart.h"
-#include "priors/families/wishart.h"
-#include "priors/single.h"
+#include "priors/registry.h"
 
 namespace lmm {
 
@@ -50,9 +47,8 @@ double log_matrix_prior(Int code, const double *numbers, Int q, const double *sd
   const CovarianceAt G(sd, corr, q, memory);
   if (!G.ok) return -HUGE_VAL;
   const Matrix dG = memory.matrix(q, q);
-  double value = code == WISHART           ? density(Wishart{}, numbers, G, dG)
-                 : code == INVERSE_WISHART ? density(InverseWishart{}, numbers, G, dG)
-                                           : density(HuangWand{}, numbers, G, dG);
+  double value =
+      with_matrix_prior(code, [&](auto family) { return density(family, numbers, G, dG); });
   for (Int i = 0; i < q; ++i) {
     value += double(q) * log(sd[i]);
     dsd[i] += double(q) / sd[i];

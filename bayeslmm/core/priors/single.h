@@ -1,48 +1,13 @@
-// Priors of single parameters by the codes that `bayeslmm.prior_kernels` gives them.
+// Priors of single covariance parameters.
 #pragma once
 
-#include "priors/families/beta.h"
-#include "priors/families/exponential.h"
-#include "priors/families/gamma.h"
-#include "priors/families/half_normal.h"
-#include "priors/families/half_student_t.h"
-#include "priors/families/inverse_gamma.h"
-#include "priors/families/log_normal.h"
-#include "priors/families/normal.h"
-#include "priors/families/uniform.h"
+#include "priors/registry.h"
 
 namespace lmm {
 
-enum PriorCode : Int {
-  HELD,
-  HALF_NORMAL,
-  HALF_T,
-  EXPONENTIAL,
-  GAMMA,
-  INVERSE_GAMMA,
-  LOG_NORMAL,
-  UNIFORM,
-  BETA,
-  NORMAL,
-  LKJ,
-  SPLIT,
-  WISHART,
-  INVERSE_WISHART,
-  HUANG_WAND,
-};
-
+// Log density without its constant of the family with a code, and its derivative.
 inline LogDensity log_prior(Int code, double x, Hyper hyper) {
-  switch (code) {
-    case HALF_NORMAL: return HalfNormal::at(x, hyper);
-    case HALF_T: return HalfStudentT::at(x, hyper);
-    case EXPONENTIAL: return ExponentialPrior::at(x, hyper);
-    case GAMMA: return Gamma::at(x, hyper);
-    case INVERSE_GAMMA: return InverseGamma::at(x, hyper);
-    case LOG_NORMAL: return LogNormal::at(x, hyper);
-    case BETA: return Beta::at(x, hyper);
-    case NORMAL: return Normal::at(x, hyper);
-    default: return Uniform::at(x, hyper);
-  }
+  return with_prior(code, [&](auto family) { return family.at(x, hyper); });
 }
 
 // Log density of (sigma, exponents), without that of the exponents alone, where a prior is about

@@ -24,7 +24,6 @@ from bayeslmm.estimation.likelihood.quasi_newton import optimise
 from bayeslmm.estimation.optimum import Optimum, Status, Step
 from bayeslmm.estimation.posterior.density import Density
 from bayeslmm.estimation.posterior.mode import hard_to_tell_from_zero
-from bayeslmm.priors.families import Gamma, VarianceSplit
 from bayeslmm.support import scales
 
 if TYPE_CHECKING:
@@ -182,22 +181,14 @@ def _check_bounded(equations: Equations, priors: PriorTable) -> None:
             "a fit by MAP integrates coefficients out, which needs normal or flat priors, and "
             f"that of {', '.join(priors.not_gaussian)} is neither. Use Normal, or fit by 'nuts'."
         )
+    parts = int((priors.variance_weights[:-1] > 0).sum())
     for name, prior in zip(equations.parameters.names, priors.theta, strict=True):
-        if isinstance(prior, Gamma) and prior.alpha < 1:
+        if prior.infinite_at_zero(parts):
             raise PriorError(
-                f"the prior {prior!r} of {name!r} is infinite at zero, where the posterior then "
-                "has its mode whatever the data say. Use an alpha of 1 or more (from 2 on it keeps "
-                "the mode off zero), or fit by 'nuts'."
+                f"the prior {prior!r} of {name!r} is infinite at standard deviations of zero, "
+                "where the posterior then has its mode whatever the data say. Use "
+                f"{prior.finite_with(parts)}, or fit by 'nuts'."
             )
-        if isinstance(prior, VarianceSplit):
-            parts = int((priors.variance_weights[:-1] > 0).sum())
-            if prior.infinite_at_zero(parts):
-                raise PriorError(
-                    f"the prior {prior!r} is infinite at standard deviations of zero, where the "
-                    "posterior then has its mode whatever the data say. Use an icc with a first "
-                    f"parameter of {parts / 2:g} or more and shares of 0.5 or more, or fit by "
-                    "'nuts'."
-                )
 
 
 def _position(density: Density, theta: np.ndarray) -> np.ndarray:

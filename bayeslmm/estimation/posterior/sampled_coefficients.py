@@ -17,17 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.estimation.posterior.slopes import PRECISION, Slopes
-from bayeslmm.priors.families import Cauchy, Laplace, StudentT
+from bayeslmm.priors.base import PriorCode
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
-    from bayeslmm.priors.families import Prior
     from bayeslmm.priors.table import PriorTable
 
 __all__ = ["SampledCoefficients"]
 
-_STUDENT_T, _LAPLACE = 0, 1
 _CODE, _LOCATION, _SCALE, _SHAPE, _UNIT = range(5)
 
 
@@ -71,8 +69,9 @@ class SampledCoefficients:
         half = system.rotation_inverse.reshape(p, p)
         covariance = max(equations.least_squares**2, np.finfo(float).tiny) * half @ half.T
         units = np.sqrt(np.diag(covariance))[own]
-        families = [_family(priors[name]) for name in priors.not_gaussian]
-        table = np.column_stack([np.array(families), units])
+        given = [priors[name] for name in priors.not_gaussian]
+        rows = [(prior.code, *prior.numbers()) for prior in given]
+        table = np.column_stack([np.array(rows, dtype=np.float64), units])
         lift = np.zeros((p, len(own)))
         lift[own, np.arange(len(own))] = 1.0
         stated = np.flatnonzero(np.diag(priors.beta_precision) > 0)
@@ -94,7 +93,7 @@ class SampledCoefficients:
         there are second derivatives.
         """
         table = self.table.copy()
-        laplace = table[:, _CODE] == _LAPLACE
+        laplace = table[:, _CODE] == PriorCode.LAPLACE
         table[laplace, _SHAPE] = table[laplace, _UNIT] / table[laplace, _SCALE]
         return replace(self, table=table)
 
@@ -106,14 +105,3 @@ class SampledCoefficients:
         """The coordinates of least squares."""
         slopes = self.slopes.unconstrained(theta) if len(self.slopes.start) else np.empty(0)
         return np.append(slopes, self.start)
-
-
-def _family(prior: Prior) -> tuple[float, float, float, float]:
-    match prior:
-        case StudentT(nu, mu, sigma):
-            return _STUDENT_T, mu, sigma, nu
-        case Cauchy(mu, sigma):
-            return _STUDENT_T, mu, sigma, 1.0
-        case Laplace(mu, b):
-            return _LAPLACE, mu, b, 0.0
-    raise AssertionError(f"{prior!r} is no prior of a coefficient that is sampled")

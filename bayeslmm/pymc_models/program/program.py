@@ -15,16 +15,7 @@ from bayeslmm.design.bars import structures_beside
 from bayeslmm.design.variables import Variable, in_pymc, level_dim, variables_in_pymc
 from bayeslmm.errors import ArgumentError
 from bayeslmm.priors.coefficients import means_basis
-from bayeslmm.priors.families import (
-    Beta,
-    Fixed,
-    HuangWand,
-    InverseWishart,
-    MvNormal,
-    Prior,
-    VarianceSplit,
-    Wishart,
-)
+from bayeslmm.priors.families import Fixed, Prior, VarianceSplit
 from bayeslmm.pymc_models.program.data import (
     codes_of,
     column_of,
@@ -83,8 +74,8 @@ def slopes(p, a, b, c):
 
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_NOT_WRITTEN = (Beta, Fixed, MvNormal, Wishart, InverseWishart, HuangWand)
-"""Priors for which a program would need more than a variable."""
+_NOT_WRITTEN = ("coefficients", "covariance")
+"""Supports of the priors for which a program would need more than a variable."""
 
 
 def program(model: Specification) -> str:
@@ -283,6 +274,14 @@ def _written(
     yield from rest
 
 
+def _require_written(name: str, prior: Prior) -> None:
+    if prior.support in _NOT_WRITTEN:
+        raise ArgumentError(
+            f"code() cannot write the prior {prior} of {name!r}, which is no distribution of a "
+            "variable of PyMC; model.full_pymc() has it."
+        )
+
+
 def distribution(name: str, prior: Prior, **more: str) -> str:
     """A variable of PyMC.
 
@@ -291,23 +290,25 @@ def distribution(name: str, prior: Prior, **more: str) -> str:
     ArgumentError
         For a prior that has no class of PyMC.
     """
-    if isinstance(prior, _NOT_WRITTEN):
-        raise ArgumentError(
-            f"code() cannot write the prior {prior} of {name!r}, which is no distribution of a "
-            "variable of PyMC; model.full_pymc() has it."
-        )
+    _require_written(name, prior)
     arguments = {key: number(value) for key, value in prior.pymc_arguments().items()} | more
     written = "".join(f", {key}={value}" for key, value in arguments.items())
     return f"pm.{prior.pymc_name}({quoted(in_pymc(name))}{written})"
 
 
 def _vector(
-    target: str, name: str, labels: Sequence[str], priors: Sequence[Prior], dim: str
+    target: str,
+    name: str,
+    labels: Sequence[str],
+    priors: Sequence[Prior],
+    dim: str,
+    bounds: Sequence[tuple[float, float]] | None = None,
 ) -> Iterator[str]:
     """A vector of independent parameters, as `vector_variable` makes it."""
     family = priors[0]
-    distribution(name, family)
-    if all(prior.pymc_name == family.pymc_name for prior in priors):
+    own = any(prior.pymc_suffix or isinstance(prior, Fixed) for prior in priors)
+    if not own and all(prior.pymc_name == family.pymc_name for prior in priors):
+        _require_written(name, family)
         arguments = {
             key: numbers([prior.pymc_arguments()[key] for prior in priors])
             for key in family.pymc_arguments()
@@ -316,8 +317,9 @@ def _vector(
         yield f"{target} = pm.{family.pymc_name}({quoted(name)}{written}, dims={quoted(dim)})"
         return
     yield f"{target} = pt.stack(["
-    for label, prior in zip(labels, priors, strict=True):
-        yield f"    {distribution(f'{name}[{label}]', prior)},"
+    intervals = [(-np.inf, np.inf)] * len(priors) if bounds is None else bounds
+    for label, prior, interval in zip(labels, priors, intervals, strict=True):
+        yield f"    {_parameter(f'{name}[{label}]', prior, interval)},"
     yield "])"
     yield f"{target} = pm.Deterministic({quoted(name)}, {target}, dims={quoted(dim)})"
 
@@ -348,7 +350,7 @@ def _beta(target: str, name: str, model: Specification, own: Sequence[Prior]) ->
         return
     vector = "b"
     if not isinstance(own[0], VarianceSplit):
-        yield f"level = {distribution(f'{name}[{model.design.coef[0]}]', own[0])}"
+        yield f"level = {_parameter(f'{name}[{model.design.coef[0]}]', own[0])}"
         vector = "pt.concatenate([level[None], b])"
     yield f'{target} = pm.Deterministic({quoted(name)}, {vector}, dims="coef")'
 
@@ -367,7 +369,7 @@ def _theta(model: Specification) -> Iterator[str]:
         elif variable.kind == "sigma" and _grows(model, variable):
             yield from _shifted(model, variable, own)
         elif variable.dim is None:
-            yield f"{target} = {_scalar(variable, own[0])}"
+            yield f"{target} = {_parameter(variable.name, own[0], variable.bounds[0])}"
         elif variable.kind == "sd":
             yield from _sds(model, variable, own)
         elif variable.kind == "corr" and variable.blocks[0].factor is not None:
@@ -391,7 +393,9 @@ def _theta(model: Specification) -> Iterator[str]:
                 )
             yield from _correlations(variable, factors)
         else:
-            yield from _vector(target, variable.name, variable.labels, own, variable.dim)
+            yield from _vector(
+                target, variable.name, variable.labels, own, variable.dim, variable.bounds
+            )
 
 
 def _variance_split(model: Specification, prior: VarianceSplit) -> Iterator[str]:
@@ -399,7 +403,7 @@ def _variance_split(model: Specification, prior: VarianceSplit) -> Iterator[str]
     their parts of it.
     """
     weights, root = model.priors.variance_weights, model.priors.slope_root
-    yield f"total = {distribution('V_total', prior.total)}"
+    yield f"total = {_parameter('V_total', prior.total, (0.0, np.inf))}"
     if prior.r2 is not None:
         p = root.shape[1]
         c = prior.radial_power(p)
@@ -455,7 +459,7 @@ def _shifted(model: Specification, variable: Variable, own: Sequence[Prior]) -> 
     target, name = names_of(model)[variable.name], f"{variable.name}_at_means"
     yield "# the prior of the residuals is about rows at the means of the variance's covariates"
     if variable.dim is None:
-        yield f"{target}_at_means = {distribution(name, own[0])}"
+        yield f"{target}_at_means = {_parameter(name, own[0], variable.bounds[0])}"
     else:
         yield from _vector(f"{target}_at_means", name, variable.labels, own, variable.dim)
     value = f"{target}_at_means / {_growth(model, variable)}"
@@ -463,17 +467,16 @@ def _shifted(model: Specification, variable: Variable, own: Sequence[Prior]) -> 
     yield f"{target} = pm.Deterministic({quoted(variable.name)}, {value}{dims})"
 
 
-def _scalar(variable: Variable, prior: Prior) -> str:
-    """One parameter; a held one is a number, one in an interval a share of it."""
-    name, block = quoted(variable.name), variable.blocks[0]
+def _parameter(name: str, prior: Prior, bounds: tuple[float, float] = (-np.inf, np.inf)) -> str:
+    """One parameter: a number where it is held, PyMC's variable, or a function of that."""
     if isinstance(prior, Fixed):
-        return f"pm.Deterministic({name}, pm.math.constant({number(prior.value)}))"
-    if not isinstance(prior, Beta):
-        return distribution(variable.name, prior)
-    share = f"pm.Beta({quoted(f'{variable.name}_share')}, {number(prior.alpha)}, "
-    share += f"{number(prior.beta)})"
-    width = number(block.upper - block.lower)
-    return f"pm.Deterministic({name}, {number(block.lower)} + {width} * {share})"
+        value = f"pm.math.constant({number(prior.value)})"
+        return f"pm.Deterministic({quoted(in_pymc(name))}, {value})"
+    variable = distribution(f"{name}{prior.pymc_suffix}", prior)
+    if not prior.pymc_suffix:
+        return variable
+    value = prior.parameter_text(variable, *bounds)
+    return f"pm.Deterministic({quoted(in_pymc(name))}, {value})"
 
 
 def _factor_name(model: Specification, block: Block) -> str:

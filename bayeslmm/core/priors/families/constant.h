@@ -5,7 +5,7 @@
 
 namespace lmm {
 
-struct Uniform {
+struct Constant {
   static LogDensity at(double x, Hyper hyper) {
     (void)x, (void)hyper;
     return {0.0, 0.0};
