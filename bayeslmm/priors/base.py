@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from enum import IntEnum
+from enum import IntEnum, auto
 from math import inf, isfinite
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -43,21 +43,21 @@ class PriorCode(IntEnum):
     """The log densities of the compiled library, in the order of ``core/priors/registry.h``."""
 
     CONSTANT = 0
-    HALF_NORMAL = 1
-    HALF_STUDENT_T = 2
-    EXPONENTIAL = 3
-    GAMMA = 4
-    INVERSE_GAMMA = 5
-    LOG_NORMAL = 6
-    BETA = 7
-    NORMAL = 8
-    STUDENT_T = 9
-    LAPLACE = 10
-    LKJ = 11
-    VARIANCE_SPLIT = 12
-    WISHART = 13
-    INVERSE_WISHART = 14
-    HUANG_WAND = 15
+    HALF_NORMAL = auto()
+    HALF_STUDENT_T = auto()
+    EXPONENTIAL = auto()
+    GAMMA = auto()
+    INVERSE_GAMMA = auto()
+    LOG_NORMAL = auto()
+    BETA = auto()
+    NORMAL = auto()
+    STUDENT_T = auto()
+    LAPLACE = auto()
+    LKJ = auto()
+    VARIANCE_SPLIT = auto()
+    WISHART = auto()
+    INVERSE_WISHART = auto()
+    HUANG_WAND = auto()
 
 
 @dataclass(frozen=True)
@@ -223,6 +223,10 @@ class Prior:
             raise PriorError(
                 f"{self} is made of several variables of PyMC; model.full_pymc() has them."
             )
+        return self._variable(name, **kwargs)
+
+    def _variable(self, name: str | None, **kwargs: object) -> TensorVariable:
+        """The variable of PyMC's class."""
         import pymc as pm
 
         family = getattr(pm, self.pymc_name)
@@ -235,7 +239,7 @@ class Prior:
         """A parameter in an interval, added to the model on the context."""
         import pymc as pm
 
-        variable = self.to_pymc(f"{name}{self.pymc_suffix}")
+        variable = self._variable(f"{name}{self.pymc_suffix}")
         if not self.pymc_suffix:
             return variable
         return pm.Deterministic(name, self.parameter_of(variable, lower, upper))

@@ -11,10 +11,10 @@ from typing import Any
 from bayeslmm.errors import ArgumentTypeError, PriorError
 from bayeslmm.priors.base import Prior, Support
 from bayeslmm.priors.held import Fixed
+from bayeslmm.priors.interval import Beta, Uniform
 from bayeslmm.priors.matrix import LKJ, HuangWand, InverseWishart, Wishart
 from bayeslmm.priors.positive import (
     PC,
-    Beta,
     Exponential,
     Gamma,
     HalfCauchy,
@@ -23,7 +23,6 @@ from bayeslmm.priors.positive import (
     HalfStudentTAtMeans,
     InverseGamma,
     LogNormal,
-    Uniform,
 )
 from bayeslmm.priors.real import (
     Cauchy,

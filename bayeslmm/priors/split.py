@@ -9,7 +9,7 @@ import numpy as np
 
 from bayeslmm.errors import ArgumentTypeError, PriorError
 from bayeslmm.priors.base import Prior, PriorCode, Vector, vector
-from bayeslmm.priors.positive import Beta
+from bayeslmm.priors.interval import Beta
 
 __all__ = ["VarianceSplit"]
 
