@@ -128,7 +128,7 @@ def test_codes_are_those_of_the_core():
     """Integers that both sides have, by their names there."""
     from bayeslmm.covariance.correlations import kernels as correlations
     from bayeslmm.equations import whitening
-    from bayeslmm.priors import kernels as prior_kernels
+    from bayeslmm.priors.base import PriorCode
 
     sources = Path(native.__file__).parent
 
@@ -144,9 +144,8 @@ def test_codes_are_those_of_the_core():
     assert [c.code for c in correlations._SINGLE] == list(range(len(structures)))
     assert structures.index("TOEP") == correlations.TOEP.code
     assert structures.index("KNOWN") == correlations.KNOWN.code
-    families = of("priors/single.h", "PriorCode")
-    for name in families:
-        assert getattr(prior_kernels, f"_{name}") == families.index(name)
+    assert of("priors/registry.h", "PriorCode") == [code.name for code in PriorCode]
+    assert [code.value for code in PriorCode] == list(range(len(PriorCode)))
     ways = of("equations/whitening/whitening.h", "Whitening")
     assert ways.index("DENSE") == whitening.DENSE
     assert ways.index("MARKOV") == whitening.MARKOV

@@ -185,9 +185,9 @@ def _check_bounded(equations: Equations, priors: PriorTable) -> None:
     for name, prior in zip(equations.parameters.names, priors.theta, strict=True):
         if prior.infinite_at_zero(parts):
             raise PriorError(
-                f"the prior {prior!r} of {name!r} is infinite at standard deviations of zero, "
-                "where the posterior then has its mode whatever the data say. Use "
-                f"{prior.finite_with(parts)}, or fit by 'nuts'."
+                f"the prior {prior!r} of {name!r} is infinite at zero, where the posterior then "
+                f"has its mode whatever the data say. Use {prior.finite_with(parts)}, or fit by "
+                "'nuts'."
             )
 
 
