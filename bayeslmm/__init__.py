@@ -38,6 +38,7 @@ _MODULE_OF = {
     "Exponential": "priors.families",
     "Gamma": "priors.families",
     "InverseGamma": "priors.families",
+    "GammaPrecision": "priors.families",
     "LogNormal": "priors.families",
     "PC": "priors.families",
     "Beta": "priors.families",
@@ -142,6 +143,7 @@ if TYPE_CHECKING:
     from bayeslmm.priors.families import Fixed as Fixed
     from bayeslmm.priors.families import Flat as Flat
     from bayeslmm.priors.families import Gamma as Gamma
+    from bayeslmm.priors.families import GammaPrecision as GammaPrecision
     from bayeslmm.priors.families import HalfCauchy as HalfCauchy
     from bayeslmm.priors.families import HalfNormal as HalfNormal
     from bayeslmm.priors.families import HalfStudentT as HalfStudentT

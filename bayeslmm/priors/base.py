@@ -48,6 +48,7 @@ class PriorCode(IntEnum):
     EXPONENTIAL = auto()
     GAMMA = auto()
     INVERSE_GAMMA = auto()
+    GAMMA_PRECISION = auto()
     LOG_NORMAL = auto()
     BETA = auto()
     NORMAL = auto()

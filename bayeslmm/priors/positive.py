@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, inf, log, sqrt
+from typing import TYPE_CHECKING, Any
 
 from bayeslmm.errors import PriorError
 from bayeslmm.priors.base import Prior, PriorCode
+
+if TYPE_CHECKING:
+    from pytensor.tensor import TensorVariable
 
 __all__ = [
     "PC",
     "Exponential",
     "Gamma",
+    "GammaPrecision",
     "HalfCauchy",
     "HalfNormal",
     "HalfStudentT",
@@ -223,6 +228,64 @@ class InverseGamma(Prior):
     def typical(self, lower: float, upper: float) -> float:
         """The mode of the logarithm."""
         return self.beta / self.alpha
+
+
+@dataclass(frozen=True, repr=False)
+class GammaPrecision(Prior):
+    """Gamma distribution of a precision, 1/sd², as BUGS, JAGS and NIMBLE state priors of variances:
+    ``tau ~ dgamma(alpha, beta)``.
+
+    The variance, sd², is then inverse gamma distributed with shape alpha and scale beta. With
+    alpha = n/2 and beta = n s²/2 it is as if n deviations with the mean square s² had been
+    observed before. The density of the standard deviation is zero at zero, so that a small alpha
+    and beta, such as 0.001, do not make a prior that says little where the data leave a standard
+    deviation near zero possible. Source: Gelman (2006), Bayesian Analysis 1, 515-534.
+
+    Parameters
+    ----------
+    alpha : float
+        Shape.
+    beta : float
+        Rate of the precision, which is the scale of the variance, in squared units of the
+        parameter: the mean precision is alpha/beta.
+
+    Examples
+    --------
+    >>> from bayeslmm import GammaPrecision
+    >>> GammaPrecision(2, beta=50)
+    GammaPrecision(2, 50)
+    """
+
+    alpha: float
+    beta: float
+    support = "positive"
+    code = PriorCode.GAMMA_PRECISION
+    pymc_name = "Gamma"
+    pymc_parameters = ("alpha", "beta")
+    pymc_suffix = "_precision"
+    name_is_shared = False
+
+    def typical(self, lower: float, upper: float) -> float:
+        """The mode of the logarithm."""
+        return sqrt(self.beta / self.alpha)
+
+    def to_pymc(self, name: str | None = None, **kwargs: object) -> TensorVariable:
+        """Make the standard deviation of a gamma variable, ``<name>_precision`` where it is named;
+        otherwise as `Prior.to_pymc`.
+        """
+        import pymc as pm
+
+        precision = self._variable(name and f"{name}{self.pymc_suffix}", **kwargs)
+        sd = self.parameter_of(precision, 0.0, inf)
+        return sd if name is None else pm.Deterministic(name, sd, dims=kwargs.get("dims"))
+
+    def parameter_of(self, variable: Any, lower: float, upper: float) -> Any:
+        """A precision as a standard deviation."""
+        return variable**-0.5
+
+    def parameter_text(self, variable: str, lower: float, upper: float) -> str:
+        """The same in a program."""
+        return f"{variable} ** -0.5"
 
 
 @dataclass(frozen=True, repr=False)

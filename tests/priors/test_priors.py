@@ -16,6 +16,17 @@ from bayeslmm.priors.families import LKJ, NormalAtMeans
 from bayeslmm.priors.kernels import log_prior, row_of
 from bayeslmm.priors.table import resolve
 
+
+class OfPrecision:
+    """The density of x where 1/x² is gamma distributed."""
+
+    def __init__(self, shape, rate):
+        self.precision = stats.gamma(shape, scale=1 / rate)
+
+    def logpdf(self, x):
+        return self.precision.logpdf(x**-2.0) + np.log(2 / x**3)
+
+
 # prior, the same in SciPy, points inside the support
 SCALAR = [
     (bl.Normal(1.5, 2), stats.norm(1.5, 2), (-3.0, 0.0, 4.0)),
@@ -28,6 +39,7 @@ SCALAR = [
     (bl.Exponential(1 / 25), stats.expon(0, 25), (0.01, 1.0, 60.0)),
     (bl.Gamma(2.5, 0.3), stats.gamma(2.5, scale=1 / 0.3), (0.01, 1.0, 60.0)),
     (bl.InverseGamma(2.5, 3), stats.invgamma(2.5, scale=3), (0.1, 1.0, 60.0)),
+    (bl.GammaPrecision(2.5, 3), OfPrecision(2.5, 3), (0.4, 1.0, 60.0)),
     (bl.LogNormal(0.5, 0.7), stats.lognorm(0.7, scale=np.exp(0.5)), (0.1, 1.0, 9.0)),
     (bl.Uniform(1, 7), stats.uniform(1, 6), (1.1, 2.0, 6.9)),
     (bl.PC(10, 0.05), stats.expon(0, 10 / -np.log(0.05)), (0.01, 1.0, 60.0)),

@@ -113,6 +113,14 @@ def test_priors_of_several_families_and_missing_values():
     same_density(model, data)
 
 
+def test_precisions_are_written():
+    data = frame("sleepstudy")
+    priors = {"sd": bl.GammaPrecision(1.5, 200), "sigma": bl.GammaPrecision(2.5, 3000)}
+    model = bl.Model("Reaction ~ Days + (Days | Subject)", data, priors=priors)
+    same_density(model, data)
+    same_density(model.update_priors({"sd_Subject[Days]": bl.HalfNormal(9)}), data)
+
+
 def test_program_of_correlated_slopes_is_short_and_its_own():
     code = bl.Model("Reaction ~ Days + (Days | Subject)", frame("sleepstudy")).code()
     assert "bayeslmm" not in code

@@ -151,6 +151,10 @@ PRIORS = {
         "y ~ x + (x2 | g)", priors={"G_g": bl.HuangWand(2, [1, 1]), "sd": None}
     ),
     "coefficients with Student's t": Case("y ~ x + (1 | g)", priors={"beta": bl.StudentT(4, 0, 1)}),
+    "precisions with gamma": Case(
+        "y ~ x + (x2 | g)",
+        priors={"sd": bl.GammaPrecision(3, 1), "sigma": bl.GammaPrecision(4, 3)},
+    ),
     "penalised complexity": Case("y ~ x + (1 | g)", priors={"sd": bl.PC(2, 0.1)}),
 }
 CASES = UNSTRUCTURED | EFFECTS | RESIDUALS | PRIORS

@@ -5,6 +5,7 @@
 #include "priors/families/constant.h"
 #include "priors/families/exponential.h"
 #include "priors/families/gamma.h"
+#include "priors/families/gamma_precision.h"
 #include "priors/families/half_normal.h"
 #include "priors/families/half_student_t.h"
 #include "priors/families/huang_wand.h"
@@ -26,6 +27,7 @@ enum PriorCode : Int {
   EXPONENTIAL,
   GAMMA,
   INVERSE_GAMMA,
+  GAMMA_PRECISION,
   LOG_NORMAL,
   BETA,
   NORMAL,
@@ -47,6 +49,7 @@ auto with_prior(Int code, Work work) {
     case EXPONENTIAL: return work(ExponentialPrior{});
     case GAMMA: return work(Gamma{});
     case INVERSE_GAMMA: return work(InverseGamma{});
+    case GAMMA_PRECISION: return work(GammaPrecision{});
     case LOG_NORMAL: return work(LogNormal{});
     case BETA: return work(Beta{});
     case NORMAL: return work(Normal{});
