@@ -50,7 +50,7 @@ def covered(prior: MvNormal, coef: Sequence[str]) -> tuple[str, ...]:
 
 
 def gaussian_prior(
-    priors: Sequence[Prior], coef: Sequence[str], x_means: np.ndarray, level: np.ndarray
+    priors: Sequence[Prior], coef: Sequence[str], basis: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and precision of beta from a prior for each coefficient.
 
@@ -63,10 +63,8 @@ def gaussian_prior(
     priors : sequence of Prior
         One a coefficient; those of a joint prior have the same. What is not Gaussian adds nothing.
     coef : sequence of str
-    x_means : (p,) array
-        Means of the columns of X.
-    level : (p,) array of bool
-        Coefficients that are intercepts.
+    basis : (p, p) array
+        That of `means_basis`.
 
     Returns
     -------
@@ -75,30 +73,24 @@ def gaussian_prior(
     """
     p = len(priors)
     mean, precision = np.zeros(p), np.zeros((p, p))
-    others = np.where(level, 0.0, x_means)
+    about = 2.0 * np.eye(p) - basis  # the inverse
     joint = next((prior for prior in priors if isinstance(prior, MvNormal)), None)
     if joint is not None:
         own = [list(coef).index(name) for name in covered(joint, coef)]
         mean[own] = joint.mean
         precision[np.ix_(own, own)] = np.linalg.inv(joint.cov)
-    for j, prior in enumerate(priors):
+    for direction, (j, prior) in zip(about, enumerate(priors), strict=True):
         if isinstance(prior, Normal):
             mean[j] = prior.mu
-            direction = np.zeros(p)
-            direction[j] = 1.0
-            if prior.at_means:
-                direction += others
             precision += np.outer(direction, direction) / prior.sigma**2
-    for j, prior in enumerate(priors):
-        if isinstance(prior, Normal) and prior.at_means:
-            mean[j] -= others @ mean
-    return mean, precision
+    return basis @ mean, precision
 
 
 def means_basis(design: Design, priors: Sequence[Prior]) -> np.ndarray:
     """The matrix (p, p) that takes the coefficients that priors are about to the reported ones.
 
-    They differ where a prior is for the value at the predictors' means.
+    They differ where a prior is for the value at the predictors' means: there an intercept is less
+    by the other predictors' means times their coefficients.
 
     Parameters
     ----------

@@ -120,10 +120,12 @@ class StudentT(Prior):
 
 @dataclass(frozen=True, repr=False)
 class StudentTAtMeans(StudentT):
-    """Student's t prior for the value that the linear predictor has at the predictors' means, as
-    brms has it by default; to `StudentT` what `NormalAtMeans` is to `Normal`.
+    """Student's t prior for the value that the linear predictor has at the predictors' means; to
+    `StudentT` what `NormalAtMeans` is to `Normal`.
 
-    As for `StudentT`, NUTS samples the textbook model.
+    It is what brms has by default for the parameter of ``class = Intercept``, the intercept of
+    centred predictors, with ``nu = 3``, ``mu = median(y)`` and ``sigma = max(2.5, mad(y))``. As for
+    `StudentT`, NUTS samples that value beside the covariance parameters.
 
     Parameters
     ----------

@@ -13,13 +13,12 @@ from scipy.linalg import toeplitz
 from bayeslmm.covariance.correlations.loadings import inside, n_factors
 from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
 from bayeslmm.priors.checks import check_fits, check_fits_matrix, check_fits_variance
-from bayeslmm.priors.coefficients import covered, gaussian_prior
+from bayeslmm.priors.coefficients import covered, gaussian_prior, means_basis
 from bayeslmm.priors.defaults import (
     MatrixSlot,
     Slot,
     coefficient_slots,
     growth_of,
-    level_coefficients,
     matrix_slots,
     theta_slots,
 )
@@ -82,7 +81,12 @@ class PriorTable:
         By factor and number of the bar, the matrix that takes the effects that the prior is about,
         with the intercept at the means, to those that are reported. Only for bars in which they
         differ.
+    beta_basis : (p, p) array
+        That takes the coefficients that priors are about to the reported ones: they differ where a
+        prior is set at the predictors' means.
     beta_mean : (p,) array
+        The reported coefficients where those that priors are about have their prior means, and zero
+        where these are not Gaussian.
     beta_precision : (p, p) array
         Inverse covariance matrix of the Gaussian prior of beta, in inverse squared units of the
         coefficients. Not diagonal when a prior is set at the predictors' means; of deficient rank
@@ -108,6 +112,7 @@ class PriorTable:
     rows: tuple[PriorRow, ...]
     theta: tuple[Prior, ...]
     bases: Mapping[tuple[str, int], np.ndarray]
+    beta_basis: np.ndarray
     beta_mean: np.ndarray
     beta_precision: np.ndarray
     whole: Mapping[str, str]
@@ -248,7 +253,6 @@ def resolve(
     whole = _wholes(given, matrices, parts, design.coef)
     _check_released(slots, given, whole)
 
-    level = level_coefficients(design)
     rows, used = _rows(slots, given, whole)
     unused = [key for key in given if key in new and key not in used]
     if unused and not allow_unused:
@@ -258,10 +262,9 @@ def resolve(
         )
     by_row = {row.parameter: row.prior for row in rows}
     chosen = by_row | {parameter: by_row[key] for parameter, key in whole.items()}
-    mean, precision = gaussian_prior(
-        [chosen[f"beta[{name}]"] for name in design.coef], design.coef, design.X.mean(axis=0), level
-    )
-    mean.flags.writeable = precision.flags.writeable = False
+    of_beta = [chosen[f"beta[{name}]"] for name in design.coef]
+    basis = means_basis(design, of_beta)
+    mean, precision = gaussian_prior(of_beta, design.coef, basis)
     names = [
         block.name if block.kind == "corr" else name
         for block in parameters.blocks
@@ -273,7 +276,7 @@ def resolve(
     exponents = _exponents(theta, parameters, design)
     weights = parts.weights if _VARIANCE in given else np.zeros(len(parameters))
     slope_root = parts.slope_root if _states_r2(given) else np.empty((len(design.coef), 0))
-    for array in (weights, slope_root, *exponents.values()):
+    for array in (basis, mean, precision, weights, slope_root, *exponents.values()):
         array.flags.writeable = False
     named = {key for slot in slots if slot.parameter in of_structures for key in slot.keys}
     kept = {key: prior for key, prior in stated.items() if key in used or key in named - {*given}}
@@ -281,6 +284,7 @@ def resolve(
         rows=tuple(rows),
         theta=theta,
         bases=bases,
+        beta_basis=basis,
         beta_mean=mean,
         beta_precision=precision,
         whole=whole,

@@ -10,7 +10,7 @@ import pytensor.tensor as pt
 
 from bayeslmm.design.growth import exponent_places
 from bayeslmm.design.variables import in_pymc, level_dim
-from bayeslmm.priors.coefficients import covered, means_basis
+from bayeslmm.priors.coefficients import covered
 from bayeslmm.priors.families import MvNormal, VarianceSplit
 from bayeslmm.pymc_models.correlation_op import correlation_matrices
 from bayeslmm.pymc_models.parameters import covariance_variables, vector_variable
@@ -132,7 +132,7 @@ def coefficients(
     own = [priors[f"beta[{name}]"] for name in design.coef]
     if not own:
         return pm.Deterministic("beta", pt.zeros(0), dims="coef")
-    basis = means_basis(design, own)
+    basis = priors.beta_basis
     if np.array_equal(basis, np.eye(len(own))):
         return _vector("beta", design, own, split)
     at_means = _vector("beta_at_means", design, own, split)

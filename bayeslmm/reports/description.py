@@ -18,7 +18,6 @@ from bayeslmm.covariance.structures import (
     correlation_of_distance,
 )
 from bayeslmm.design.growth import exponent_places
-from bayeslmm.priors.coefficients import means_basis
 from bayeslmm.priors.families import Fixed, Prior, VarianceSplit
 from bayeslmm.reports.notation import LATEX, TEXT, Line, Notation, lay_out
 from bayeslmm.support.visible import visible
@@ -311,9 +310,8 @@ def _grown(part: VarIdent | VarPower | VarExp, exponent: str, x: str, w: Notatio
 
 def _priors(model: Specification, w: Notation) -> Iterator[Line]:
     design, table = model.design, model.priors
-    priors = [table[f"beta[{name}]"] for name in design.coef]
     # rows of the inverse say what each prior is about
-    about = np.linalg.inv(means_basis(design, priors)) if priors else np.empty((0, 0))
+    about = np.linalg.inv(table.beta_basis)
     left = {
         f"beta[{name}]": _combination(
             w, row, [w.parameter(f"beta[{other}]") for other in design.coef]

@@ -12,7 +12,6 @@ import numpy as np
 from bayeslmm.design.identifiability import check_maximum
 from bayeslmm.errors import ArgumentError
 from bayeslmm.estimation.likelihood.algorithms import maximise
-from bayeslmm.priors.families import StudentTAtMeans
 from bayeslmm.solutions.point import LikelihoodSolution, MapSolution
 from bayeslmm.support.arguments import one_of, truth_value
 from bayeslmm.support.memory import require_memory
@@ -153,18 +152,11 @@ def maximum_likelihood(solution: LikelihoodSolution) -> LikelihoodSolution:
 
 def _collapses(model: Specification, sampler: str, collapse: bool | None) -> bool:
     """Whether theta alone is sampled."""
-    at_means = [
-        name
-        for name in model.priors.not_gaussian
-        if isinstance(model.priors[name], StudentTAtMeans)
-    ]
-    by_package = (*model.priors.not_gaussian, *model.priors.slopes) if sampler == "pymc" else ()
-    textbook = at_means or by_package
+    textbook = (*model.priors.not_gaussian, *model.priors.slopes) if sampler == "pymc" else ()
     if textbook and collapse:
         raise ArgumentError(
             "collapse=True integrates all of beta out here, which needs Gaussian priors; those of "
-            f"{', '.join(textbook)} are not. Leave `collapse` out"
-            + ("." if at_means else ", or `sampler`.")
+            f"{', '.join(textbook)} are not. Leave `collapse` out, or `sampler`."
         )
     if textbook:
         return False

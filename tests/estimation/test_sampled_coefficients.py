@@ -39,6 +39,7 @@ LOG_DENSITY = {
     "Laplace": lambda p: stats.laplace(p.mu, p.b),
     "Normal": lambda p: stats.norm(p.mu, p.sigma),
     "NormalAtMeans": lambda p: stats.norm(p.mu, p.sigma),
+    "StudentTAtMeans": lambda p: stats.t(p.nu, p.mu, p.sigma),
 }
 
 
@@ -90,6 +91,14 @@ SAMPLED = {
         "beta": bl.Laplace(7, 1),
         "beta[Intercept]": bl.NormalAtMeans(300, 5),
     },
+    "Student's t at the means": {
+        "beta": bl.Normal(7, 3),
+        "beta[Intercept]": bl.StudentTAtMeans(4, 300, 5),
+    },
+    "all at the means": {
+        "beta": bl.Laplace(8, 2),
+        "beta[Intercept]": bl.StudentTAtMeans(3, 300, 8),
+    },
     "all": {"beta[Intercept]": bl.StudentT(4, 240, 9), "beta": bl.Cauchy(8, 1)},
 }
 
@@ -116,7 +125,7 @@ def test_the_posterior_is_that_of_reweighted_draws(name):
     log_weights = -stats.norm(9, 3).logpdf(draws[:, 1]) - stats.norm(250, 40).logpdf(draws[:, 0])
     for j, coef in enumerate(("Intercept", "Days")):
         prior = model.priors[f"beta[{coef}]"]
-        about = draws[:, 0] + 4.5 * draws[:, 1] if "means" in name and j == 0 else draws[:, j]
+        about = draws[:, 0] + 4.5 * draws[:, 1] if prior.at_means else draws[:, j]
         log_weights = log_weights + LOG_DENSITY[type(prior).__name__](prior).logpdf(about)
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
@@ -128,6 +137,68 @@ def test_the_posterior_is_that_of_reweighted_draws(name):
     error = sd * np.sqrt(1 / effective + 1 / summary["ess_bulk"].to_numpy())
     assert (np.abs(summary["estimate"].to_numpy() - mean) < 4.5 * error).all()
     np.testing.assert_allclose(summary["std_error"], sd, rtol=0.1)
+
+
+def dense_log_density(priors, sd, sigma, at_means):
+    """Of theta and the linear predictor at the means, with the slope integrated out by
+    quadrature, and without the logarithms' Jacobian.
+    """
+    data = bl.load_dataset("sleepstudy")
+    y, days = data["Reaction"].to_numpy(), data["Days"].to_numpy()
+    same = data["Subject"].to_numpy()[:, None] == data["Subject"].to_numpy()
+    V = sd**2 * same + sigma**2 * np.eye(len(y))
+    root = np.linalg.cholesky(V)
+    slopes = np.linspace(0, 20, 2001)
+    residuals = y[:, None] - at_means - np.subtract.outer(days, [4.5]) * slopes
+    squares = (np.linalg.solve(root, residuals) ** 2).sum(axis=0)
+    logs = -0.5 * squares - np.log(np.diag(root)).sum()
+    slope, level = priors["beta"], priors["beta[Intercept]"]
+    logs += LOG_DENSITY[type(slope).__name__](slope).logpdf(slopes)
+    total = logs.max() + np.log(np.trapezoid(np.exp(logs - logs.max()), slopes))
+    total += stats.t(level.nu, level.mu, level.sigma).logpdf(at_means)
+    return total + stats.halfnorm(0, 50).logpdf([sd, sigma]).sum()
+
+
+def test_the_density_at_the_means_is_that_of_dense_algebra():
+    priors = SAMPLED["Student's t at the means"]
+    model = sleepstudy(priors)
+    density = Density.of(model.equations, model.priors)
+    unit = density.sampled.table[0, -1]
+    left_out = []
+    for sd, sigma, at_means in ((35, 30, 300), (50, 25, 285), (20, 35, 310), (36, 31, 296)):
+        x = np.array([np.log(sd), np.log(sigma), at_means / unit])
+        truth = dense_log_density(priors, sd, sigma, at_means) + np.log(sd * sigma)
+        left_out.append(truth - density(x)[0])
+    # beta is smoothed by a thousandth of a standard error
+    np.testing.assert_allclose(left_out, left_out[0], atol=1e-4)
+
+
+def test_an_intercept_at_the_means_agrees_with_the_textbook_model(capfd):
+    priors = {"beta[Intercept]": bl.StudentTAtMeans(3, 320, 4), "beta": bl.Normal(8, 5)}
+    model = sleepstudy(priors)
+    fit = model.fit("nuts", random_seed=3, progress=False)
+    assert "compiling" not in capfd.readouterr().err
+    full = model.fit("nuts", random_seed=4, collapse=False, target_accept=0.95, progress=False)
+    one, two = fit.summary(), full.summary()
+    error = np.sqrt(one["mcse"] ** 2 + two["mcse"] ** 2)
+    assert (np.abs(one["estimate"] - two["estimate"]) < 4.5 * error).all()
+    at_means = fit.draws.beta @ [1.0, 4.5]
+    assert 300 < at_means.mean() < 320  # between the data's 298.5 and the prior's 320
+
+
+def test_where_a_predictor_has_its_zero_does_not_matter_at_the_means():
+    data = bl.load_dataset("sleepstudy").assign(year=lambda d: d["Days"] + 2000)
+    priors = {"beta[Intercept]": bl.StudentTAtMeans(3, 320, 4), "beta": bl.Laplace(8, 2)}
+    draws = [
+        bl.Model(f"Reaction ~ {x} + (1 | Subject)", data, priors=priors).fit(
+            "nuts", random_seed=3, progress=False
+        )
+        for x in ("Days", "year")
+    ]
+    one, two = (fit.summary() for fit in draws)
+    error = np.sqrt(one["mcse"] ** 2 + two["mcse"].to_numpy() ** 2).to_numpy()
+    difference = one["estimate"].to_numpy() - two["estimate"].to_numpy()
+    assert (np.abs(difference[1:]) < 4.5 * error[1:]).all()
 
 
 def test_reml_does_not_use_it():

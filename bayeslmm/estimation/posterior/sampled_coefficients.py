@@ -1,12 +1,15 @@
 """Coefficients that are sampled beside theta, because their priors are not Gaussian.
 
-Slopes under a prior of R² are those of `explained`. A coefficient with a Student's t, Cauchy or
-Laplace prior of its own has its value, in units of its standard error by least squares, as its
-coordinate. The other coefficients and u are integrated out.
+Slopes under a prior of R² are those of `slopes`. What else is sampled is what a Student's t, Cauchy
+or Laplace prior is about: a coefficient, or w'beta for an intercept whose prior is about the
+predictors' means, where w is their means and 1 for the intercept. Its value, in units of its
+standard error by least squares, is the coordinate. The other coefficients and u are integrated out.
 
-The equations take a Gaussian prior of beta. Here its mean is what is sampled, and its standard
-deviation a thousandth of a standard error of least squares: beta is still drawn exactly, from a
-posterior under the prior smoothed by that much.
+The equations take a Gaussian prior of beta. Here the mean of w'beta is what is sampled, and its
+standard deviation a thousandth of a standard error of least squares: beta is still drawn exactly,
+from a posterior under the prior smoothed by that much. `PriorTable.beta_basis` B takes what priors
+are about to beta: its columns are how the prior mean of beta moves with what is sampled, and the
+rows of its inverse are the w.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.core.library import floats
 from bayeslmm.estimation.posterior.slopes import PRECISION, Slopes
 from bayeslmm.priors.base import PriorCode
 from bayeslmm.support.arrays import Array
@@ -38,13 +42,14 @@ class SampledCoefficients:
     slopes : Slopes
         Those under a prior of R²; none without it.
     table : (m', 5) array
-        For each coefficient with a prior of its own that is not Gaussian the code of the family,
+        For each coefficient whose own prior is not Gaussian the code of the family,
         location, scale and shape, and the unit of its coordinate.
     start : (m',) array
         The coordinates of these by least squares.
     lift : (p, m) array
         The change in the prior mean of beta for one in what is sampled: √V w of slopes, then
-        coefficients. An intercept whose prior is about the predictors' means moves too.
+        coefficients or their value at the predictors' means. An intercept whose prior is about
+        these means moves with its slopes.
     precision : (p, p) array
         The precision of beta given what is sampled.
     """
@@ -68,20 +73,16 @@ class SampledCoefficients:
         system, p = equations.packed.system, equations.p
         half = system.rotation_inverse.reshape(p, p)
         covariance = max(equations.least_squares**2, np.finfo(float).tiny) * half @ half.T
-        units = np.sqrt(np.diag(covariance))[own]
+        about = np.linalg.inv(priors.beta_basis)[own]
+        of_own = about @ covariance @ about.T
+        units = np.sqrt(np.diag(of_own))
         given = [priors[name] for name in priors.not_gaussian]
         rows = [(prior.code, *prior.numbers()) for prior in given]
         table = np.column_stack([np.array(rows, dtype=np.float64), units])
-        lift = np.zeros((p, len(own)))
-        lift[own, np.arange(len(own))] = 1.0
-        stated = np.flatnonzero(np.diag(priors.beta_precision) > 0)
-        others = np.setdiff1d(stated, own)
-        between = priors.beta_precision[np.ix_(others, own)]
-        lift[others] = -np.linalg.solve(priors.beta_precision[np.ix_(others, others)], between)
-        precision = slopes.precision.copy()
-        precision[np.ix_(own, own)] += PRECISION * np.linalg.inv(covariance[np.ix_(own, own)])
-        start = np.array(system.beta_ols)[own] / units
-        return cls(slopes, table, start, np.hstack([slopes.lift, lift]), precision)
+        lift = priors.beta_basis[:, own]
+        precision = slopes.precision + PRECISION * about.T @ np.linalg.inv(of_own) @ about
+        start = about @ np.array(system.beta_ols) / units
+        return cls(slopes, table, start, floats(np.hstack([slopes.lift, lift])), precision)
 
     @property
     def count(self) -> int:

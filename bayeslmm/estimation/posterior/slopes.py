@@ -99,9 +99,7 @@ class Slopes:
         inverse = np.linalg.inv(root[own])
         start = inverse @ np.array(system.beta_ols)[own]
         s2 = max(float(system.xy[-1]) / equations.n, _EXACT * float(start @ start))
-        lift = root.copy()
-        for i in np.flatnonzero(~own & (np.diag(precision) > 0)):
-            lift[i] = -precision[i] @ root / precision[i, i]
+        lift = priors.beta_basis @ root
         given = precision.copy()
         given[np.ix_(own, own)] += PRECISION * equations.n / s2 * inverse.T @ inverse
         weights = priors.variance_weights

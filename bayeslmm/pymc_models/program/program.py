@@ -14,7 +14,6 @@ from bayeslmm.covariance.structures import VarExp, VarIdent, VarPower
 from bayeslmm.design.bars import structures_beside
 from bayeslmm.design.variables import Variable, in_pymc, level_dim, variables_in_pymc
 from bayeslmm.errors import ArgumentError
-from bayeslmm.priors.coefficients import means_basis
 from bayeslmm.priors.families import Fixed, Prior, VarianceSplit
 from bayeslmm.pymc_models.program.data import (
     codes_of,
@@ -330,8 +329,7 @@ def _coefficients(model: Specification) -> Iterator[str]:
     if not own:
         yield 'beta = pm.Deterministic("beta", pt.zeros(0), dims="coef")'
         return
-    basis = means_basis(design, own)
-    off = basis - np.eye(len(own))
+    off = model.priors.beta_basis - np.eye(len(own))
     moved, others = (np.flatnonzero(off.any(axis=axis)).tolist() for axis in (1, 0))
     if not moved:
         yield from _beta("beta", "beta", model, own)
