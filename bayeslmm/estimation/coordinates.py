@@ -59,6 +59,12 @@ __all__ = ["CoordinateArrays", "Coordinates"]
 _SINH, _LOGIT, _PARTIAL, _REAL, _LAGS, _POWER = range(6)
 _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
+_ABOVE_JACOBIAN = 30
+"""The power of two to which gradients are scaled before the Jacobian's is taken from them: it would
+take away the digits of small ones, such as those of responses in small units.
+"""
+_LARGEST_POWER = 1000
+"""Of two, that is a number of double precision with room above."""
 
 
 _constrain = function("constrain", "aaaa")
@@ -235,7 +241,15 @@ class Coordinates:
 
     def gradient(self, x: Array, dtheta: Array) -> Array:
         """The gradient in x of a function that has the gradient ``dtheta`` in theta."""
-        return self.pullback(x, dtheta)[1] - self.pullback(x, np.zeros(len(x)))[1]
+        dtheta = np.asarray(dtheta, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            changes = np.abs(dtheta) * (np.abs(self.natural(x)) + np.abs(self.ab[:, 0]))
+        size = float(changes.max(initial=0.0))
+        # a power of two, which rounds nothing
+        power = min(_ABOVE_JACOBIAN - int(np.frexp(size)[1]), _LARGEST_POWER)
+        factor = float(np.ldexp(1.0, power)) if 0 < size < np.inf else 1.0
+        whole = self.pullback(x, factor * dtheta)[1] - self.pullback(x, np.zeros(len(x)))[1]
+        return whole / factor
 
     def holding(self, x: Array, i: int, value: float) -> Array:
         """x with its i-th coordinate such that theta[i] has a value, the others as they are.

@@ -28,6 +28,15 @@ def fitted(name, exponent=0, method="reml"):
     )
 
 
+def sleepstudy(exponent):
+    return bl.load_dataset("sleepstudy").assign(Reaction=lambda d: d.Reaction * 10.0**exponent)
+
+
+def units(names, exponent):
+    """Of parameters: that of the response, or none."""
+    return np.where(names.str.contains("^(?:beta|sd|sigma)"), 10.0**exponent, 1.0)
+
+
 def same(found, expected, rtol=1e-4):
     np.testing.assert_allclose(
         np.asarray(found, float), np.asarray(expected, float), rtol=rtol, atol=1e-12
@@ -45,17 +54,48 @@ def test_degrees_of_freedom_and_tests(name, exponent):
         same(fit.fixef(df=df)["std_error"] / 10.0**exponent, plain.fixef(df=df)["std_error"])
 
 
-@pytest.mark.parametrize("exponent", [-14, 120])
-def test_profile_intervals(exponent):
-    found, plain = (fitted("slopes", k).confint()[["lower", "upper"]] for k in (exponent, 0))
-    unit = np.where(found.index.str.startswith("corr"), 1.0, 10.0**exponent)[:, None]
-    same(found / unit, plain, rtol=1e-5)
+@pytest.mark.parametrize("exponent", [-120, -80, -40, -14, 40, 80, 120])
+@pytest.mark.parametrize("name", MODELS)
+def test_profile_intervals(name, exponent):
+    names = {"AR1": ["beta[age]", "sd_Subject[Intercept]", "rho"], "slopes": None}[name]
+    found, plain = (
+        fitted(name, k).confint(parameters=names)[["lower", "upper"]] for k in (exponent, 0)
+    )
+    same(found / units(found.index, exponent)[:, None], plain, rtol=1e-6)
 
 
-@pytest.mark.parametrize("exponent", [-120, 120])
+@pytest.mark.parametrize("exponent", [-80, -40, 40, 80])
+def test_bootstrap(exponent):
+    found, plain = (
+        fitted("slopes", k).bootstrap(5, random_seed=1).posterior for k in (exponent, 0)
+    )
+    assert set(found.data_vars) == set(plain.data_vars) > {"beta", "sd_Subject", "sigma"}
+    for name, values in plain.data_vars.items():
+        unit = 1.0 if name.startswith("corr") else 10.0**exponent
+        same(found[name] / unit, values, rtol=1e-5)
+
+
+@cache
+def posterior(exponent):
+    model = bl.Model(MODELS["slopes"][0], sleepstudy(exponent))
+    return model.fit("nuts", random_seed=2, progress=False).summary()
+
+
+@pytest.mark.parametrize("exponent", [-80, -40, 40, 80])
+def test_posterior(exponent):
+    """The same to the error of the draws, whose paths part by rounding."""
+    one, two = posterior(exponent), posterior(0)
+    unit = units(one.index, exponent)
+    error = np.hypot(one["mcse"] / unit, two["mcse"])
+    assert (np.abs(one["estimate"] / unit - two["estimate"]) < 5 * error).all()
+    same(one["std_error"] / unit, two["std_error"], rtol=0.2)
+
+
+@pytest.mark.parametrize("exponent", [-120, -80, -40, 40, 80, 120])
 def test_penalised_likelihood(exponent):
     found, plain = (fitted("slopes", k, "map").summary() for k in (exponent, 0))
     same(found[["df", "t", "p"]], plain[["df", "t", "p"]])
+    same(found["estimate"] / units(found.index, exponent), plain["estimate"], rtol=1e-5)
 
 
 def test_units_whose_squares_are_no_numbers_are_refused():
