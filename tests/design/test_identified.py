@@ -152,3 +152,56 @@ def test_who_insists_goes_on_and_is_told_by_diagnose(tmp_path):
     assert model.updated(formula="y ~ 0 + (1 | school)").check is False
     with pytest.raises(bl.ArgumentTypeError, match="`check`"):
         bl.Model(ONE_EACH, SCHOOLS, check="no")
+
+
+def of_a_ridge(seed):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "y": rng.normal(size=40),
+            "x": rng.normal(size=40),
+            "row": np.arange(40).astype(str),
+            "pair": (np.arange(40) // 2).astype(str),
+            "same": (np.arange(40) // 2 + 100).astype(str),
+            "t": np.tile([0, 1], 20),
+        }
+    )
+
+
+# a model whose variances are not identified, and one with the same covariance matrices that is
+RIDGES = {
+    "a level for each row": ("y ~ x + (1 | row)", None, "y ~ x", None),
+    "a factor twice": ("y ~ x + (1 | pair) + (1 | same)", None, "y ~ x + (1 | pair)", None),
+    "an intercept beside CS": (
+        "y ~ x + (1 | pair)",
+        bl.CS(time="t", group="pair"),
+        "y ~ x",
+        bl.CS(time="t", group="pair"),
+    ),
+}
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize("seed", [0, 1, 4, 10])
+@pytest.mark.parametrize("name", RIDGES)
+def test_an_unidentified_fit_is_that_of_the_identified_model_wherever_it_ends(name, seed, method):
+    formula, R, identified, same_R = RIDGES[name]
+    data = of_a_ridge(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bl.ConvergenceWarning)
+        fit = bl.Model(formula, data, R=R, check=False).fit(method)
+        expected = bl.Model(identified, data, R=same_R).fit(method)
+    assert any(finding.severity == "error" for finding in fit.diagnose().findings)
+    assert np.isfinite(fit.theta).all()
+    assert fit.loglik == pytest.approx(expected.loglik, abs=1e-4)
+    np.testing.assert_allclose(fit.beta, expected.beta, rtol=1e-4, atol=1e-5)
+    errors = [own.fixef(df="none")["std_error"] for own in (fit, expected)]
+    np.testing.assert_allclose(*errors, rtol=1e-4)
+
+
+def test_a_residual_variance_that_does_go_to_zero_is_no_ridge():
+    data = of_a_ridge(1)
+    data["y"] = np.repeat(np.random.default_rng(2).normal(size=20), 2)
+    with pytest.warns(bl.ConvergenceWarning, match="residual variance went to zero"):
+        fit = bl.Model("y ~ 1 + (1 | pair)", data).fit("reml")
+    assert fit.sigma == 0

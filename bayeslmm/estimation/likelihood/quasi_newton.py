@@ -57,6 +57,12 @@ _FAR = 5.0
 of zero: it multiplies sums of squares by 22,000."""
 _TINY = 1e-6
 """σ relative to that of least squares, where rounding ends its way to zero."""
+_FAR_OUT, _NEARER = 1e-4, 1e-2
+"""σ relative to that of least squares on a ridge, where its digits get lost, and where they are
+not."""
+_FALLS = 0.1
+"""A fall of the criterion over a factor of ten of σ that there is where σ goes to zero: it is
+2 log(10) for each row without a residual."""
 _LARGEST = 1e140
 """Of a response whose sums of squares, and one over them, can be computed."""
 
@@ -87,7 +93,37 @@ def _optimise(equations: Equations, method: Literal["reml", "ml"]) -> Optimum:
     search, start = prepare(equations, method)
     place = best_place(search, start)
     status, place, curvature = _finish(search, place)
+    nearer = _nearer_on_ridge(search, place)
+    if nearer is not None:
+        status, place, curvature = Status.NOT_IDENTIFIED, nearer, None
     return conclude(search, place, status, curvature)
+
+
+def _nearer_on_ridge(search: Search, place: Place) -> Place | None:
+    """A place with smaller random effects and the same likelihood, where those of a search are so
+    large beside the residuals that the digits of σ are lost; None where there is none.
+
+    A likelihood that does not say what part of a variance is that of random effects has such a
+    ridge, and what rounding does far out on it looks like a residual variance of zero.
+    """
+    least_squares = search.equations.least_squares
+    if not search.bars or not place.sigma2 < (_FAR_OUT * least_squares) ** 2:
+        return None
+
+    def shrunk(share: float) -> Place:
+        matrices = [share * matrix for matrix in place.matrices]
+        found = search.profiled(search.flat(matrices, place.working))
+        working = search.working(matrices, place.working)
+        return Place(working, tuple(matrices), place.singular, place.held, *found)
+
+    share = 1.0
+    while share > np.finfo(float).tiny:
+        share /= 10
+        farther = shrunk(share)
+        if farther.sigma2 > (_NEARER * least_squares) ** 2:
+            nearer = shrunk(share / 10)
+            return nearer if nearer.value - farther.value < _FALLS else None
+    return None
 
 
 def conclude(
