@@ -12,11 +12,17 @@ from bayeslmm.support.memory import require_memory
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["read_file"]
 
 _MISSING = ("", "NA", "NaN", "nan")
 """What is missing in CSV. Words such as "None" and "null" can be labels, and stay."""
+_NUMBER = 8
+"""Bytes of a number."""
+_BATCH = 1000
+"""Rows of text that are unpacked at once where rows with the same text do not share it."""
+_FEWER = "keep the columns that the model uses, or fewer rows"
 
 
 def read_file(path: str) -> tuple[pd.DataFrame, list[str]]:
@@ -63,22 +69,65 @@ def read_file(path: str) -> tuple[pd.DataFrame, list[str]]:
 def _parquet(file: Path) -> tuple[pd.DataFrame, list[str]]:
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        size = pq.read_metadata(file)
-        # a constant column of any length takes a few bytes in such a file
-        require_memory(
-            2 * size.num_rows * size.num_columns,
-            f"{str(file)!r}, of {size.num_rows:,} rows and {size.num_columns} columns,",
-            "keep the columns that the model uses, or fewer rows",
-            FileError,
-        )
+        _require_room(file)
         return pd.read_parquet(file), []
     except FileError:
         raise
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise FileError(f"{str(file)!r} cannot be read as a Parquet file: {error}") from error
+
+
+def _require_room(file: Path) -> None:
+    """Refuse a Parquet file that would fill the memory when it is unpacked: a constant column of
+    any length takes a few bytes in such a file, and so does a long text in every row.
+    """
+    import pyarrow.parquet as pq
+
+    size = pq.read_metadata(file)
+    chunks = [
+        size.row_group(i).column(j)
+        for i in range(size.num_row_groups)
+        for j in range(size.num_columns)
+    ]
+    what = f"{str(file)!r}, of {size.num_rows:,} rows and {size.num_columns} columns,"
+    numbers = 2 * sum(chunk.num_values for chunk in chunks)
+    numbers += sum(chunk.total_uncompressed_size for chunk in chunks) // _NUMBER
+    require_memory(numbers, what, _FEWER, FileError)
+    text = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
+    # pyarrow does not hold texts once that share their beginnings, or stand in lists
+    packed = {c.path_in_schema for c in chunks if "DELTA_BYTE_ARRAY" in c.encodings}
+    packed |= {name for name in text if "." in name}
+    with pq.ParquetFile(file, read_dictionary=sorted(text - packed)) as opened:
+        for name in sorted(text):
+            unpacked = 0
+            # where each text is held once it takes no more room than its part of the file
+            rows = _BATCH if name in packed else max(size.num_rows, 1)
+            for batch in opened.iter_batches(rows, columns=[name]):
+                unpacked += sum(map(_bytes_of_text, batch.columns))
+                require_memory(
+                    numbers + unpacked // _NUMBER,
+                    f"{what} whose text in {name!r} has {unpacked / 1e9:,.3g} GB or more,",
+                    _FEWER,
+                    FileError,
+                )
+
+
+def _bytes_of_text(column: pa.Array) -> int:
+    """Bytes that texts take, or lists of them, each as often as it is there; 0 of other columns."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    while isinstance(column, pa.ListArray | pa.LargeListArray):
+        column = column.flatten()
+    packed = isinstance(column, pa.DictionaryArray)
+    texts = column.dictionary if packed else column
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    if not any(of_kind(texts.type) for of_kind in kinds):
+        return 0
+    lengths = pc.binary_length(texts)
+    return pc.sum(lengths.take(column.indices) if packed else lengths).as_py() or 0
 
 
 def _csv(file: Path) -> tuple[pd.DataFrame, list[str]]:

@@ -13,6 +13,7 @@ import pytest
 
 import bayeslmm as bl
 from bayeslmm.cli.commands import main
+from bayeslmm.cli.tabular_file import read_file
 from bayeslmm.support import memory
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
@@ -286,6 +287,52 @@ def test_parquet_that_would_fill_memory_is_refused(here, capsys, monkeypatch):
     status, _, err = run(capsys, "fit", "y ~ 1", "bomb.parquet", "--method", "reml")
     assert status == 2
     assert "'bomb.parquet', of 1,000,000 rows and 1 columns, would need about 0.016 GB" in err
+
+
+def of_text(path, encoding):
+    """A text of 10,000 characters in each of 100,000 rows: 1 GB, in a file of a few kilobytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    text = "x" * 10_000
+    options = {"use_dictionary": ["g"]}
+    if encoding == "DELTA_BYTE_ARRAY":
+        options = {"use_dictionary": False, "column_encoding": {"g": encoding}}
+    column = pa.array([text] * 1000)
+    if encoding == "lists":
+        column = pa.array([[text]] * 1000)
+        options = {}
+    table = pa.table({"g": column, "y": np.zeros(1000)})
+    with pq.ParquetWriter(
+        path, table.schema, compression="zstd", store_schema=False, **options
+    ) as writer:
+        for _ in range(100):
+            writer.write_table(table)
+
+
+@pytest.mark.parametrize("encoding", ["RLE_DICTIONARY", "DELTA_BYTE_ARRAY", "lists"])
+def test_text_of_parquet_that_would_fill_memory_is_refused(here, capsys, monkeypatch, encoding):
+    of_text("bomb.parquet", encoding)
+    assert (here / "bomb.parquet").stat().st_size < 100_000
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**8)
+    status, _, err = run(capsys, "fit", "y ~ 1", "bomb.parquet", "--method", "reml")
+    assert status == 2
+    assert re.search(
+        r"'bomb.parquet', of 100,000 rows and 2 columns, whose text in 'g\S*' has 0.1 GB or more, "
+        r"would need about 0.1\d* GB of memory, and 0.1 GB are free; keep the columns",
+        err,
+    )
+
+
+def test_much_text_in_parquet_that_fits_is_read(here):
+    names = [f"subject {i % 1000}" for i in range(200_000)]
+    frame = pd.DataFrame({"a.b": names, "y": np.arange(200_000.0), "none": [None] * 200_000})
+    frame["é"] = pd.Categorical(names)
+    frame["day"] = pd.Timestamp("2026-01-01")
+    frame["bytes"] = [b"x"] * 200_000
+    frame.to_parquet("text.parquet")
+    data, _ = read_file("text.parquet")
+    pd.testing.assert_frame_equal(data, pd.read_parquet("text.parquet"))
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
