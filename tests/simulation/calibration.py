@@ -151,6 +151,10 @@ PRIORS = {
         "y ~ x + (x2 | g)", priors={"G_g": bl.HuangWand(2, [1, 1]), "sd": None}
     ),
     "coefficients with Student's t": Case("y ~ x + (1 | g)", priors={"beta": bl.StudentT(4, 0, 1)}),
+    "Student's t at the means": Case(
+        "y ~ x * f + (1 | g)",
+        priors={"beta[Intercept]": bl.StudentTAtMeans(4, 3, 1), "beta": bl.Laplace(0, 1)},
+    ),
     "precisions with gamma": Case(
         "y ~ x + (x2 | g)",
         priors={"sd": bl.GammaPrecision(3, 1), "sigma": bl.GammaPrecision(4, 3)},

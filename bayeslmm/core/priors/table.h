@@ -1,4 +1,4 @@
-// All priors of theta, as `bayeslmm.prior_kernels.prior_arrays` writes them.
+// All priors of theta, as `bayeslmm.priors.kernels.prior_arrays` writes them.
 #pragma once
 
 #include "support/memory.h"
