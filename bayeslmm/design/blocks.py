@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,11 @@ class Block:
     upper: float = np.inf
     typical: tuple[float, ...] | float = 0.0
     sharing: tuple[int, ...] = ()
+
+    @property
+    def slice(self) -> builtins.slice:
+        """Its parameters within theta."""
+        return slice(self.start, self.stop)
 
     @property
     def bars(self) -> tuple[int, ...]:

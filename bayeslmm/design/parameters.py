@@ -91,7 +91,7 @@ class Parameters:
         moved[where] = scales.natural(x, self.bounds[where])
         for block in self.blocks:
             if block.kind == "loading" and block.start <= position < block.stop:
-                own = slice(block.start, block.stop)
+                own = block.slice
                 k = loadings.n_factors(block.size, block.stop - block.start)
                 moved[own] = loadings.shortened(k, moved[own])
         return moved
@@ -143,7 +143,7 @@ def _labels(
     factor: GroupingFactor, bar: BarBlock, variable: str
 ) -> tuple[str, ...] | tuple[tuple[str, str], ...]:
     """The labels of a bar's elements of a variable."""
-    effects, plain = (names[bar.start : bar.stop] for names in (factor.effects, factor.plain))
+    effects, plain = (names[bar.slice] for names in (factor.effects, factor.plain))
     if bar.shape is None:
         structure = STRUCTURES[bar.structure]
         if variable == "sd":

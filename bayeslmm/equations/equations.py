@@ -203,19 +203,17 @@ class Equations:
             theta[:] = relative
             for own in self.parameters.blocks:
                 if own.kind in ("sigma", "sd"):
-                    theta[own.start : own.stop] *= sigma
+                    theta[own.slice] *= sigma
         G = self.covariances(M, sigma)
         for f in self.factors:
             for i, bar in enumerate(f.bars):
                 if bar.shape is not None:
                     continue
-                sd, corr = STRUCTURES[bar.structure].natural(
-                    G[f.name][bar.start : bar.stop, bar.start : bar.stop]
-                )
+                sd, corr = STRUCTURES[bar.structure].natural(G[f.name][bar.slice, bar.slice])
                 for kind, values in (("sd", sd), ("corr", corr)):
                     block = self.parameters.find(f.name, i, kind)
                     if block:
-                        theta[block.start : block.stop] = values
+                        theta[block.slice] = values
         theta[-1] = sigma
         return theta
 

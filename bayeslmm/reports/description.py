@@ -243,7 +243,7 @@ def _relationship(factor: GroupingFactor, w: Notation) -> Line:
 def _bar(
     model: Specification, factor: GroupingFactor, number: int, bar: BarBlock, w: Notation
 ) -> Iterator[Line]:
-    effects = factor.plain[bar.start : bar.stop]
+    effects = factor.plain[bar.slice]
     sds = model.parameters.find(factor.name, number, "sd")
     assert sds is not None
     sd = [w.parameter(name) for name in sds.names]
@@ -331,7 +331,7 @@ def _priors(model: Specification, w: Notation) -> Iterator[Line]:
     for (name, number), basis in table.bases.items():
         factor = design.factor(name)
         bar = factor.bars[number]
-        effects = factor.plain[bar.start : bar.stop]
+        effects = factor.plain[bar.slice]
         row = np.linalg.inv(basis)[effects.index("Intercept")]
         u = [w.indexed("u", w.name(name), w.name(effect)) for effect in effects]
         combined = _combination(w, row, u)

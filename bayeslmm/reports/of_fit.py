@@ -144,7 +144,7 @@ def _random_effects(fit: PointSolution, missing: str) -> Table:
             continue
         bar = factors[block.factor].bars[block.bar]
         pairs = parameters.find(block.factor, block.bar, "corr") if bar.shape is None else None
-        corr = [] if pairs is None else list(estimate[pairs.start : pairs.stop])
+        corr = [] if pairs is None else list(estimate[pairs.slice])
         first = bar.start
         for i, label in enumerate(block.labels):
             repeated = any(group == block.factor for group, _ in labels)
@@ -246,7 +246,7 @@ def _posterior_random_effects(fit: PosteriorSolution) -> Table:
     factor = None
     for block in fit.model.parameters.blocks:
         if block.factor is None and block.kind == "sigma":
-            for label, own in zip(block.labels, cells[block.start : block.stop], strict=True):
+            for label, own in zip(block.labels, cells[block.slice], strict=True):
                 rows.append((f"Residual sd({label})" if label else "Residual sd", *own))
             continue
         if block.factor is None:
@@ -254,7 +254,7 @@ def _posterior_random_effects(fit: PosteriorSolution) -> Table:
         if block.factor != factor:
             factor = block.factor
             rows.append((factor, *[""] * len(_POSTERIOR)))
-        for label, own in zip(block.labels, cells[block.start : block.stop], strict=True):
+        for label, own in zip(block.labels, cells[block.slice], strict=True):
             effects = label if isinstance(label, str) else ", ".join(label)
             kind = block.name.removesuffix(f"_{block.factor}")
             rows.append((f"  {kind}({effects})" if effects else f"  {kind}", *own))

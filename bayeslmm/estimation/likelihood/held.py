@@ -112,9 +112,9 @@ class _Likelihood:
             for number, bar in enumerate(factor.bars):
                 block = self.parameters.find(factor.name, number, "sd")
                 if block is not None:
-                    own = sigma / rms[bar.start : bar.stop]
+                    own = sigma / rms[bar.slice]
                     shared = block.stop - block.start < len(own)
-                    sizes[block.start : block.stop] = own.min() if shared else own
+                    sizes[block.slice] = own.min() if shared else own
         return sizes
 
     def starts(self) -> list[Array]:
@@ -123,7 +123,7 @@ class _Likelihood:
         for size in _TRIED:
             theta = self.unheld.theta.copy()
             for block in self.parameters.blocks:
-                own = slice(block.start, block.stop)
+                own = block.slice
                 if block.kind == "sd":
                     theta[own] = size * self.sizes[own]
                 elif block.kind == "corr" and block.factor is not None:
@@ -151,7 +151,7 @@ class _Likelihood:
         relative = theta.copy()
         for block in self.parameters.blocks:
             if block.kind in ("sd", "sigma"):
-                relative[block.start : block.stop] /= theta[-1]
+                relative[block.slice] /= theta[-1]
         x = search.free.coordinates.unconstrained(relative, np.zeros(len(theta)))
         others = np.concatenate([np.zeros(search.n_M), x[search.free.own]])
         return search.working(matrices, others)
@@ -214,7 +214,7 @@ class _Likelihood:
                 if corr is not None:
                     label = block.labels[i - block.start]
                     of_it = np.array([label in pair for pair in corr.labels])
-                    own[corr.start : corr.stop] |= of_it & free[corr.start : corr.stop]
+                    own[corr.slice] |= of_it & free[corr.slice]
                     tried[own & ~(np.arange(len(theta)) == i) & free] = 0.0
                 value = self.value(tried)
                 if value > best - BETTER:

@@ -142,7 +142,7 @@ def hard_to_tell_from_zero(
             block = equations.parameters.find(factor.name, number, "sd")
             if block is None:
                 continue
-            own = slice(bar.start, bar.stop)
+            own = bar.slice
             inverse = np.linalg.inv(bases.get(block.start, np.eye(bar.stop - bar.start)))
             before = np.diag(inverse @ covariances[factor.name][own, own] @ inverse.T)
             after = np.einsum(
@@ -152,5 +152,5 @@ def hard_to_tell_from_zero(
             scale = (2 / len(factor.levels)) ** 0.25 / np.sqrt(told)
             # effects that share one standard deviation tell of it together
             shared = block.stop - block.start < len(scale)
-            scales[block.start : block.stop] = scale.min() if shared else scale
+            scales[block.slice] = scale.min() if shared else scale
     return scales

@@ -118,11 +118,11 @@ def _relative_factors(equations: Equations, optimum: Optimum, theta: Array) -> A
         for block in equations.parameters.blocks
         if block.factor is not None and (block.factor, block.bar) not in shaped
     ]
-    own = {(b.factor, b.bar) for b in blocks if optimum.boundary[b.start : b.stop].any()}
+    own = {(b.factor, b.bar) for b in blocks if optimum.boundary[b.slice].any()}
     regular = theta.copy()
     for block in blocks:
         if (block.factor, block.bar) in own and block.kind != "sd":
-            regular[block.start : block.stop] = 0.0
+            regular[block.slice] = 0.0
     M = equations.relative_factors(regular)
     views, found = equations.split_M(M), equations.split_M(optimum.M)
     for block in blocks:
@@ -130,8 +130,8 @@ def _relative_factors(equations: Equations, optimum: Optimum, theta: Array) -> A
             continue
         f = [factor.name for factor in equations.factors].index(str(block.factor))
         bar = equations.factors[f].bars[block.bar]
-        inside = slice(bar.start, bar.stop)
-        old, new = optimum.theta[block.start : block.stop], theta[block.start : block.stop]
+        inside = bar.slice
+        old, new = optimum.theta[block.slice], theta[block.slice]
         ratio = np.divide(new, old, out=np.ones_like(old), where=old > 0)
         relative = ratio[:, None] * (optimum.sigma / theta[-1])
         views[f][inside, inside] = relative * found[f][inside, inside]
