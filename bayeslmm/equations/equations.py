@@ -145,7 +145,7 @@ class Equations:
     @cached_property
     def root_order(self) -> int:
         """The order of the dense root: what is left when the nested factors are eliminated."""
-        return int(part(self.packed, "meta")[4]) + self.p + 1
+        return self.packed.system.counts.root_variables + self.p + 1
 
     @property
     def largest(self) -> float:
@@ -321,7 +321,7 @@ class Equations:
         (n,) array
         """
         system = self.packed.system
-        nr, p = int(system.meta[4]), self.p
+        nr, p = system.counts.root_variables, self.p
         panel, root = kernels.factor_at(M, self.packed)
         lower = root[: nr + p, : nr + p]
         basis = X @ system.rotation_inverse.reshape(p, p)
