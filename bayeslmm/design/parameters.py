@@ -101,6 +101,10 @@ class Parameters:
         own = [b for b in self.blocks if b.factor == factor and bar in b.bars]
         return tuple(sorted(own, key=lambda block: block.kind != "sd"))
 
+    def block_at(self, position: int) -> Block:
+        """The block that a parameter belongs to, by its place in theta."""
+        return next(block for block in self.blocks if block.start <= position < block.stop)
+
     def find(self, factor: str | None, bar: int, kind: str) -> Block | None:
         """The block of a kind that belongs to a bar of a factor (of R: None, -1), if it has one."""
         for block in self.blocks:
@@ -136,7 +140,9 @@ def _block_of_bar(factor: GroupingFactor, bar: int, variable: str, at: int) -> B
         return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, 0.0, sharing)
     kind = own.shape.kind(variable)  # type: ignore[assignment]
     bounds, typical = own.shape.bounds(variable, q), own.shape.start(variable, q)
-    return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, typical, sharing)
+    exponent = variable if kind == "power" else ""
+    place = (at, stop, bar, q)
+    return Block(name, kind, factor.name, labels, *place, *bounds, typical, sharing, exponent)
 
 
 def _labels(

@@ -66,10 +66,8 @@ def of_posterior_fit(solution: PosteriorSolution) -> Page:
         ("Sampler", f"{draws.sampler}, seed {draws.settings.seed}, {draws.seconds:.1f} s"),
     )
     random = [_posterior_random_effects(solution)]
-    residuals = [
-        (title, rows) for title, rows in _structures(solution) if title.startswith("Residuals")
-    ]
-    random += [_posterior_structure(solution, title, rows) for title, rows in residuals]
+    of_R = _structures(solution, of_R=True)
+    random += [_posterior_structure(solution, title, rows) for title, rows in of_R]
     return _of_fit(solution, "NUTS", criteria, random, _posterior_fixed(solution))
 
 
@@ -106,8 +104,7 @@ def _of_fit(
 def _residual_structure(solution: Solution) -> Iterator[tuple[str, str]]:
     """What R is, where no table of its parameters says so."""
     residuals = solution.model.design.residuals
-    shown = any(title.startswith("Residuals") for title, _ in _structures(solution))
-    if residuals is not None and not shown:
+    if residuals is not None and not _structures(solution, of_R=True):
         yield "Residuals", residuals.structure.words
 
 
@@ -184,14 +181,14 @@ def _heading(solution: Solution) -> str:
 _Places = list[tuple[str, int]]
 
 
-def _structures(solution: Solution) -> list[tuple[str, _Places]]:
-    """For each bar with a structure that is not in the table of random effects, and for R: a title,
-    and the parameters other than standard deviations with their places in theta.
+def _structures(solution: Solution, *, of_R: bool = False) -> list[tuple[str, _Places]]:
+    """For each bar with a structure that is not in the table of random effects, and for R, or for R
+    alone: a title, and the parameters other than standard deviations with their places in theta.
     """
     design, blocks = solution.model.design, solution.model.parameters.blocks
     found: dict[str, _Places] = {}
     for block in blocks:
-        if block.kind in ("sd", "sigma"):
+        if block.kind in ("sd", "sigma") or (of_R and block.factor is not None):
             continue
         if block.factor is None:
             assert design.residuals is not None
