@@ -360,7 +360,7 @@ def _growth(model: Specification, weights: np.ndarray, w: Notation) -> Iterator[
     """What a standard deviation is multiplied by at the means of covariates."""
     for place in np.flatnonzero(weights):
         name = model.parameters.names[place]
-        if model.parameters.block_at(place).exponent == VarPower.exponent:
+        if model.parameters.block_at(int(place)).exponent == VarPower.exponent:
             yield w.power(f"{np.exp(weights[place]):.4g}", w.parameter(name))
         else:
             product = f"{weights[place]:.4g}{w.word('dot')}{w.parameter(name)}"

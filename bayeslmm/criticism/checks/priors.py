@@ -31,7 +31,7 @@ def growth_far_from_zero(solution: Solution) -> Iterator[Finding]:
     for j in np.flatnonzero(growth.far.any(axis=0)):
         i, name = int(np.argmax(distances[:, j])), parameters.names[j]
         zero, remedy = "0", "Take the mean off the column"
-        exponent = parameters.block_at(j).exponent
+        exponent = parameters.block_at(int(j)).exponent
         if exponent == VarPower.exponent:
             zero, remedy = "1", "Divide the column by its mean"
         elif exponent == VarIdent.exponent:

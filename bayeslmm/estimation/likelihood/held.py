@@ -7,6 +7,7 @@ maximised over theta itself, in the coordinates that NUTS uses.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from bayeslmm.estimation.likelihood.quasi_newton import optimise
 from bayeslmm.estimation.likelihood.search import BETTER, prepare
 from bayeslmm.estimation.optimum import Optimum, Status, Step
 from bayeslmm.support import scales
+from bayeslmm.support.differences import derivatives
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
@@ -28,7 +30,6 @@ __all__ = ["optimise_held"]
 
 _TRIED = (1.0, 0.1, 10.0)
 """Standard deviations of random effects to start from, relative to the residuals'."""
-_STEP = 1e-4
 _ZERO = 1e-2
 """A standard deviation below this fraction of its scale is tried at zero."""
 _CONVERGED = 1e-6
@@ -233,10 +234,7 @@ class _Likelihood:
                 break
             with np.errstate(all="ignore"):
                 x = scales.working(theta, bounds)
-            steps = _STEP * np.eye(k)[at]
-            up = np.array([self._slope(theta, x + step, inside) for step in steps])
-            down = np.array([self._slope(theta, x - step, inside) for step in steps])
-            H = (up - down) / (2 * _STEP)
+            H = derivatives(partial(self._slope, theta, inside=inside), x, at)
             H = (H + H.T) / 2
             hessian = np.full((k, k), np.nan)
             hessian[np.ix_(at, at)] = H

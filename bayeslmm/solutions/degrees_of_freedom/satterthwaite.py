@@ -10,6 +10,7 @@ covariance matrix, which are uncorrelated, as Fai and Cornelius (1996) propose a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from bayeslmm.estimation.likelihood.centred import about_means
 from bayeslmm.solutions.degrees_of_freedom.wald import FTest, principal_functions
 from bayeslmm.support.arrays import Array
+from bayeslmm.support.differences import fourth_order
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
@@ -85,13 +87,9 @@ def var_beta_slopes(equations: Equations, optimum: Optimum, parameters: Array) -
 
     By central differences of fourth order.
     """
-    p = equations.p
-    slopes = np.empty((len(parameters), p, p))
+    slopes = np.empty((len(parameters), equations.p, equations.p))
     for row, position in enumerate(parameters):
-        up, down, far_up, far_down = (
-            _var_beta(equations, optimum, position, steps * _STEP) for steps in (1, -1, 2, -2)
-        )
-        slopes[row] = (8 * (up - down) - (far_up - far_down)) / (12 * _STEP)
+        slopes[row] = fourth_order(partial(_var_beta, equations, optimum, position), _STEP)
     return slopes
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.support import scales
+from bayeslmm.support.differences import fourth_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,8 +82,7 @@ def slope(
     """The derivative of a function of theta in a parameter on its working scale, by central
     differences of fourth order.
     """
-    ends = [function(parameters.stepped(theta, position, k * _STEP)) for k in (1, -1, 2, -2)]
-    return (8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / (12 * _STEP)
+    return fourth_order(lambda h: function(parameters.stepped(theta, position, h)), _STEP)
 
 
 def curvature(
