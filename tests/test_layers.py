@@ -1,6 +1,7 @@
 """The packages of the library are layers: imports of every kind go to earlier ones only."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -77,3 +78,9 @@ def test_no_circle_of_modules() -> None:
         TopologicalSorter(IMPORTS).prepare()
     except CycleError as error:
         pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+def test_the_table_of_packages_names_them_all_in_order() -> None:
+    text = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == LAYERS
+    assert set(LAYERS) == {name.split(".")[1] for name in MODULES if name.count(".")} - {"__main__"}

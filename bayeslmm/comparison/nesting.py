@@ -170,7 +170,7 @@ def _bars(factor: GroupingFactor, strata: Mapping[str, Sequence[str]] | None = N
     ]
     whole = [(bar, "") for bar in factor.bars if bar not in [own for own, _ in divided]]
     for bar, prefix in divided + whole:
-        effects = tuple(prefix + effect for effect in factor.effects[bar.start : bar.stop])
+        effects = tuple(prefix + effect for effect in factor.effects[bar.slice])
         if bar.structure == "diag" or len(effects) == 1:
             out += [(UN(), frozenset([effect])) for effect in effects]
         else:

@@ -104,7 +104,7 @@ def _candidates(design: Design) -> Iterator[tuple[str, Design]]:
         alone = len(factor.effects) == 1
         for b, bar in enumerate(factor.bars):
             whole = bar.structure not in ("un", "diag")
-            effects = [slice(bar.start, bar.stop)] if whole else _each(bar.start, bar.stop)
+            effects = [bar.slice] if whole else _each(bar.start, bar.stop)
             for own in effects:
                 names = factor.effects[own]
                 if own.stop - own.start == len(factor.effects):
@@ -153,7 +153,7 @@ def _without(factor: GroupingFactor, b: int, own: slice) -> GroupingFactor:
 def _text(factor: GroupingFactor, b: int) -> str:
     """A bar by its effects: (Intercept + Days | Subject)."""
     bar = factor.bars[b]
-    effects = " + ".join(factor.effects[bar.start : bar.stop])
+    effects = " + ".join(factor.effects[bar.slice])
     sign = "||" if bar.structure == "diag" and bar.stop - bar.start > 1 else "|"
     name = "" if bar.structure in ("un", "diag") else type(bar.covariance).__name__.lower()
     return f"{name}({effects} {sign} {factor.name})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +40,8 @@ class Block:
         Values to start from, of parameters that are no standard deviations; none for zeros.
     sharing : tuple of int
         The positions of other bars that they are parameters of too: those of other strata.
+    exponent : str
+        Of parameters of a variance function, its ``exponent``, as in `VarPower.exponent`.
     """
 
     name: str
@@ -53,6 +56,12 @@ class Block:
     upper: float = np.inf
     typical: tuple[float, ...] | float = 0.0
     sharing: tuple[int, ...] = ()
+    exponent: str = ""
+
+    @property
+    def slice(self) -> builtins.slice:
+        """Its parameters within theta."""
+        return slice(self.start, self.stop)
 
     @property
     def bars(self) -> tuple[int, ...]:

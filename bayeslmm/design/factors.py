@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +52,11 @@ class BarBlock:
     stratum: str = ""
     by: str = ""
     like: int | None = None
+
+    @property
+    def slice(self) -> builtins.slice:
+        """Its columns of `GroupingFactor.Z`."""
+        return slice(self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +110,7 @@ class GroupingFactor:
         return tuple(
             effect.removeprefix(f"{bar.stratum}, ") if bar.stratum else effect
             for bar in self.bars
-            for effect in self.effects[bar.start : bar.stop]
+            for effect in self.effects[bar.slice]
         )
 
     @property

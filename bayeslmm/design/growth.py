@@ -75,11 +75,11 @@ class Growth:
                     continue
                 sd = parameters.find(factor.name, number, "sd")
                 assert sd is not None
-                counts = factor.Z[:, bar.start : bar.stop].sum(axis=0)
+                counts = factor.Z[:, bar.slice].sum(axis=0)
                 places = exponent_places(parameters, factor, number)
                 means = np.average(bar.shape.covariates, axis=0, weights=counts)
                 spreads = np.average((bar.shape.covariates - means) ** 2, axis=0, weights=counts)
-                weights[sd.start : sd.stop, places] = means
+                weights[sd.slice, places] = means
                 units[places] = _inverse(np.sqrt(spreads))
         if rows is not None and rows.covariates.shape[1]:
             first = k - rows.n_sigmas

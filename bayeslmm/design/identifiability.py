@@ -112,8 +112,8 @@ def same_relationship(a: GroupingFactor, b: GroupingFactor) -> bool:
 
 
 def _check_effects(factor: GroupingFactor, bar: BarBlock) -> None:
-    Z = factor.Z[:, bar.start : bar.stop]
-    effects = factor.effects[bar.start : bar.stop]
+    Z = factor.Z[:, bar.slice]
+    effects = factor.effects[bar.slice]
     for effect, column in zip(effects, Z.T, strict=True):
         if not column.any():
             raise DesignError(f"the effect {effect!r} in {bar.text} is zero in every row")
@@ -137,10 +137,10 @@ def _check_constant(factor: GroupingFactor, bar: BarBlock) -> None:
     q, levels = bar.stop - bar.start, len(factor.levels)
     if bar.structure != "un" or q == 1 or levels >= 2 * q:
         return
-    Z = factor.Z[:, bar.start : bar.stop]
+    Z = factor.Z[:, bar.slice]
     first = np.unique(factor.codes, return_index=True)[1]
     if np.array_equal(Z[first][factor.codes], Z):
-        effects = ", ".join(repr(e) for e in factor.effects[bar.start : bar.stop])
+        effects = ", ".join(repr(e) for e in factor.effects[bar.slice])
         warnings.warn(
             f"in {bar.text} the effects {effects} are constant within every level of "
             f"{factor.name!r}, and {levels} levels cannot tell their {q * (q + 1) // 2} variances "

@@ -91,7 +91,7 @@ class Parameters:
         moved[where] = scales.natural(x, self.bounds[where])
         for block in self.blocks:
             if block.kind == "loading" and block.start <= position < block.stop:
-                own = slice(block.start, block.stop)
+                own = block.slice
                 k = loadings.n_factors(block.size, block.stop - block.start)
                 moved[own] = loadings.shortened(k, moved[own])
         return moved
@@ -100,6 +100,10 @@ class Parameters:
         """The blocks that belong to a bar of a factor, its standard deviations first."""
         own = [b for b in self.blocks if b.factor == factor and bar in b.bars]
         return tuple(sorted(own, key=lambda block: block.kind != "sd"))
+
+    def block_at(self, position: int) -> Block:
+        """The block that a parameter belongs to, by its place in theta."""
+        return next(block for block in self.blocks if block.start <= position < block.stop)
 
     def find(self, factor: str | None, bar: int, kind: str) -> Block | None:
         """The block of a kind that belongs to a bar of a factor (of R: None, -1), if it has one."""
@@ -136,14 +140,16 @@ def _block_of_bar(factor: GroupingFactor, bar: int, variable: str, at: int) -> B
         return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, 0.0, sharing)
     kind = own.shape.kind(variable)  # type: ignore[assignment]
     bounds, typical = own.shape.bounds(variable, q), own.shape.start(variable, q)
-    return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, typical, sharing)
+    exponent = variable if kind == "power" else ""
+    place = (at, stop, bar, q)
+    return Block(name, kind, factor.name, labels, *place, *bounds, typical, sharing, exponent)
 
 
 def _labels(
     factor: GroupingFactor, bar: BarBlock, variable: str
 ) -> tuple[str, ...] | tuple[tuple[str, str], ...]:
     """The labels of a bar's elements of a variable."""
-    effects, plain = (names[bar.start : bar.stop] for names in (factor.effects, factor.plain))
+    effects, plain = (names[bar.slice] for names in (factor.effects, factor.plain))
     if bar.shape is None:
         structure = STRUCTURES[bar.structure]
         if variable == "sd":

@@ -167,7 +167,8 @@ class Residuals:
         for part, labels in self.growing:
             own = tuple(_within(s, label) for label in labels for s in self.variance_strata)
             end = at + len(own)
-            yield Block(part.exponent, "power", None, own, at, end, -1, 1, -np.inf, np.inf)
+            name, real = part.exponent, (-np.inf, np.inf)
+            yield Block(name, "power", None, own, at, end, -1, 1, *real, exponent=name)
             at = end
         yield Block("sigma", "sigma", None, self.sigmas, at, at + len(self.sigmas), -1, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -71,6 +72,11 @@ class Variable:
     def bounds(self) -> list[tuple[float, float]]:
         """The interval that each of its elements lies in."""
         return [(block.lower, block.upper) for block in self.blocks for _ in block.labels]
+
+    @property
+    def slice(self) -> builtins.slice:
+        """Its parameters within theta."""
+        return slice(self.start, self.stop)
 
 
 def variables_of(parameters: Parameters) -> tuple[Variable, ...]:
@@ -168,7 +174,7 @@ def labelled(
     coords: dict[str, object] = {"coef": list(coef)}
     for variable in variables_of(parameters):
         name = in_tree(variable.name)
-        draws = theta[..., variable.start : variable.stop]
+        draws = theta[..., variable.slice]
         if variable.dim is None:
             values[name] = draws[..., 0]
             continue

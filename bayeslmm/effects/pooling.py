@@ -35,7 +35,7 @@ def common_coefficients(design: Design) -> Array:
     return _least_squares(design.X, design.y_less_offset, design.weights)[0]
 
 
-def own_effects(fit: Solution, factor: GroupingFactor) -> Array:
+def own_effects(solution: Solution, factor: GroupingFactor) -> Array:
     """Effects of each level from its own rows alone: no pooling.
 
     What else the model has (other coefficients, other grouping factors, offsets) is held at the
@@ -43,7 +43,7 @@ def own_effects(fit: Solution, factor: GroupingFactor) -> Array:
 
     Parameters
     ----------
-    fit : Solution
+    solution : Solution
     factor : GroupingFactor
 
     Returns
@@ -51,10 +51,10 @@ def own_effects(fit: Solution, factor: GroupingFactor) -> Array:
     (levels, q) array
         NaN for a level whose rows do not determine its effects.
     """
-    design = fit.model.design
-    pooled = pooled_effects(fit, factor)
+    design = solution.model.design
+    pooled = pooled_effects(solution, factor)
     Z = factor.Z @ _plain(factor)
-    rest = design.y - fitted(fit).to_numpy() + np.sum(Z * pooled[factor.codes], axis=1)
+    rest = design.y - fitted(solution).to_numpy() + np.sum(Z * pooled[factor.codes], axis=1)
     order = np.argsort(factor.codes, kind="stable")
     ends = np.cumsum(np.bincount(factor.codes, minlength=len(factor.levels)))
     own = np.full(pooled.shape, np.nan)
@@ -66,11 +66,11 @@ def own_effects(fit: Solution, factor: GroupingFactor) -> Array:
     return own
 
 
-def pooled_effects(fit: Solution, factor: GroupingFactor) -> Array:
+def pooled_effects(solution: Solution, factor: GroupingFactor) -> Array:
     """The model's effects of each level: beta plus u, by effect, whatever the stratum."""
-    beta = dict(zip(fit.model.design.coef, fit.beta, strict=True))
+    beta = dict(zip(solution.model.design.coef, solution.beta, strict=True))
     fixed = np.array([beta.get(effect, 0.0) for effect in dict.fromkeys(factor.plain)])
-    u = fit.u[fit.model.design.factors.index(factor)]
+    u = solution.u[solution.model.design.factors.index(factor)]
     if factor.own is not None:
         u = np.where(factor.own, u, 0.0)
     return np.asarray(u @ _plain(factor) + fixed)

@@ -36,12 +36,12 @@ _NONE = 1e-12
 """The share of a variance that is zero but for rounding."""
 
 
-def residuals(fit: Solution, kind: object, marginal: bool) -> Array:
+def residuals(solution: Solution, kind: object, marginal: bool) -> Array:
     """Residuals of the rows that were fitted; see `Fit.residuals`.
 
     Parameters
     ----------
-    fit : Solution
+    solution : Solution
     kind : {"response", "pearson", "standardized", "studentized", "normalized"}
     marginal : bool
 
@@ -50,63 +50,63 @@ def residuals(fit: Solution, kind: object, marginal: bool) -> Array:
     (n,) array
     """
     kind = one_of("kind of residuals", kind, _KINDS, _HINTS.get(str(kind), ""))
-    design = fit.model.design
-    zero = tuple(np.zeros_like(u) for u in fit.u)
-    functions = functions_of_rows(fit.model)
-    values = design.y - functions.values(fit.beta, zero if marginal else fit.u)
+    design = solution.model.design
+    zero = tuple(np.zeros_like(u) for u in solution.u)
+    functions = functions_of_rows(solution.model)
+    values = design.y - functions.values(solution.beta, zero if marginal else solution.u)
     if kind == "response":
         return values
     if kind == "pearson":
         return values if design.weights is None else values * np.sqrt(design.weights)
     if kind == "normalized":
-        return _of_marginal(fit, values) if marginal else _of_conditional(fit, values)
-    variances = row_variances(fit, marginal=marginal)
+        return _of_marginal(solution, values) if marginal else _of_conditional(solution, values)
+    variances = row_variances(solution, marginal=marginal)
     if kind == "studentized":
-        if fit.method == "nuts":
+        if solution.method == "nuts":
             raise ArgumentError(
                 "studentized residuals are divided by their standard deviation over repeated "
                 "samples, which a posterior has none of; use kind='standardized', or fit by "
                 "'reml'."
             )
-        rows = functions_of_rows(fit.model, "none" if marginal else "all")
+        rows = functions_of_rows(solution.model, "none" if marginal else "all")
         # Var(y - ŷ) = Var(y) less that of ŷ; conditionally, ŷ less what it predicts
-        left = variances - fit.linear(rows, 0.95).std_error ** 2
+        left = variances - solution.linear(rows, 0.95).std_error ** 2
         variances = np.where(left > _NONE * variances, left, 0.0)
     return _over(values, np.sqrt(variances))
 
 
-def row_variances(fit: Solution, *, marginal: bool) -> Array:
+def row_variances(solution: Solution, *, marginal: bool) -> Array:
     """The diagonal of R, or of V = ZGZ' + R."""
-    weights = fit.model.design.weights
-    variances = fit.residual_sds**2
+    weights = solution.model.design.weights
+    variances = solution.residual_sds**2
     if weights is not None:
         variances = variances / weights
     if not marginal:
         return variances
-    for factor in fit.model.design.factors:
-        G = fit.moments[0][factor.name]
+    for factor in solution.model.design.factors:
+        G = solution.moments[0][factor.name]
         own = np.einsum("ij,jk,ik->i", factor.Z, G, factor.Z)
         variances = variances + own * factor.own_variances[factor.codes]
     return variances
 
 
-def _of_conditional(fit: Solution, values: Array) -> Array:
+def _of_conditional(solution: Solution, values: Array) -> Array:
     """By the Cholesky factor of R, rows of a subject in the order of their occasions."""
-    own = fit.model.equations.residuals
+    own = solution.model.equations.residuals
     if own is None:
-        return _over(values, np.sqrt(row_variances(fit, marginal=False)))
-    out, covariance = np.empty_like(values), _patterned(fit)
+        return _over(values, np.sqrt(row_variances(solution, marginal=False)))
+    out, covariance = np.empty_like(values), _patterned(solution)
     for rows in residual_blocks(own):
         out[rows] = _whitened(covariance(rows), values[rows])
     return out
 
 
-def _of_marginal(fit: Solution, values: Array) -> Array:
+def _of_marginal(solution: Solution, values: Array) -> Array:
     """By the Cholesky factor of V: the rows of subjects of R in their order, others as the data
     have them.
     """
-    own = fit.model.equations.residuals
-    components = connected_rows(fit.model.design)
+    own = solution.model.equations.residuals
+    components = connected_rows(solution.model.design)
     largest = max(map(len, components))
     if largest > _LARGEST:
         raise ArgumentError(
@@ -117,23 +117,23 @@ def _of_marginal(fit: Solution, values: Array) -> Array:
     place = np.arange(len(values))
     if own is not None:
         place[own.order] = np.arange(len(values))
-    out, covariance = np.empty_like(values), _patterned(fit)
+    out, covariance = np.empty_like(values), _patterned(solution)
     for component in components:
         rows = component[np.argsort(place[component])]
-        V = covariance(rows) + fit.ZGZ(rows)
+        V = covariance(rows) + solution.ZGZ(rows)
         out[rows] = _whitened(V, values[rows])
     return out
 
 
-def _patterned(fit: Solution) -> Callable[[Array], Array]:
+def _patterned(solution: Solution) -> Callable[[Array], Array]:
     """R of some rows, weights included; the same correlations are computed once."""
-    own, weights = fit.model.equations.residuals, fit.model.design.weights
+    own, weights = solution.model.equations.residuals, solution.model.design.weights
     known: dict[bytes, Array] = {}
 
     def covariance(rows: Array) -> Array:
         key = str(len(rows)).encode() if own is None else residual_pattern(own, rows)
         if key not in known:
-            known[key] = fit.residual_covariance(rows)
+            known[key] = solution.residual_covariance(rows)
         R = known[key]
         return R if weights is None else R / np.sqrt(np.outer(weights[rows], weights[rows]))
 

@@ -145,7 +145,7 @@ class Equations:
     @cached_property
     def root_order(self) -> int:
         """The order of the dense root: what is left when the nested factors are eliminated."""
-        return int(part(self.packed, "meta")[4]) + self.p + 1
+        return self.packed.system.counts.root_variables + self.p + 1
 
     @property
     def largest(self) -> float:
@@ -203,19 +203,17 @@ class Equations:
             theta[:] = relative
             for own in self.parameters.blocks:
                 if own.kind in ("sigma", "sd"):
-                    theta[own.start : own.stop] *= sigma
+                    theta[own.slice] *= sigma
         G = self.covariances(M, sigma)
         for f in self.factors:
             for i, bar in enumerate(f.bars):
                 if bar.shape is not None:
                     continue
-                sd, corr = STRUCTURES[bar.structure].natural(
-                    G[f.name][bar.start : bar.stop, bar.start : bar.stop]
-                )
+                sd, corr = STRUCTURES[bar.structure].natural(G[f.name][bar.slice, bar.slice])
                 for kind, values in (("sd", sd), ("corr", corr)):
                     block = self.parameters.find(f.name, i, kind)
                     if block:
-                        theta[block.start : block.stop] = values
+                        theta[block.slice] = values
         theta[-1] = sigma
         return theta
 
@@ -323,7 +321,7 @@ class Equations:
         (n,) array
         """
         system = self.packed.system
-        nr, p = int(system.meta[4]), self.p
+        nr, p = system.counts.root_variables, self.p
         panel, root = kernels.factor_at(M, self.packed)
         lower = root[: nr + p, : nr + p]
         basis = X @ system.rotation_inverse.reshape(p, p)

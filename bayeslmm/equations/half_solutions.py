@@ -149,8 +149,8 @@ class Factor:
         """Factorise equations in which R is given."""
         system = given.packed.system
         panel, root = kernels.factor_at(M, given.packed)
-        size = int(system.meta[4]) + given.p
-        stages = range(int(system.meta[1]))
+        size = system.counts.root_variables + given.p
+        stages = range(system.counts.stages)
         couplings = tuple(_coupling(system, panel, s) for s in stages)
         lower = root[:size, :size]
         return cls(given.factors, system, given.split_M(M), panel, lower, couplings)
@@ -158,7 +158,7 @@ class Factor:
     @property
     def n_root(self) -> int:
         """The number of variables of the root, gamma aside."""
-        return int(self.system.meta[4])
+        return self.system.counts.root_variables
 
     @property
     def gamma(self) -> Array:
@@ -168,7 +168,7 @@ class Factor:
     @property
     def to_beta(self) -> Array:
         """r⁻¹ (p, p)."""
-        p = int(self.system.meta[2])
+        p = self.system.counts.p
         return self.system.rotation_inverse.reshape(p, p)
 
     def rows_of(self, design: Design) -> Rows:
@@ -194,7 +194,7 @@ class Factor:
 
     def half_solve(self, rows: Rows, which: slice | Array) -> Halves:
         """L⁻¹w of some of the functions."""
-        system, p = self.system, int(self.system.meta[2])
+        system, p = self.system, self.system.counts.p
         sizes = [int(system.q[f]) for f in system.stage_factor]
         work = [part[which].copy() for part in rows.chain]
         levels = tuple(level[which] for level in rows.levels)
@@ -239,7 +239,7 @@ def _coupling(system: System, panel: Array, s: int) -> sparse.csr_array:
     at = system.panel_start[nodes][node] + (below + place) * q
     values = panel[at[:, None] + np.arange(q)]
     rows = node[:, None] * q + np.arange(q)
-    shape = (levels * q, int(system.meta[4]))
+    shape = (levels * q, system.counts.root_variables)
     columns = np.repeat(variable, q)
     return sparse.csr_array((values.ravel(), (rows.ravel(), columns)), shape=shape)
 

@@ -92,7 +92,7 @@ class _Judge:
 
     def _known(self, blocks: list[Block]) -> bool:
         """Whether all parameters of some blocks are held."""
-        return all(self.held[b.start : b.stop].all() for b in blocks)
+        return all(self.held[b.slice].all() for b in blocks)
 
     @property
     def _of_subjects(self) -> bool:
@@ -312,21 +312,21 @@ class _Point:
         for factor in design.factors:
             Z[factor.name] = factor.Z.copy()
             for number, bar in enumerate(factor.bars):
-                blocks, own = parameters.of_bar(factor.name, number), slice(bar.start, bar.stop)
+                blocks, own = parameters.of_bar(factor.name, number), bar.slice
                 sds, columns = blocks[0], Z[factor.name][:, own]
-                if bar.structure == "un" and not any(held[b.start : b.stop].any() for b in blocks):
+                if bar.structure == "un" and not any(held[b.slice].any() for b in blocks):
                     columns[:] = np.linalg.qr(columns)[0] * np.sqrt(n)
                 rms = np.sqrt((columns**2).mean(axis=0))
                 if sds.stop - sds.start == 1:
                     rms = np.sqrt((rms**2).mean(keepdims=True))
-                sizes[sds.start : sds.stop] = np.where(rms > 0, rms, 1.0)
+                sizes[sds.slice] = np.where(rms > 0, rms, 1.0)
         sd = np.isin(parameters.kinds, ("sd", "sigma"))
         known = sd & held & (judge.values > 0)
         unit = np.exp(np.log(judge.values[known] * sizes[known]).mean()) if known.any() else 1.0
         rng = np.random.default_rng(0)
         theta, units = np.empty(len(parameters)), growth.units.copy()
         for block in parameters.blocks:
-            own = slice(block.start, block.stop)
+            own = block.slice
             wobble = rng.uniform(0.7, 1.3, block.stop - block.start)
             if block.kind in ("sd", "sigma"):
                 theta[own] = unit * wobble / sizes[own]

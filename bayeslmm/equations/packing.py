@@ -26,6 +26,7 @@ from bayeslmm.covariance.shapes import ROW
 from bayeslmm.design.growth import exponent_places
 from bayeslmm.equations.residual_packing import Layout, pack_residuals
 from bayeslmm.equations.system import (
+    Counts,
     Packed,
     System,
     pack_system,
@@ -191,7 +192,7 @@ def pack(
         _accumulate(pair_sum, pair_at[where], factors[f].Z, factors[g].Z, w)
 
     system = System(
-        meta=np.array([F, S, p, n_root, root_var[-1], sum(len(f.bars) for f in factors), n]),
+        sizes=np.array(Counts(F, S, p, n_root, root_var[-1], sum(len(f.bars) for f in factors), n)),
         q=q,
         n_levels=n_levels,
         m_offset=_starts(q**2),

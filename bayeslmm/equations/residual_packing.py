@@ -89,7 +89,7 @@ class Layout:
         out[within] = s.panel_start[a[within]] + between * widths[stage]
 
         across = low & high
-        n_root = int(s.meta[3])
+        n_root = s.counts.root_nodes
         entry = np.searchsorted(self.entry_key, a[across] * n_root + b[across] - chain)
         width = widths[self._stages(a[across])]
         out[across] = s.panel_start[a[across]] + self.entry_row[entry] * width
@@ -110,7 +110,7 @@ class Layout:
         out = np.empty(len(a), dtype=np.int64)
         out[root] = len(s.panel) + s.root_border[a[root] - self.n_chain]
         low = a[~root]
-        out[~root] = s.panel_start[low + 1] - (s.meta[2] + 1) * self.widths(low)
+        out[~root] = s.panel_start[low + 1] - (s.counts.p + 1) * self.widths(low)
         return out
 
 
@@ -217,7 +217,7 @@ class _Nodes(NamedTuple):
     @classmethod
     def of(cls, layout: Layout, sort: np.ndarray, block: np.ndarray, starts: np.ndarray) -> _Nodes:
         n_blocks, n_nodes, S = len(starts), layout.n_chain, len(layout.chain)
-        n_nodes += int(layout.system.meta[3])
+        n_nodes += layout.system.counts.root_nodes
         met = [block * n_nodes + layout.n_chain + node[sort] for node in layout.root_node.values()]
         key = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *met]))
         counts = np.bincount(key // n_nodes, minlength=n_blocks) if n_nodes else np.zeros(n_blocks)
@@ -313,7 +313,7 @@ def _values(
     start = nodes.ends[:-1]
     for s, f in enumerate(layout.chain):
         put(row + nodes.column[start + s][block], layout.Z[f])
-    n_nodes = layout.n_chain + int(layout.system.meta[3])
+    n_nodes = layout.n_chain + layout.system.counts.root_nodes
     for f, node in layout.root_node.items():
         entry = np.searchsorted(nodes.key, block * n_nodes + layout.n_chain + node[sort])
         put(row + nodes.column[nodes.at[entry]], layout.Z[f])

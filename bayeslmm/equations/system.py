@@ -13,11 +13,33 @@ import numpy as np
 
 from bayeslmm.core.library import PackedVectors, address
 
-__all__ = ["N_HEADER", "N_INTEGERS", "Packed", "Sizes", "System", "pack_system", "part", "unpack"]
+__all__ = [
+    "N_HEADER",
+    "N_INTEGERS",
+    "Counts",
+    "Packed",
+    "Sizes",
+    "System",
+    "pack_system",
+    "part",
+    "unpack",
+]
 
 
 N_HEADER = 34
 """Length of the header of offsets at the front of the integer vector."""
+
+
+class Counts(NamedTuple):
+    """What there is how many of in a system, in the order in which the core reads the numbers."""
+
+    factors: int
+    stages: int
+    p: int
+    root_nodes: int
+    root_variables: int
+    bars: int
+    rows: int
 
 
 class System(NamedTuple):
@@ -25,9 +47,7 @@ class System(NamedTuple):
     numbered through.
     """
 
-    meta: (
-        np.ndarray
-    )  # F, S, p, number of root nodes, number of root variables, number of bars, n rows
+    sizes: np.ndarray  # the numbers that `Counts` names
     q: np.ndarray  # (F,) effects
     n_levels: np.ndarray  # (F,)
     m_offset: np.ndarray  # (F+1,) where M_f stands in the vector of all relative factors
@@ -64,6 +84,11 @@ class System(NamedTuple):
     precision: np.ndarray  # (root nodes,) the diagonal of K⁻¹; 1 without a relationship
     coupling: np.ndarray  # (pairs,) what K⁻¹ has between the two; 0 without
     constants: np.ndarray  # sum of log weights less log|K ⊗ I|, log|det r|, largest |y|
+
+    @property
+    def counts(self) -> Counts:
+        """The sizes by name."""
+        return Counts(*self.sizes.tolist())
 
 
 N_INTEGERS = System._fields.index("panel")
@@ -105,12 +130,12 @@ class Packed:
     @cached_property
     def sizes(self) -> Sizes:
         """The lengths of what the kernels write."""
-        system = self.system
+        system, counts = self.system, self.system.counts
         return Sizes(
             relative=int(system.m_offset[-1]),
             random=int(system.u_offset[-1]),
-            p=int(system.meta[2]),
-            root=int(system.meta[4]) + int(system.meta[2]) + 1,
+            p=counts.p,
+            root=counts.root_variables + counts.p + 1,
             panel=len(system.panel),
         )
 

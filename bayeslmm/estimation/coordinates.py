@@ -162,8 +162,8 @@ class Coordinates:
                 sds = parameters.find(group.name, number, "sd")
                 if corr is None or sds is None:
                     continue
-                own = slice(bar.start, bar.stop)
-                kinds[corr.start : corr.stop], ab[corr.start : corr.stop] = _PARTIAL, 0.0
+                own = bar.slice
+                kinds[corr.slice], ab[corr.slice] = _PARTIAL, 0.0
                 if bar.shape is not None:  # with standard deviations that are not its own
                     if corr.bar == number:
                         bars.append((-1, corr.start, corr.size, 0, 0))
@@ -173,9 +173,9 @@ class Coordinates:
                     about = priors.basis(group.name, number, corr.size)
                 # the bounds of an interval are those of the effects that the prior is about, and
                 # what is held are parameters as reported
-                bounded = np.any(kinds[sds.start : sds.stop] == _LOGIT)
+                bounded = np.any(kinds[sds.slice] == _LOGIT)
                 basis = UN.working_transform(cross[own, own]) if of_data and not bounded else about
-                if held[sds.start : sds.stop].any() or held[corr.start : corr.stop].any():
+                if held[sds.slice].any() or held[corr.slice].any():
                     basis = np.eye(corr.size)
                 at = sum(map(len, T))
                 bars.append((sds.start, corr.start, corr.size, at, at + corr.size**2))
@@ -183,11 +183,11 @@ class Coordinates:
         lags: list[tuple[int, ...]] = []
         for block in parameters.blocks:
             if block.kind in ("lag", "loading"):
-                kinds[block.start : block.stop] = _LAGS
+                kinds[block.slice] = _LAGS
                 count = block.stop - block.start
                 lags.append((block.start, block.stop, block.size, _code(block.size, count)))
             elif block.kind == "corr" and block.factor is None:
-                kinds[block.start : block.stop], ab[block.start : block.stop] = _PARTIAL, 0.0
+                kinds[block.slice], ab[block.slice] = _PARTIAL, 0.0
                 bars.append((-1, block.start, block.size, 0, 0))
         k = len(parameters)
         shear = np.empty((0, k))

@@ -47,7 +47,7 @@ _ESTIMATES = ("beta", "theta")
 
 
 def bootstrap(
-    fit: LikelihoodSolution,
+    solution: LikelihoodSolution,
     n: int,
     kind: Literal["parametric", "residual", "cases"],
     random_seed: int | None,
@@ -60,37 +60,38 @@ def bootstrap(
         random_seed = whole_number("random_seed", random_seed, 0, GREATEST_SEED)
     if jobs is not None:
         jobs = whole_number("jobs", jobs)
-    if not fit.status.ok:
+    if not solution.status.ok:
         raise ArgumentError(
-            f"there is no estimate of {fit.model.formula} to bootstrap: {fit.status.value}."
+            f"there is no estimate of {solution.model.formula} to bootstrap: "
+            f"{solution.status.value}."
         )
-    require_nothing_held(fit.model, "the bootstrap", "use fit('nuts') for intervals")
+    require_nothing_held(solution.model, "the bootstrap", "use fit('nuts') for intervals")
     require_memory(
-        n * (_OVERHEAD + len(fit.optimum.theta) + fit.model.equations.p),
+        n * (_OVERHEAD + len(solution.optimum.theta) + solution.model.equations.p),
         f"n={n} refits",
         "ask for fewer; 1,000 are enough for intervals",
     )
-    resample = _KINDS[resampled].of(fit)
+    resample = _KINDS[resampled].of(solution)
     began = time.perf_counter()
     seeds = np.random.SeedSequence(random_seed).spawn(n)
-    order = fit.model.equations.root_order
+    order = solution.model.equations.root_order
     with blas_threads(order):
-        start = start_of(fit.model.equations, fit.method)
-    found = _run(partial(_refits, resample, fit.method, start, order), seeds, jobs)
+        start = start_of(solution.model.equations, solution.method)
+    found = _run(partial(_refits, resample, solution.method, start, order), seeds, jobs)
     good = [one for one in found if isinstance(one, Refit)]
     failures = Counter(one for one in found if isinstance(one, str))
     _say(failures, n)
     attributes = {
         "kind": resampled,
-        "method": fit.method,
-        "formula": fit.model.formula,
+        "method": solution.method,
+        "formula": solution.model.formula,
         "n_failed": n - len(good),
         "n_singular": sum(one.singular for one in good),
         "seconds": time.perf_counter() - began,
     }
     if random_seed is not None:
         attributes["random_seed"] = str(random_seed)
-    return _tree(fit, good, attributes)
+    return _tree(solution, good, attributes)
 
 
 def _run(
@@ -163,12 +164,16 @@ def _say(failures: Counter[str], n: int) -> None:
     warnings.warn(f"{message}. The draws are those of the others", ConvergenceWarning, stacklevel=4)
 
 
-def _tree(fit: LikelihoodSolution, good: list[Refit], attributes: dict[str, object]) -> DataTree:
+def _tree(
+    solution: LikelihoodSolution, good: list[Refit], attributes: dict[str, object]
+) -> DataTree:
     """The estimates as ArviZ takes draws: one chain."""
     import xarray as xr
 
     beta, theta = (np.stack([getattr(one, name) for one in good])[None] for name in _ESTIMATES)
-    values, dims, coords = labelled(fit.model.parameters, fit.model.design.coef, beta, theta)
+    values, dims, coords = labelled(
+        solution.model.parameters, solution.model.design.coef, beta, theta
+    )
     variables = {
         name: (("chain", "draw", *dims.get(name, ())), value) for name, value in values.items()
     }

@@ -24,15 +24,15 @@ _REFITS = 1000
 
 
 def wald_intervals(
-    fit: PointSolution, level: float, parameters: str | Sequence[str] | None
+    solution: PointSolution, level: float, parameters: str | Sequence[str] | None
 ) -> pd.DataFrame:
     """The intervals of `summary`, with the estimates."""
-    names = known_parameters(fit, parameters)
-    return point_summary(fit, level).loc[names, ["estimate", "lower", "upper"]]
+    names = known_parameters(solution, parameters)
+    return point_summary(solution, level).loc[names, ["estimate", "lower", "upper"]]
 
 
 def confint(
-    fit: LikelihoodSolution,
+    solution: LikelihoodSolution,
     method: str,
     level: float,
     parameters: str | Sequence[str] | None,
@@ -42,17 +42,17 @@ def confint(
     """Confidence intervals; see `LikelihoodFit.confint`."""
     level = real_number("level", level, 0, 1, "the probability of the intervals, ")
     method = one_of("method", method, _METHODS)
-    names = known_parameters(fit, parameters)
+    names = known_parameters(solution, parameters)
     if method != "bootstrap" and (n is not None or random_seed is not None):
         raise ArgumentError(
             f"`n` and `random_seed` are for method='bootstrap'; method={method!r} draws nothing."
         )
     if method == "profile":
-        return profile(fit, names, level).intervals(level)
-    table = wald_intervals(fit, level, names)
+        return profile(solution, names, level).intervals(level)
+    table = wald_intervals(solution, level, names)
     if method == "wald":
         return table
-    tree = bootstrap(fit, _REFITS if n is None else n, "parametric", random_seed, None)
+    tree = bootstrap(solution, _REFITS if n is None else n, "parametric", random_seed, None)
     draws = tree["posterior"]
     parts = [draws["beta"].to_numpy()[0]]
     parts += [
@@ -61,5 +61,5 @@ def confint(
         if name != "beta"
     ]
     ends = np.quantile(np.column_stack(parts), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    every = pd.DataFrame(ends.T, index=known_parameters(fit, None), columns=["lower", "upper"])
+    every = pd.DataFrame(ends.T, index=known_parameters(solution, None), columns=["lower", "upper"])
     return table.assign(**every.loc[names])

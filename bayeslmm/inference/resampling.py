@@ -47,12 +47,12 @@ class Parametric:
     theta: Array
 
     @classmethod
-    def of(cls, fit: LikelihoodSolution) -> Parametric:
+    def of(cls, solution: LikelihoodSolution) -> Parametric:
         """From the estimates of a fit."""
-        design, sigma = fit.model.design, fit.optimum.sigma
-        roots = tuple(sigma * m for m in fit.M)
-        mean = design.X @ fit.beta
-        return cls(design, fit.model.equations, mean, roots, fit.optimum.theta)
+        design, sigma = solution.model.design, solution.optimum.sigma
+        roots = tuple(sigma * m for m in solution.M)
+        mean = design.X @ solution.beta
+        return cls(design, solution.model.equations, mean, roots, solution.optimum.theta)
 
     def __call__(self, rng: np.random.Generator) -> Equations:
         """The equations of other data."""
@@ -92,18 +92,22 @@ class Residual:
     theta: Array
 
     @classmethod
-    def of(cls, fit: LikelihoodSolution) -> Residual:
+    def of(cls, solution: LikelihoodSolution) -> Residual:
         """From the predictions of a fit."""
-        design, equations, sigma = fit.model.design, fit.model.equations, fit.optimum.sigma
+        design, equations, sigma = (
+            solution.model.design,
+            solution.model.equations,
+            solution.optimum.sigma,
+        )
         _check_independent(design, "residual")
         effects = tuple(
             _with_covariance(u, (sigma * m) @ (sigma * m).T)
-            for u, m in zip(fit.u, fit.M, strict=True)
+            for u, m in zip(solution.u, solution.M, strict=True)
         )
-        independent = residuals(fit, "normalized", marginal=False)[:, None]
+        independent = residuals(solution, "normalized", marginal=False)[:, None]
         independent = _with_covariance(independent, np.ones((1, 1)))[:, 0]
-        mean = design.X @ fit.beta
-        return cls(design, equations, mean, effects, independent, fit.optimum.theta)
+        mean = design.X @ solution.beta
+        return cls(design, equations, mean, effects, independent, solution.optimum.theta)
 
     def __call__(self, rng: np.random.Generator) -> Equations:
         """The equations of other data."""
@@ -157,9 +161,9 @@ class Cases:
     rows: tuple[Array, ...]
 
     @classmethod
-    def of(cls, fit: LikelihoodSolution) -> Cases:
+    def of(cls, solution: LikelihoodSolution) -> Cases:
         """From the data of a fit."""
-        design = fit.model.design
+        design = solution.model.design
         _check_independent(design, "cases")
         n, own = len(design.y), design.residuals
         groups = {repr(factor.name): factor.codes for factor in design.factors}

@@ -100,10 +100,10 @@ def _named(fits: object) -> dict[str, PointSolution]:
     return cast("dict[str, PointSolution]", named)
 
 
-def _comparable(fit: PointSolution, other: PointSolution) -> bool:
-    ours, theirs = fit.model, other.model
+def _comparable(solution: PointSolution, other: PointSolution) -> bool:
+    ours, theirs = solution.model, other.model
     return (
-        fit.method == other.method
+        solution.method == other.method
         and ours.design.coef == theirs.design.coef
         and ours.parameters.names == theirs.parameters.names
         and np.array_equal(ours.design.y, theirs.design.y)

@@ -60,7 +60,7 @@ class Plots:
 
     Parameters
     ----------
-    fit : Solution
+    solution : Solution
 
     Examples
     --------
@@ -71,15 +71,15 @@ class Plots:
     18
     """
 
-    def __init__(self, fit: Solution) -> None:
-        self._fit = fit
+    def __init__(self, solution: Solution) -> None:
+        self._solution = solution
 
     def __repr__(self) -> str:
-        others = _OF_POINTS if self._fit.method == "nuts" else _OF_DRAWS
+        others = _OF_POINTS if self._solution.method == "nuts" else _OF_DRAWS
         methods = [
             name for name in vars(type(self)) if not name.startswith("_") and name not in others
         ]
-        return f"Plots of a fit by {self._fit.method.upper()}: {', '.join(methods)}"
+        return f"Plots of a fit by {self._solution.method.upper()}: {', '.join(methods)}"
 
     def trellis(
         self,
@@ -119,9 +119,9 @@ class Plots:
         most frequent value. Where a group's rows do not determine a line of their own, none is
         drawn.
         """
-        factor = self._fit.model.design.grouping(group)
+        factor = self._solution.model.design.grouping(group)
         name = "partial pooling" if factor.effects else "fit"
-        fits = {f"{name} ({self._fit.method.upper()})": self._fit}
+        fits = {f"{name} ({self._solution.method.upper()})": self._solution}
         trellis = trellis_of(fits, factor, x, levels, lines)
         return draw_trellis(trellis, title=f"{trellis.y_label} by {factor.name}")
 
@@ -152,8 +152,8 @@ class Plots:
         ArgumentError
             For an unknown group, column or level, and a model without groups.
         """
-        factor = self._fit.model.design.grouping(group)
-        fits = {f"fit ({self._fit.method.upper()})": self._fit}
+        factor = self._solution.model.design.grouping(group)
+        fits = {f"fit ({self._solution.method.upper()})": self._solution}
         trellis = trellis_of(fits, factor, x, levels, (), most=_STRANDS)
         return draw_spaghetti(trellis, title=f"{trellis.y_label} by {factor.name}")
 
@@ -176,21 +176,21 @@ class Plots:
         ArgumentError
             For an unknown group or level, and a model without groups.
         """
-        design = self._fit.model.design
+        design = self._solution.model.design
         if len(design.factors) < 2:
             group = design.factor_or_only(group).name
-        table = ranef(self._fit, group, probability(level))
+        table = ranef(self._solution, group, probability(level))
         pairs = table[["group", "effect"]].drop_duplicates().itertuples(index=False)
         tables = [
             (factor, effect, table[(table["group"] == factor) & (table["effect"] == effect)])
             for factor, effect in pairs
         ]
-        draws = self._fit.method == "nuts"
+        draws = self._solution.method == "nuts"
         kind = "posterior intervals" if draws else "intervals given the variances"
         return draw_caterpillar(
             tables,
             interval=f"{100 * level:g}% {kind}",
-            title=f"Random effects ({self._fit.method.upper()})",
+            title=f"Random effects ({self._solution.method.upper()})",
         )
 
     def shrinkage(self, group: str | None = None) -> Figure:
@@ -218,15 +218,15 @@ class Plots:
         No pooling: least squares on the rows of the level, everything else in the model held at the
         fit's estimates. Complete pooling: the coefficients of one regression for all rows.
         """
-        design = self._fit.model.design
+        design = self._solution.model.design
         factor = design.factor_or_only(group)
         common = dict(zip(design.coef, common_coefficients(design), strict=True))
         effects = tuple(dict.fromkeys(factor.plain))
         shrinkage = Shrinkage(
             levels=factor.levels,
             effects=effects,
-            no_pooling=own_effects(self._fit, factor),
-            partial_pooling=pooled_effects(self._fit, factor),
+            no_pooling=own_effects(self._solution, factor),
+            partial_pooling=pooled_effects(self._solution, factor),
             complete_pooling=np.array([common.get(effect, 0.0) for effect in effects]),
         )
         alone = int(np.isnan(shrinkage.no_pooling).any(axis=1).sum())
@@ -237,7 +237,7 @@ class Plots:
             else ""
         )
         draw = draw_shrinkage_arrows if len(effects) == 2 else draw_shrinkage_dots
-        name = f"partial pooling ({self._fit.method.upper()})"
+        name = f"partial pooling ({self._solution.method.upper()})"
         title = f"{design.response}: effects by {factor.name}"
         return draw(shrinkage, fit=name, title=title, note=note)
 
@@ -268,8 +268,8 @@ class Plots:
         are means over the pairs of rows that far apart; the area of a point is in proportion to
         their number. More than 15 lags are put into bins.
         """
-        model = self._fit.model
-        lagged = lag_correlation(self._fit, subjects_of(model, group, time))
+        model = self._solution.model
+        lagged = lag_correlation(self._solution, subjects_of(model, group, time))
         title = f"{model.design.response}: correlation within {subjects_of(model, group).group}"
         most, fewest = lagged.pairs.max(), lagged.pairs.min()
         pairs = f"{fewest:,} to {most:,}" if fewest < most else f"{most:,}"
@@ -303,8 +303,8 @@ class Plots:
         On the right they are whitened by V: where the structure is right they are independent, at
         one for every lag. More than 15 lags are put into bins.
         """
-        model = self._fit.model
-        found = variogram(self._fit, subjects_of(model, group, time))
+        model = self._solution.model
+        found = variogram(self._solution, subjects_of(model, group, time))
         most, fewest = found.pairs.max(), found.pairs.min()
         pairs = f"{fewest:,} to {most:,}" if fewest < most else f"{most:,}"
         return draw_variogram(
@@ -336,7 +336,7 @@ class Plots:
         The line is a local regression, each place's by the nearest two thirds of the rows: it
         should stay near zero. The rows of the five largest residuals are named.
         """
-        fit = self._fit
+        fit = self._solution
         residual = residuals(fit, kind, marginal)
         if not np.isfinite(residual).all():
             raise ArgumentError(
@@ -381,7 +381,7 @@ class Plots:
         of the same mean and standard deviation. Effects that do not vary are left out, which the
         picture says.
         """
-        found, left = quantiles_of_fit(self._fit, probability(level))
+        found, left = quantiles_of_fit(self._solution, probability(level))
         if not found:
             raise ArgumentError(
                 f"there is nothing to show: {', '.join(left)} do not vary; see `diagnose()`."
@@ -389,7 +389,8 @@ class Plots:
         note = f"Band: {100 * level:g}% of normal samples, in each place by itself."
         if left:
             note += f" Not shown, without variance or levels enough: {', '.join(left)}."
-        title = f"{self._fit.model.design.response}: normal quantiles ({self._fit.method.upper()})"
+        response, method = self._solution.model.design.response, self._solution.method.upper()
+        title = f"{response}: normal quantiles ({method})"
         return draw_quantiles(found, title=title, note=note)
 
     def influence(self, by: str = "row") -> Figure:
@@ -413,7 +414,7 @@ class Plots:
         """
         from bayeslmm.drawing.influence import draw_influence
 
-        fit = _point(self._fit)
+        fit = _point(self._solution)
         table = influence(fit, by)
         return draw_influence(
             table,
@@ -440,7 +441,7 @@ class Plots:
         ArgumentError
             For an unknown level or group, and a model without groups.
         """
-        fit, subjects = self._fit, subjects_of(self._fit.model, group)
+        fit, subjects = self._solution, subjects_of(self._solution.model, group)
         labels, axis = subjects.labels, subjects.time.removeprefix("occasions of ")
         label = subjects.levels[int(np.bincount(subjects.codes).argmax())]
         if level is not None:
@@ -522,7 +523,7 @@ class Plots:
         """
         from bayeslmm.plots.convergence import plot_convergence
 
-        return plot_convergence(self._fit)
+        return plot_convergence(self._solution)
 
     def prior_posterior(
         self, var_names: str | Sequence[str] | None = None, random_seed: int | None = None
@@ -547,7 +548,7 @@ class Plots:
         PriorError
             For a flat prior.
         """
-        model, posterior = self._fit.model, _posterior(self._fit).draws
+        model, posterior = self._solution.model, _posterior(self._solution).draws
         theta, beta = (a.reshape(-1, a.shape[-1]) for a in (posterior.theta, posterior.beta))
         found = draws_by_row(model, theta, beta)
         names = chosen_rows(found, var_names)
@@ -563,10 +564,10 @@ class Plots:
         self, var_names: str | Sequence[str] | None, *, one_scale: bool
     ) -> tuple[dict[str, np.ndarray], str]:
         """Draws (chain, draw) by the names of `summary`, and what is left out of them."""
-        posterior = _posterior(self._fit).tree["posterior"].dataset
+        posterior = _posterior(self._solution).tree["posterior"].dataset
         valid = [str(name) for name in posterior.data_vars]
         if var_names is None:
-            effects = {f"u_{factor.name}" for factor in self._fit.model.design.factors}
+            effects = {f"u_{factor.name}" for factor in self._solution.model.design.factors}
             rows = by_row(posterior, [name for name in valid if name not in effects])
             left = on_other_scales(rows) if one_scale else []
             shown = {name: row for name, row in rows.items() if name not in left}
@@ -579,7 +580,7 @@ class Plots:
 
     def _marked(self, rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Draws by row, of which those of held parameters say so."""
-        model = self._fit.model
+        model = self._solution.model
         names = zip(model.parameters.names, model.held, strict=True)
         held = {in_tree(name) for name, is_held in names if is_held}
         return {f"{name} (held)" if name in held else name: row for name, row in rows.items()}

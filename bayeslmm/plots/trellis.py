@@ -128,13 +128,13 @@ def _used_columns(model: Specification) -> dict[str, Column]:
 
 
 def _chosen_levels(
-    fit: Solution, factor: GroupingFactor, levels: int | Sequence[object] | None, most: int
+    solution: Solution, factor: GroupingFactor, levels: int | Sequence[object] | None, most: int
 ) -> tuple[list[int], str]:
     """Choose levels to show, and say which are left out.
 
     Parameters
     ----------
-    fit : Solution
+    solution : Solution
     factor : GroupingFactor
     levels : int or sequence, optional
         How many, or which.
@@ -147,7 +147,7 @@ def _chosen_levels(
     note : str
         Empty when all levels are shown.
     """
-    count, design = len(factor.levels), fit.model.design
+    count, design = len(factor.levels), solution.model.design
     if levels is None:
         levels = most
     if isinstance(levels, Real):
@@ -157,7 +157,7 @@ def _chosen_levels(
         value = f"mean {design.response}"
         means = np.bincount(factor.codes, design.y) / np.bincount(factor.codes)
         if factor.effects:
-            value, means = factor.effects[0], fit.u[design.factors.index(factor)][:, 0]
+            value, means = factor.effects[0], solution.u[design.factors.index(factor)][:, 0]
         order = np.argsort(means, kind="stable")
         at = np.unique(np.linspace(0, count - 1, most).round().astype(int))
         note = (

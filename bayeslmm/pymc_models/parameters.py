@@ -66,7 +66,7 @@ def covariance_variables(
     split = None if joint is None else joint.sds
     R: TensorVariable | None = None
     for variable in variables_in_pymc(parameters):
-        own = priors.theta[variable.start : variable.stop]
+        own = priors.theta[variable.slice]
         if variable.dim is not None:
             model.add_coord(variable.dim, variable.labels)
         if variable.kind == "sigma":
@@ -121,7 +121,7 @@ def covariance_variables(
         if split is None:
             sds = vector_variable(name, variable.labels, own, variable.dim)
         else:
-            values = split[variable.start : variable.stop]
+            values = split[variable.slice]
             sds = pm.Deterministic(name, values, dims=variable.dim)
         if grown:
             sds = sds / _growth(places, priors, pieces)
@@ -162,7 +162,7 @@ def _sigmas(
     ready : vector, optional
         The standard deviations, if they are made already.
     """
-    own = priors.theta[variable.start : variable.stop]
+    own = priors.theta[variable.slice]
     places = range(variable.start, variable.stop)
     shifted = any(place in priors.exponents for place in places)
     values = ready

@@ -69,7 +69,7 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
                 sd = parameters.find(factor.name, i, "sd")
                 if sd is None:
                     raise AssertionError(f"{bar.text} has no standard deviation")
-                own = z[:, bar.start : bar.stop]
+                own = z[:, bar.slice]
                 if bar.shape is not None:
                     L = _factor_of_shape(parameters, factor, i, bar.shape, variables.theta)
                     parts.append(own @ L.T)
@@ -78,7 +78,7 @@ def full_model(design: Design, parameters: Parameters, priors: PriorTable) -> pm
                 elif sd.stop - sd.start == 1:  # a scalar, which all effects of the bar share
                     parts.append(own * variables.theta[sd.start])
                 else:
-                    parts.append(own * variables.theta[sd.start : sd.stop])
+                    parts.append(own * variables.theta[sd.slice])
             effects = pt.concatenate(parts, axis=1)
             if factor.related is not None:
                 effects = pt.dot(factor.related.root, effects)
@@ -97,12 +97,12 @@ def _factor_of_shape(
 ) -> TensorVariable:
     """The factor (q, q) of G of a bar with a shape."""
     sd, *others = parameters.of_bar(factor.name, position)
-    sds, q = theta[sd.start : sd.stop] if shape.several else theta[sd.start], sd.size
+    sds, q = theta[sd.slice] if shape.several else theta[sd.start], sd.size
     if shape.exponents:
         exponents = theta[exponent_places(parameters, factor, position)]
         sds = sds * pt.exp(pt.dot(shape.covariates, exponents))
     points, distances = np.arange(q)[None], shape.distances[None]
-    own = [theta[b.start : b.stop] for b in others if b.kind != "power"]
+    own = [theta[b.slice] for b in others if b.kind != "power"]
     params = pt.concatenate([np.empty(0), *own])[None]
     C = correlation_matrices(shape.correlation, params, points, distances)[0]
     scale = sds[:, None] if shape.several or shape.exponents else sds

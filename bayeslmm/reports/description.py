@@ -235,7 +235,7 @@ def _relationship(factor: GroupingFactor, w: Notation) -> Line:
 def _bar(
     model: Specification, factor: GroupingFactor, number: int, bar: BarBlock, w: Notation
 ) -> Iterator[Line]:
-    effects = factor.plain[bar.start : bar.stop]
+    effects = factor.plain[bar.slice]
     sds = model.parameters.find(factor.name, number, "sd")
     assert sds is not None
     sd = [w.parameter(name) for name in sds.names]
@@ -322,7 +322,7 @@ def _priors(model: Specification, w: Notation) -> Iterator[Line]:
     for (name, number), basis in table.bases.items():
         factor = design.factor(name)
         bar = factor.bars[number]
-        effects = factor.plain[bar.start : bar.stop]
+        effects = factor.plain[bar.slice]
         row = np.linalg.inv(basis)[effects.index("Intercept")]
         u = [w.indexed("u", w.name(name), w.name(effect)) for effect in effects]
         combined = _combination(w, row, u)
@@ -351,7 +351,7 @@ def _growth(model: Specification, weights: np.ndarray, w: Notation) -> Iterator[
     """What a standard deviation is multiplied by at the means of covariates."""
     for place in np.flatnonzero(weights):
         name = model.parameters.names[place]
-        if name.startswith("power"):
+        if model.parameters.block_at(int(place)).exponent == VarPower.exponent:
             yield w.power(f"{np.exp(weights[place]):.4g}", w.parameter(name))
         else:
             product = f"{weights[place]:.4g}{w.word('dot')}{w.parameter(name)}"

@@ -28,106 +28,107 @@ _BOUNDARY = "not available: on the boundary"
 _UNKNOWN = "not available"
 
 
-def of_likelihood_fit(fit: LikelihoodSolution) -> Page:
+def of_likelihood_fit(solution: LikelihoodSolution) -> Page:
     """What a fit by REML or ML looks like: what lme4 shows, with status and findings."""
-    reml = fit.method == "reml"
+    reml = solution.method == "reml"
     values = (
-        ("REML criterion" if reml else "Deviance", f"{-2 * fit.loglik:.1f}"),
-        ("AIC", f"{fit.aic:.1f}"),
-        ("BIC", f"{fit.bic:.1f}"),
+        ("REML criterion" if reml else "Deviance", f"{-2 * solution.loglik:.1f}"),
+        ("AIC", f"{solution.aic:.1f}"),
+        ("BIC", f"{solution.bic:.1f}"),
     )
     by = "REML" if reml else "maximum likelihood"
-    return _of_point(fit, by, values)
+    return _of_point(solution, by, values)
 
 
-def of_map_fit(fit: MapSolution) -> Page:
+def of_map_fit(solution: MapSolution) -> Page:
     """What a fit by penalised likelihood looks like: as one by REML, with the penalty."""
     values = (
-        ("Penalised criterion", f"{fit.optimum.criterion:.1f}"),
-        ("of it -2 log prior", f"{-2 * fit.log_prior:.1f}"),
+        ("Penalised criterion", f"{solution.optimum.criterion:.1f}"),
+        ("of it -2 log prior", f"{-2 * solution.log_prior:.1f}"),
     )
-    return _of_point(fit, "penalised likelihood (posterior mode)", values)
+    return _of_point(solution, "penalised likelihood (posterior mode)", values)
 
 
-def _of_point(fit: PointSolution, by: str, values: tuple[tuple[str, str], ...]) -> Page:
+def _of_point(solution: PointSolution, by: str, values: tuple[tuple[str, str], ...]) -> Page:
     """The page of a point fit, with the values of its criteria beside each other."""
-    criteria = (Beside(values), ("Status", fit.status.what))
-    random = [_random_effects(fit, _BOUNDARY if fit.status.ok else _UNKNOWN)]
-    random += [_structure(fit, title, rows) for title, rows in _structures(fit)]
-    return _of_fit(fit, by, criteria, random, _fixed_effects(fit))
+    criteria = (Beside(values), ("Status", solution.status.what))
+    random = [_random_effects(solution, _BOUNDARY if solution.status.ok else _UNKNOWN)]
+    random += [_structure(solution, title, rows) for title, rows in _structures(solution)]
+    return _of_fit(solution, by, criteria, random, _fixed_effects(solution))
 
 
-def of_posterior_fit(fit: PosteriorSolution) -> Page:
+def of_posterior_fit(solution: PosteriorSolution) -> Page:
     """What a fit by NUTS looks like: intervals and convergence of every parameter, and findings."""
-    draws = fit.draws
+    draws = solution.draws
     chains, length = draws.theta.shape[:2]
     criteria = (
         ("Draws", f"{chains} chains of {length} after {draws.settings.tune} of warm-up"),
         ("Sampler", f"{draws.sampler}, seed {draws.settings.seed}, {draws.seconds:.1f} s"),
     )
-    random = [_posterior_random_effects(fit)]
-    residuals = [(title, rows) for title, rows in _structures(fit) if title.startswith("Residuals")]
-    random += [_posterior_structure(fit, title, rows) for title, rows in residuals]
-    return _of_fit(fit, "NUTS", criteria, random, _posterior_fixed(fit))
+    random = [_posterior_random_effects(solution)]
+    of_R = _structures(solution, of_R=True)
+    random += [_posterior_structure(solution, title, rows) for title, rows in of_R]
+    return _of_fit(solution, "NUTS", criteria, random, _posterior_fixed(solution))
 
 
 def _of_fit(
-    fit: Solution,
+    solution: Solution,
     by: str,
     criteria: tuple[tuple[str, str] | Beside, ...],
     random: Sequence[Table],
     fixed: Table,
 ) -> Page:
-    design = fit.model.design
+    design = solution.model.design
     # findings say which rows were dropped
     sizes = (
         ("Number of obs", str(len(design.y))),
         groups_or_subjects(design),
-        *_residual_structure(fit),
+        *_residual_structure(solution),
     )
     return (
         Lines(
             (
                 (f"{kind_of_model(design)} fit by {by}", ""),
-                ("Formula", fit.model.formula),
+                ("Formula", solution.model.formula),
                 *criteria,
             )
         ),
-        _residuals(fit),
+        _residuals(solution),
         *random,
         Lines(sizes),
         fixed,
-        Lines(findings_as_lines(diagnose(fit))),
+        Lines(findings_as_lines(diagnose(solution))),
     )
 
 
-def _residual_structure(fit: Solution) -> Iterator[tuple[str, str]]:
+def _residual_structure(solution: Solution) -> Iterator[tuple[str, str]]:
     """What R is, where no table of its parameters says so."""
-    residuals = fit.model.design.residuals
-    shown = any(title.startswith("Residuals") for title, _ in _structures(fit))
-    if residuals is not None and not shown:
+    residuals = solution.model.design.residuals
+    if residuals is not None and not _structures(solution, of_R=True):
         yield "Residuals", residuals.structure.words
 
 
-def _residuals(fit: Solution) -> Table:
-    quantiles = np.quantile(residuals(fit, "standardized", marginal=False), [0, 0.25, 0.5, 0.75, 1])
+def _residuals(solution: Solution) -> Table:
+    quantiles = np.quantile(
+        residuals(solution, "standardized", marginal=False), [0, 0.25, 0.5, 0.75, 1]
+    )
     cells = tuple("--" if np.isnan(value) else f"{value:.4f}" for value in quantiles)
     return Table("Scaled residuals:", ("Min", "1Q", "Median", "3Q", "Max"), (cells,), 0)
 
 
-def _random_effects(fit: PointSolution, missing: str) -> Table:
+def _random_effects(solution: PointSolution, missing: str) -> Table:
     """Variances, standard deviations and correlations, a row per effect as lme4 has it.
 
     Parameters
     ----------
-    fit : PointSolution
+    solution : PointSolution
     missing : str
         What stands for a standard error that there is none of.
     """
-    parameters, table = fit.model.parameters, varcorr(fit)
+    parameters, table = solution.model.parameters, varcorr(solution)
     estimate, std_error = table["estimate"].to_numpy(), table["std_error"].to_numpy()
-    factors = {factor.name: factor for factor in fit.model.design.factors}
-    G = {name: fit.moments[0][name] for name in factors}
+    factors = {factor.name: factor for factor in solution.model.design.factors}
+    G = {name: solution.moments[0][name] for name in factors}
     labels: list[tuple[str, str]] = []
     variances: list[float] = []
     places: list[int] = []
@@ -144,7 +145,7 @@ def _random_effects(fit: PointSolution, missing: str) -> Table:
             continue
         bar = factors[block.factor].bars[block.bar]
         pairs = parameters.find(block.factor, block.bar, "corr") if bar.shape is None else None
-        corr = [] if pairs is None else list(estimate[pairs.start : pairs.stop])
+        corr = [] if pairs is None else list(estimate[pairs.slice])
         first = bar.start
         for i, label in enumerate(block.labels):
             repeated = any(group == block.factor for group, _ in labels)
@@ -169,25 +170,25 @@ def _random_effects(fit: PointSolution, missing: str) -> Table:
             labels, zip(*columns, strict=True), correlations, strict=True
         )
     )
-    return Table(_heading(fit), tuple(header), rows, 2)
+    return Table(_heading(solution), tuple(header), rows, 2)
 
 
-def _heading(fit: Solution) -> str:
+def _heading(solution: Solution) -> str:
     """What the table of variances is called: without random effects it is the residuals'."""
-    return "Random effects:" if fit.model.design.factors else "Residual variation:"
+    return "Random effects:" if solution.model.design.factors else "Residual variation:"
 
 
 _Places = list[tuple[str, int]]
 
 
-def _structures(fit: Solution) -> list[tuple[str, _Places]]:
-    """For each bar with a structure that is not in the table of random effects, and for R: a title,
-    and the parameters other than standard deviations with their places in theta.
+def _structures(solution: Solution, *, of_R: bool = False) -> list[tuple[str, _Places]]:
+    """For each bar with a structure that is not in the table of random effects, and for R, or for R
+    alone: a title, and the parameters other than standard deviations with their places in theta.
     """
-    design, blocks = fit.model.design, fit.model.parameters.blocks
+    design, blocks = solution.model.design, solution.model.parameters.blocks
     found: dict[str, _Places] = {}
     for block in blocks:
-        if block.kind in ("sd", "sigma"):
+        if block.kind in ("sd", "sigma") or (of_R and block.factor is not None):
             continue
         if block.factor is None:
             assert design.residuals is not None
@@ -202,25 +203,27 @@ def _structures(fit: Solution) -> list[tuple[str, _Places]]:
     return list(found.items())
 
 
-def _structure(fit: PointSolution, title: str, rows: _Places) -> Table:
+def _structure(solution: PointSolution, title: str, rows: _Places) -> Table:
     """Parameters of a structure other than standard deviations."""
-    p = len(fit.model.design.coef)
-    summary = point_summary(fit).iloc[[p + place for _, place in rows]]
+    p = len(solution.model.design.coef)
+    summary = point_summary(solution).iloc[[p + place for _, place in rows]]
     columns = [numbers(summary[name].to_numpy()) for name in ("estimate", "std_error")]
     cells = tuple(zip([name for name, _ in rows], *columns, strict=True))
     return Table(title, ("", "Estimate", "Std. Error"), cells, 1)
 
 
-def _posterior_structure(fit: PosteriorSolution, title: str, rows: _Places) -> Table:
-    p = len(fit.model.design.coef)
+def _posterior_structure(solution: PosteriorSolution, title: str, rows: _Places) -> Table:
+    p = len(solution.model.design.coef)
     kinds = ["corr"] * len(rows)
-    cells = _posterior_cells(posterior_summary(fit).iloc[[p + place for _, place in rows]], kinds)
+    cells = _posterior_cells(
+        posterior_summary(solution).iloc[[p + place for _, place in rows]], kinds
+    )
     named = tuple((name, *own) for (name, _), own in zip(rows, cells, strict=True))
     return Table(title, ("", *_POSTERIOR), named, 1)
 
 
-def _fixed_effects(fit: PointSolution) -> Table:
-    summary = point_summary(fit).iloc[: len(fit.model.design.coef)]
+def _fixed_effects(solution: PointSolution) -> Table:
+    summary = point_summary(solution).iloc[: len(solution.model.design.coef)]
     columns = (
         numbers(summary["estimate"].to_numpy()),
         numbers(summary["std_error"].to_numpy()),
@@ -228,7 +231,7 @@ def _fixed_effects(fit: PointSolution) -> Table:
         [f"{t:.2f}" if abs(t) < 1e6 else f"{t:.3g}" for t in summary["t"]],
         [_p_value(p) for p in summary["p"]],
     )
-    rows = tuple(zip(fit.model.design.coef, *columns, strict=True))
+    rows = tuple(zip(solution.model.design.coef, *columns, strict=True))
     return Table("Fixed effects:", ("", "Estimate", "Std. Error", "df", "t value", "p"), rows, 1)
 
 
@@ -238,15 +241,15 @@ def _p_value(p: float) -> str:
     return "<0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
-def _posterior_random_effects(fit: PosteriorSolution) -> Table:
+def _posterior_random_effects(solution: PosteriorSolution) -> Table:
     """Standard deviations and correlations below the factor that they belong to."""
-    p = len(fit.model.design.coef)
+    p = len(solution.model.design.coef)
     rows: list[tuple[str, ...]] = []
-    cells = _posterior_cells(posterior_summary(fit).iloc[p:], fit.model.parameters.kinds)
+    cells = _posterior_cells(posterior_summary(solution).iloc[p:], solution.model.parameters.kinds)
     factor = None
-    for block in fit.model.parameters.blocks:
+    for block in solution.model.parameters.blocks:
         if block.factor is None and block.kind == "sigma":
-            for label, own in zip(block.labels, cells[block.start : block.stop], strict=True):
+            for label, own in zip(block.labels, cells[block.slice], strict=True):
                 rows.append((f"Residual sd({label})" if label else "Residual sd", *own))
             continue
         if block.factor is None:
@@ -254,16 +257,16 @@ def _posterior_random_effects(fit: PosteriorSolution) -> Table:
         if block.factor != factor:
             factor = block.factor
             rows.append((factor, *[""] * len(_POSTERIOR)))
-        for label, own in zip(block.labels, cells[block.start : block.stop], strict=True):
+        for label, own in zip(block.labels, cells[block.slice], strict=True):
             effects = label if isinstance(label, str) else ", ".join(label)
             kind = block.name.removesuffix(f"_{block.factor}")
             rows.append((f"  {kind}({effects})" if effects else f"  {kind}", *own))
-    return Table(_heading(fit), ("", *_POSTERIOR), tuple(rows), 1)
+    return Table(_heading(solution), ("", *_POSTERIOR), tuple(rows), 1)
 
 
-def _posterior_fixed(fit: PosteriorSolution) -> Table:
-    coef = fit.model.design.coef
-    cells = _posterior_cells(posterior_summary(fit).iloc[: len(coef)], ("beta",) * len(coef))
+def _posterior_fixed(solution: PosteriorSolution) -> Table:
+    coef = solution.model.design.coef
+    cells = _posterior_cells(posterior_summary(solution).iloc[: len(coef)], ("beta",) * len(coef))
     rows = tuple((name, *row) for name, row in zip(coef, cells, strict=True))
     return Table("Fixed effects:", ("", *_POSTERIOR), rows, 1)
 

@@ -38,7 +38,7 @@ def of_model(model: Specification) -> Page:
             factor.name,
             str(len(factor.levels) if factor.own is None else factor.own[:, bar.start].sum()),
             f"{bar.text}, {bar.stratum}" if bar.stratum else bar.text,
-            ", ".join(factor.plain[bar.start : bar.stop]),
+            ", ".join(factor.plain[bar.slice]),
         )
         for factor in design.factors
         for bar in factor.bars

@@ -217,8 +217,8 @@ class PointSolution(Solution):
             factor = self.model.design.factor(block.factor)
             if factor.bars[block.bar].shape is not None:
                 own, _ = bars_together(parameters, factor, block.bar)
-                none = all(optimum.boundary[b.start : b.stop].all() for b in own)
-                undefined[block.start : block.stop] = none
+                none = all(optimum.boundary[b.slice].all() for b in own)
+                undefined[block.slice] = none
                 continue
             sds = parameters.find(block.factor, block.bar, "sd")
             if sds is None:
@@ -228,9 +228,7 @@ class PointSolution(Solution):
                 for label, at in zip(sds.labels, range(sds.start, sds.stop), strict=True)
                 if optimum.boundary[at]
             }
-            undefined[block.start : block.stop] = [
-                bool(zero.intersection(pair)) for pair in block.labels
-            ]
+            undefined[block.slice] = [bool(zero.intersection(pair)) for pair in block.labels]
         return undefined
 
     def drawn(self, n: int, rng: np.random.Generator) -> tuple[Array, tuple[Array, ...], Array]:

@@ -48,7 +48,7 @@ class Variances:
         pairs = np.full((len(parameters), 2), -1)
         for block in parameters.blocks:
             if block.kind == "corr":
-                pairs[block.start : block.stop] = _sds_of(block, design, parameters)
+                pairs[block.slice] = _sds_of(block, design, parameters)
         return cls(np.isin(parameters.kinds, ("sd", "sigma")), pairs)
 
     @property

@@ -63,19 +63,19 @@ _TOLERANCE = 1e-8
 """How far a log-likelihood may differ on another machine: per row, and relative to itself."""
 
 
-def save(fit: Solution, path: str | os.PathLike[str]) -> None:
+def save(solution: Solution, path: str | os.PathLike[str]) -> None:
     """Write a fit to a file.
 
     Parameters
     ----------
-    fit : Solution
+    solution : Solution
     path : path
         Usually ending in ``.nc``. A file of that name is replaced once the new one is complete.
 
     Raises
     ------
     ArgumentTypeError
-        If `fit` is not a fit, or `path` is not a path.
+        If `solution` is not a fit, or `path` is not a path.
     FileError
         If the file cannot be written there, or the data hold what it cannot hold.
 
@@ -87,23 +87,23 @@ def save(fit: Solution, path: str | os.PathLike[str]) -> None:
     from bayeslmm.solutions.posterior import PosteriorSolution
 
     target = as_path(path)
-    if isinstance(fit, LikelihoodSolution | MapSolution):
-        kind, tree = "likelihood", {FIT: _optimum_dataset(fit.optimum)}
-        tree[MODEL] = _model_dataset(fit)
-    elif isinstance(fit, PosteriorSolution):
-        kind, tree = "posterior", _posterior_datasets(fit)
-        tree[MODEL] = _model_dataset(fit)
+    if isinstance(solution, LikelihoodSolution | MapSolution):
+        kind, tree = "likelihood", {FIT: _optimum_dataset(solution.optimum)}
+        tree[MODEL] = _model_dataset(solution)
+    elif isinstance(solution, PosteriorSolution):
+        kind, tree = "posterior", _posterior_datasets(solution)
+        tree[MODEL] = _model_dataset(solution)
     else:
         raise ArgumentTypeError(
-            f"what is saved is a fit, as model.fit(...) returns it, not {type(fit).__name__}."
+            f"what is saved is a fit, as model.fit(...) returns it, not {type(solution).__name__}."
         )
-    tree[DATA] = frame_to_dataset(fit.model.data)
+    tree[DATA] = frame_to_dataset(solution.model.data)
     attributes = {
         "bayeslmm_format": FORMAT,
         "bayeslmm_version": __version__,
         "bayeslmm_kind": kind,
         "bayeslmm_checksum": checksum(tree),
-        "formula": fit.model.formula,
+        "formula": solution.model.formula,
     }
     tree["/"] = xr.Dataset(attrs=attributes)
     write_tree(xr.DataTree.from_dict(tree), target)
@@ -157,19 +157,19 @@ def load(path: str | os.PathLike[str], make: type[Specification] = Specification
     return fit
 
 
-def _check(fit: Solution) -> None:
+def _check(solution: Solution) -> None:
     """Refuse estimates or draws that are not those of the model, though the likelihood is."""
-    if isinstance(fit, PointSolution):
-        check_optimum(fit.model, fit.optimum)
+    if isinstance(solution, PointSolution):
+        check_optimum(solution.model, solution.optimum)
     else:
-        check_draws(fit.model, cast("PosteriorSolution", fit).draws)
+        check_draws(solution.model, cast("PosteriorSolution", solution).draws)
 
 
 # -- the model ------------------------------------------------------------------------------------
 
 
-def _model_dataset(fit: LikelihoodSolution | MapSolution | PosteriorSolution) -> xr.Dataset:
-    model = fit.model
+def _model_dataset(solution: LikelihoodSolution | MapSolution | PosteriorSolution) -> xr.Dataset:
+    model = solution.model
     weights = model.weights
     specification = {
         "formula": model.formula,
@@ -187,7 +187,7 @@ def _model_dataset(fit: LikelihoodSolution | MapSolution | PosteriorSolution) ->
         arrays["weights"] = ("all_rows", weights)
     attributes = {
         "specification": json.dumps(specification),
-        "log_likelihood": _log_likelihood(fit),
+        "log_likelihood": _log_likelihood(solution),
     }
     return xr.Dataset(arrays, attrs=attributes)
 
@@ -310,17 +310,17 @@ def _priors_from_json(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame.set_index(pd.Index([row["parameter"] for row in rows], name="parameter"))
 
 
-def _log_likelihood(fit: LikelihoodSolution | MapSolution | PosteriorSolution) -> float:
+def _log_likelihood(solution: LikelihoodSolution | MapSolution | PosteriorSolution) -> float:
     """What restored fits are checked by: the maximum, or log p(y) at the mode or first draw."""
-    equations = fit.model.equations
-    if isinstance(fit, MapSolution):
-        return fit.loglik
-    if isinstance(fit, LikelihoodSolution):
-        optimum = fit.optimum
+    equations = solution.model.equations
+    if isinstance(solution, MapSolution):
+        return solution.loglik
+    if isinstance(solution, LikelihoodSolution):
+        optimum = solution.optimum
         equations = equations.given_residuals(optimum.theta)
-        return -0.5 * float(equations.profiled(optimum.M, fit.method)[0])
-    priors = fit.model.priors
-    theta = fit.draws.theta[0, 0]
+        return -0.5 * float(equations.profiled(optimum.M, solution.method)[0])
+    priors = solution.model.priors
+    theta = solution.draws.theta[0, 0]
     return float(equations.collapsed(theta, priors.beta_mean, priors.beta_precision)[0])
 
 
@@ -385,9 +385,9 @@ def _restored_optimum(group: xr.Dataset) -> Optimum:
     )
 
 
-def _posterior_datasets(fit: PosteriorSolution) -> dict[str, xr.Dataset]:
-    draws = fit.draws
-    groups = {name: group.to_dataset() for name, group in fit.tree.children.items()}
+def _posterior_datasets(solution: PosteriorSolution) -> dict[str, xr.Dataset]:
+    draws = solution.draws
+    groups = {name: group.to_dataset() for name, group in solution.tree.children.items()}
     for name, group in groups.items():
         labels = group["row"].to_numpy() if "row" in group.coords else np.arange(0)
         if pd.api.types.infer_dtype(labels) not in _LABELS:

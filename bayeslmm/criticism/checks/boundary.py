@@ -50,7 +50,7 @@ def singular_directions(solution: LikelihoodSolution) -> Iterator[Finding]:
 
 
 def _singular_bar(factor: GroupingFactor, bar: BarBlock, G: Array) -> Iterator[Finding]:
-    columns = slice(bar.start, bar.stop)
+    columns = bar.slice
     effects = np.array(factor.effects[columns], dtype=object)
     # in units of the response, in which effects can be compared
     scale = np.sqrt(np.mean(factor.Z[:, columns] ** 2, axis=0))
@@ -105,10 +105,10 @@ def _bar_at_bounds(
 ) -> Iterator[Finding]:
     optimum = solution.optimum
     sds, others = bars_together(solution.model.parameters, factor, number)
-    zero = all(optimum.boundary[block.start : block.stop].all() for block in sds)
+    zero = all(optimum.boundary[block.slice].all() for block in sds)
     # where all standard deviations are zero, the other parameters have no meaning
     for block in sds if zero else [*sds, *others]:
-        bounded = optimum.boundary[block.start : block.stop]
+        bounded = optimum.boundary[block.slice]
         if not bounded.any() or (block.kind == "nugget" and not optimum.singular):
             continue
         names = [name for name, at_bound in zip(block.names, bounded, strict=True) if at_bound]

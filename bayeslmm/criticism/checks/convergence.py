@@ -56,7 +56,7 @@ def no_maximum(solution: PointSolution) -> Iterator[Finding]:
 def _vanishing_sigmas(solution: PointSolution) -> str:
     """The residual standard deviations that went to zero, where there are several."""
     sigmas = solution.model.parameters.blocks[-1]
-    values = solution.optimum.theta[sigmas.start : sigmas.stop]
+    values = solution.optimum.theta[sigmas.slice]
     if len(values) == 1:
         return ""
     small = values < _VANISHING * max(values.max(), 1e-300)

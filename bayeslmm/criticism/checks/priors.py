@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.covariance.structures import VarIdent, VarPower
 from bayeslmm.criticism.checks.words import listed
 from bayeslmm.criticism.findings import Finding
 from bayeslmm.priors.defaults import growth_of
@@ -30,9 +31,10 @@ def growth_far_from_zero(solution: Solution) -> Iterator[Finding]:
     for j in np.flatnonzero(growth.far.any(axis=0)):
         i, name = int(np.argmax(distances[:, j])), parameters.names[j]
         zero, remedy = "0", "Take the mean off the column"
-        if name.startswith("power"):
+        exponent = parameters.block_at(int(j)).exponent
+        if exponent == VarPower.exponent:
             zero, remedy = "1", "Divide the column by its mean"
-        elif name.startswith("log_ratio"):
+        elif exponent == VarIdent.exponent:
             remedy = "Make a level with more rows the first"
         what = (
             f"{parameters.names[i]} is the standard deviation where the covariate of {name} "

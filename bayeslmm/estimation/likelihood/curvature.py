@@ -170,6 +170,6 @@ def theta_slices(search: Search) -> list[tuple[int, slice, slice]]:
         factor = search.equations.factors[bar.factor]
         position = [b.start for b in factor.bars].index(bar.start)
         found = [search.equations.parameters.find(factor.name, position, k) for k in ("sd", "corr")]
-        sds, corrs = (slice(b.start, b.stop) if b else slice(0, 0) for b in found)
+        sds, corrs = (b.slice if b else slice(0, 0) for b in found)
         out.append((i, sds, corrs))
     return out

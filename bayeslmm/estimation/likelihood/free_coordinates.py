@@ -102,9 +102,9 @@ class FreeCoordinates:
         theta = np.ones(len(parameters))
         for block in parameters.blocks:
             if block.kind not in ("sd", "sigma"):
-                theta[block.start : block.stop] = block.typical
+                theta[block.slice] = block.typical
         shaped = [
-            (factor, number, np.trace(cross[bar.start : bar.stop, bar.start : bar.stop]))
+            (factor, number, np.trace(cross[bar.slice, bar.slice]))
             for factor, cross in zip(equations.factors, equations.cross, strict=True)
             for number, bar in enumerate(factor.bars)
             if bar.shape is not None
@@ -113,7 +113,7 @@ class FreeCoordinates:
         for factor, number, cross in shaped:
             blocks = parameters.of_bar(factor.name, number)
             own.update(blocks)
-            theta[blocks[0].start : blocks[0].stop] = 1 / np.sqrt(cross)
+            theta[blocks[0].slice] = 1 / np.sqrt(cross)
         places = np.array(sorted(i for b in own for i in range(b.start, b.stop)))[:-1]
         bars = tuple(
             _free_bar(

@@ -7,6 +7,7 @@ maximised over theta itself, in the coordinates that NUTS uses.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from bayeslmm.estimation.likelihood.quasi_newton import optimise
 from bayeslmm.estimation.likelihood.search import BETTER, prepare
 from bayeslmm.estimation.optimum import Optimum, Status, Step
 from bayeslmm.support import scales
+from bayeslmm.support.differences import derivatives
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
@@ -28,7 +30,6 @@ __all__ = ["optimise_held"]
 
 _TRIED = (1.0, 0.1, 10.0)
 """Standard deviations of random effects to start from, relative to the residuals'."""
-_STEP = 1e-4
 _ZERO = 1e-2
 """A standard deviation below this fraction of its scale is tried at zero."""
 _CONVERGED = 1e-6
@@ -112,9 +113,9 @@ class _Likelihood:
             for number, bar in enumerate(factor.bars):
                 block = self.parameters.find(factor.name, number, "sd")
                 if block is not None:
-                    own = sigma / rms[bar.start : bar.stop]
+                    own = sigma / rms[bar.slice]
                     shared = block.stop - block.start < len(own)
-                    sizes[block.start : block.stop] = own.min() if shared else own
+                    sizes[block.slice] = own.min() if shared else own
         return sizes
 
     def starts(self) -> list[Array]:
@@ -123,7 +124,7 @@ class _Likelihood:
         for size in _TRIED:
             theta = self.unheld.theta.copy()
             for block in self.parameters.blocks:
-                own = slice(block.start, block.stop)
+                own = block.slice
                 if block.kind == "sd":
                     theta[own] = size * self.sizes[own]
                 elif block.kind == "corr" and block.factor is not None:
@@ -151,7 +152,7 @@ class _Likelihood:
         relative = theta.copy()
         for block in self.parameters.blocks:
             if block.kind in ("sd", "sigma"):
-                relative[block.start : block.stop] /= theta[-1]
+                relative[block.slice] /= theta[-1]
         x = search.free.coordinates.unconstrained(relative, np.zeros(len(theta)))
         others = np.concatenate([np.zeros(search.n_M), x[search.free.own]])
         return search.working(matrices, others)
@@ -214,7 +215,7 @@ class _Likelihood:
                 if corr is not None:
                     label = block.labels[i - block.start]
                     of_it = np.array([label in pair for pair in corr.labels])
-                    own[corr.start : corr.stop] |= of_it & free[corr.start : corr.stop]
+                    own[corr.slice] |= of_it & free[corr.slice]
                     tried[own & ~(np.arange(len(theta)) == i) & free] = 0.0
                 value = self.value(tried)
                 if value > best - BETTER:
@@ -233,10 +234,7 @@ class _Likelihood:
                 break
             with np.errstate(all="ignore"):
                 x = scales.working(theta, bounds)
-            steps = _STEP * np.eye(k)[at]
-            up = np.array([self._slope(theta, x + step, inside) for step in steps])
-            down = np.array([self._slope(theta, x - step, inside) for step in steps])
-            H = (up - down) / (2 * _STEP)
+            H = derivatives(partial(self._slope, theta, inside=inside), x, at)
             H = (H + H.T) / 2
             hessian = np.full((k, k), np.nan)
             hessian[np.ix_(at, at)] = H

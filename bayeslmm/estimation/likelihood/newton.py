@@ -16,10 +16,9 @@ import numpy as np
 
 from bayeslmm.estimation.likelihood.em import em_iterations, started
 from bayeslmm.estimation.likelihood.iterations import ended, record, theta_at
+from bayeslmm.support.differences import derivatives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bayeslmm.design.design import Design
     from bayeslmm.equations.equations import Equations
     from bayeslmm.estimation.likelihood.search import Search
@@ -32,8 +31,6 @@ Information = Literal["average", "observed"]
 _STEPS, _HALVINGS, _EM_STEPS = 200, 8, 25
 _DAMPINGS = (0.0, 0.01, 0.1, 1.0, 10.0, 1e2, 1e4, 1e6)
 """By how much of itself the diagonal of the information is increased."""
-_DIFFERENCE = 1e-4
-"""Of central differences, in coordinates of order one."""
 _LONGEST = 2.0
 """The largest change of a coordinate, most of which are logarithms: seven times as large."""
 _FLOOR = 1e-8
@@ -112,7 +109,7 @@ class Likelihood:
     def average_information(self, x: np.ndarray) -> np.ndarray:
         """½ D'VD; NaN where rounding takes differences out of the parameter space."""
         try:
-            D = _differences(lambda at: self.rows.projected(self.theta(at)), x)
+            D = derivatives(lambda at: self.rows.projected(self.theta(at)), x).T
         except ValueError:
             return np.full((len(x), len(x)), np.nan)
         information = 0.5 * D.T @ self.rows.times_V(self.theta(x), D)
@@ -120,15 +117,8 @@ class Likelihood:
 
     def observed_information(self, x: np.ndarray) -> np.ndarray:
         """The negative Hessian, by differences of the analytic gradient."""
-        H = _differences(lambda at: self.at(at)[1], x)
+        H = derivatives(lambda at: self.at(at)[1], x)
         return -(H + H.T) / 2
-
-
-def _differences(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
-    """Central differences, a column for each coordinate."""
-    steps = _DIFFERENCE * np.eye(len(x))
-    columns = [(function(x + h) - function(x - h)) / (2 * _DIFFERENCE) for h in steps]
-    return np.column_stack(columns)
 
 
 def newton(

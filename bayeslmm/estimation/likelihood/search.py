@@ -202,7 +202,7 @@ class Search:
         of_G = np.zeros(len(parameters), dtype=bool)
         for block in parameters.blocks:
             singular = block.factor is not None and block.kind not in ("nugget", "loading")
-            of_G[block.start : block.stop] = singular
+            of_G[block.slice] = singular
         return bool(of_G[self.free.own[list(place.held)]].any())
 
 
@@ -231,7 +231,7 @@ def prepare(equations: Equations, method: Literal["reml", "ml"]) -> tuple[Search
             if bar.shape is not None:
                 continue
             structure = STRUCTURES[bar.structure]
-            inner = cross[bar.start : bar.stop, bar.start : bar.stop]
+            inner = cross[bar.slice, bar.slice]
             start.append(scale * structure.working_start(len(inner)))
             here = slice(at, at + len(start[-1]))
             transform = structure.working_transform(inner)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from bayeslmm.estimation.posterior.density import Density
+from bayeslmm.support.differences import derivatives
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["hard_to_tell_from_zero", "standardise"]
 
-_STEP = 1e-4
 _FAR = 50.0
 _WIDEST = 3.0
 """Largest standard deviation believed; on a log scale 3 is a factor of 20 either way."""
@@ -60,8 +60,7 @@ def _standardised(
     k = density.dim
     if k == 0:
         return density
-    steps = _STEP * np.eye(k)
-    hessian = np.array([smooth(mode - e)[1] - smooth(mode + e)[1] for e in steps]) / (2 * _STEP)
+    hessian = -derivatives(lambda at: smooth(at)[1], mode)
     if not np.all(np.isfinite(hessian)):
         return density.at(mode, np.eye(k))
     curvature, directions = np.linalg.eigh((hessian + hessian.T) / 2)
@@ -142,7 +141,7 @@ def hard_to_tell_from_zero(
             block = equations.parameters.find(factor.name, number, "sd")
             if block is None:
                 continue
-            own = slice(bar.start, bar.stop)
+            own = bar.slice
             inverse = np.linalg.inv(bases.get(block.start, np.eye(bar.stop - bar.start)))
             before = np.diag(inverse @ covariances[factor.name][own, own] @ inverse.T)
             after = np.einsum(
@@ -152,5 +151,5 @@ def hard_to_tell_from_zero(
             scale = (2 / len(factor.levels)) ** 0.25 / np.sqrt(told)
             # effects that share one standard deviation tell of it together
             shared = block.stop - block.start < len(scale)
-            scales[block.start : block.stop] = scale.min() if shared else scale
+            scales[block.slice] = scale.min() if shared else scale
     return scales

@@ -25,6 +25,7 @@ from bayeslmm.estimation.optimum import Optimum, Status, Step
 from bayeslmm.estimation.posterior.density import Density
 from bayeslmm.estimation.posterior.mode import hard_to_tell_from_zero
 from bayeslmm.support import scales
+from bayeslmm.support.differences import derivatives
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["maximise_posterior"]
 
-_STEP = 1e-4
-"""Of differences of the gradient, in coordinates in which a posterior is close to normal."""
 _NEWTON_STEPS, _HALVINGS, _ROUNDS = 30, 12, 4
 _CONVERGED = 1e-9
 """Increase of the criterion's half that does not count."""
@@ -98,12 +97,8 @@ class _Objective:
 
     def hessian(self, x: np.ndarray, free: np.ndarray) -> np.ndarray:
         """Second derivatives in the free coordinates, by central differences of the gradient."""
-        rows = []
-        for i in np.flatnonzero(free):
-            step = np.zeros(len(x))
-            step[i] = _STEP
-            rows.append((self(x + step)[1] - self(x - step)[1])[free] / (2 * _STEP))
-        H = np.array(rows).reshape(free.sum(), free.sum())
+        rows = derivatives(lambda at: self(at)[1][free], x, np.flatnonzero(free))
+        H = rows.reshape(free.sum(), free.sum())
         return (H + H.T) / 2
 
 
@@ -364,14 +359,9 @@ def _natural_hessian(
     out = np.full((k, k), np.nan)
     free, inner = ~held, ~boundary
     curvature = -objective.hessian(x, free)
-    jacobian = np.empty((k, k))
-    for i in range(k):
-        step = np.zeros(k)
-        step[i] = _STEP
-        ahead, behind = objective.theta(x + step), objective.theta(x - step)
-        with np.errstate(all="ignore"):
-            moves = scales.working(ahead, bounds) - scales.working(behind, bounds)
-        jacobian[:, i] = moves / (2 * _STEP)
+    with np.errstate(all="ignore"):
+        moves = derivatives(lambda at: scales.working(objective.theta(at), bounds), x)
+    jacobian = moves.reshape(k, k).T
     part = jacobian[np.ix_(inner, free)]
     if free.sum() >= inner.sum() and np.isfinite(part).all():
         try:

@@ -146,12 +146,12 @@ class Chart:
         for f, factor in enumerate(equations.factors):
             for i, bar in enumerate(factor.bars):
                 sds, corrs = (parameters.find(factor.name, i, kind) for kind in ("sd", "corr"))
-                own = slice(bar.start, bar.stop)
+                own = bar.slice
                 if bar.shape is not None:
                     places += [b for b in parameters.of_bar(factor.name, i) if b.bar == i]
                     assert sds is not None
                     several = sds.stop - sds.start > 1
-                    scales[sds.start : sds.stop] = fine[f][own] if several else fine[f][own].min()
+                    scales[sds.slice] = fine[f][own] if several else fine[f][own].min()
                     continue
                 structure = STRUCTURES[bar.structure]
                 q = bar.stop - bar.start
@@ -186,7 +186,7 @@ class Chart:
         theta = np.ones(len(self.equations.parameters))
         for block in self.equations.parameters.blocks:
             if block.kind not in ("sd", "sigma"):
-                theta[block.start : block.stop] = block.typical
+                theta[block.slice] = block.typical
         return self.coordinates.unconstrained(theta, np.zeros(len(theta)))
 
     def _whole(self, x: Array) -> Array:

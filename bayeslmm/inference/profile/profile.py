@@ -171,29 +171,29 @@ class Profile:
 
 
 def profile(
-    fit: LikelihoodSolution, parameters: str | Sequence[str] | None = None, level: float = 0.99
+    solution: LikelihoodSolution, parameters: str | Sequence[str] | None = None, level: float = 0.99
 ) -> Profile:
     """Profile the likelihood; see `LikelihoodFit.profile`."""
     level = real_number("level", level, 0, 1, "the probability of the widest intervals, ")
-    names = known_parameters(fit, parameters)
-    require_nothing_held(fit.model, "the profile likelihood", "use confint(method='wald')")
-    fit = maximum_likelihood(fit)
-    if not fit.status.ok:
+    names = known_parameters(solution, parameters)
+    require_nothing_held(solution.model, "the profile likelihood", "use confint(method='wald')")
+    solution = maximum_likelihood(solution)
+    if not solution.status.ok:
         raise ArgumentError(
-            f"the likelihood of {fit.model.formula} cannot be profiled, because its maximum was "
-            f"not found: {fit.status.value}."
+            f"the likelihood of {solution.model.formula} cannot be profiled, because its maximum "
+            f"was not found: {solution.status.value}."
         )
     cutoff = _BEYOND * float(ndtri((1 + level) / 2))
-    with blas_threads(fit.model.equations.root_order):
-        paths = {name: _path(fit, name, cutoff) for name in names}
-    return Profile(fit.model, level, paths)
+    with blas_threads(solution.model.equations.root_order):
+        paths = {name: _path(solution, name, cutoff) for name in names}
+    return Profile(solution.model, level, paths)
 
 
-def _path(fit: LikelihoodSolution, name: str, cutoff: float) -> Path:
-    coef = [f"beta[{own}]" for own in fit.model.design.coef]
+def _path(solution: LikelihoodSolution, name: str, cutoff: float) -> Path:
+    coef = [f"beta[{own}]" for own in solution.model.design.coef]
     if name in coef:
-        return _of_coefficient(fit, coef.index(name), cutoff)
-    return _of_parameter(fit, fit.model.parameters.names.index(name), cutoff)
+        return _of_coefficient(solution, coef.index(name), cutoff)
+    return _of_parameter(solution, solution.model.parameters.names.index(name), cutoff)
 
 
 class _Walk:
@@ -235,12 +235,12 @@ class _Walk:
         return D, x
 
 
-def _of_parameter(fit: LikelihoodSolution, position: int, cutoff: float) -> Path:
+def _of_parameter(solution: LikelihoodSolution, position: int, cutoff: float) -> Path:
     """The curve of a parameter of theta."""
-    parameters = fit.model.parameters
+    parameters = solution.model.parameters
     name, kind = parameters.names[position], parameters.kinds[position]
     lower, upper = map(float, parameters.bounds[position])
-    far = growth_of(parameters, fit.model.design).far[position].any()
+    far = growth_of(parameters, solution.model.design).far[position].any()
     if far:
         warnings.warn(
             f"{name} has no profile: it is the standard deviation where the covariate of the "
@@ -248,10 +248,10 @@ def _of_parameter(fit: LikelihoodSolution, position: int, cutoff: float) -> Path
             ConvergenceWarning,
             stacklevel=5,
         )
-    if far or fit.undefined[position]:
+    if far or solution.undefined[position]:
         nothing = np.empty(0)
         return Path(np.nan, lower, upper, nothing, nothing, nothing)
-    equations, optimum = about_means(fit.model.equations, fit.optimum, position)
+    equations, optimum = about_means(solution.model.equations, solution.optimum, position)
     chart = Chart.of(equations, position, optimum.sigma)
     held = chart.held
     assert held is not None
@@ -259,7 +259,7 @@ def _of_parameter(fit: LikelihoodSolution, position: int, cutoff: float) -> Path
     free = np.arange(len(x)) != held
     sizes = chart.sizes()
     estimate = float(x[held])
-    std_error = fit.parameters(0.95).std_error[position]
+    std_error = solution.parameters(0.95).std_error[position]
     if not (np.isfinite(std_error) and std_error > 0):
         std_error = sizes[held]
     walk = _Walk(Constrained(chart.criterion, x, free, sizes), estimate, name, optimum.criterion)
@@ -272,10 +272,10 @@ def _of_parameter(fit: LikelihoodSolution, position: int, cutoff: float) -> Path
     return trace(deviance, estimate, float(std_error), (lower, upper), closed, cutoff)
 
 
-def _of_coefficient(fit: LikelihoodSolution, position: int, cutoff: float) -> Path:
+def _of_coefficient(solution: LikelihoodSolution, position: int, cutoff: float) -> Path:
     """The curve of a coefficient: its column is an offset, times the value."""
-    design = fit.model.design
-    whole, optimum = about_means(fit.model.equations, fit.optimum)
+    design = solution.model.design
+    whole, optimum = about_means(solution.model.equations, solution.optimum)
     others = np.arange(len(design.coef)) != position
     column = design.X[:, position]
     rest = replace(
@@ -283,7 +283,7 @@ def _of_coefficient(fit: LikelihoodSolution, position: int, cutoff: float) -> Pa
         X=np.ascontiguousarray(design.X[:, others]),
         coef=tuple(name for name, other in zip(design.coef, others, strict=True) if other),
     )
-    y, estimate = design.y_less_offset, float(fit.beta[position])
+    y, estimate = design.y_less_offset, float(solution.beta[position])
     base = centred(Equations.of(rest)).equations
     equations = of_response(base, rest, y - estimate * column)
     chart = Chart.of(equations, None, optimum.sigma)
@@ -302,5 +302,5 @@ def _of_coefficient(fit: LikelihoodSolution, position: int, cutoff: float) -> Pa
         variance = own.var_beta(M, theta[-1])[position, position]
         return D, float(2 * (value - best) / variance)
 
-    std_error = float(np.sqrt(fit.wald("none").vcov[position, position]))
+    std_error = float(np.sqrt(solution.wald("none").vcov[position, position]))
     return trace(deviance, estimate, std_error, (-np.inf, np.inf), False, cutoff)

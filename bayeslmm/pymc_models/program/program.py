@@ -193,9 +193,7 @@ def _data(model: Specification, frame: pd.DataFrame) -> Iterator[str]:
         if factor.effects == ("Intercept",):
             continue
         labels = [
-            label
-            for bar in factor.bars
-            for label in _within_stratum(bar, factor.plain[bar.start : bar.stop])
+            label for bar in factor.bars for label in _within_stratum(bar, factor.plain[bar.slice])
         ]
         own = [column_of(label, frame, factor.Z[:, j]) for j, label in enumerate(labels)]
         yield from _written(
@@ -356,7 +354,7 @@ def _beta(target: str, name: str, model: Specification, own: Sequence[Prior]) ->
 def _theta(model: Specification) -> Iterator[str]:
     """The variables of `covariance_variables`, in their order."""
     for variable in variables_in_pymc(model.parameters):
-        own = model.priors.theta[variable.start : variable.stop]
+        own = model.priors.theta[variable.slice]
         target = names_of(model)[variable.name]
         if isinstance(own[-1], VarianceSplit) and variable.kind == "sigma":
             weight = model.priors.variance_weights[-1]
@@ -441,7 +439,7 @@ def _growth(model: Specification, variable: Variable) -> str:
     weights = np.array([exponents.get(place, zero) for place in places])
     terms = []
     for power in variables_in_pymc(model.parameters):
-        part = weights[:, power.start : power.stop]
+        part = weights[:, power.slice]
         if power.kind != "power" or not part.any():
             continue
         if variable.dim is None and power.dim is None:
@@ -499,7 +497,7 @@ def _sds(model: Specification, variable: Variable, own: Sequence[Prior]) -> Iter
     if isinstance(own[0], VarianceSplit):
         effects = np.flatnonzero(priors.variance_weights).tolist()
         first = effects.index(variable.start)
-        weights = priors.variance_weights[variable.start : variable.stop]
+        weights = priors.variance_weights[variable.slice]
         part = f"shares[{first}:{first + len(weights)}]"
         scale = "" if np.all(weights == 1) else f" / np.array([{', '.join(map(number, weights))}])"
         yield f"{source} = total * pt.sqrt(icc * {part}{scale})"

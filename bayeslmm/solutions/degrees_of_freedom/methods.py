@@ -212,7 +212,7 @@ def _bends_of_G(
         regular = theta.copy()
         for block in parameters.blocks:  # other bars may be singular, and do not matter
             if block.kind == "corr" and not bent.intersection(range(block.start, block.stop)):
-                regular[block.start : block.stop] = 0.0
+                regular[block.slice] = 0.0
 
         def G(moved: Array, name: str = factor.name) -> Array:
             return equations.covariances(equations.relative_factors(moved), moved[-1])[name]

@@ -10,6 +10,7 @@ covariance matrix, which are uncorrelated, as Fai and Cornelius (1996) propose a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from bayeslmm.estimation.likelihood.centred import about_means
 from bayeslmm.solutions.degrees_of_freedom.wald import FTest, principal_functions
 from bayeslmm.support.arrays import Array
+from bayeslmm.support.differences import fourth_order
 
 if TYPE_CHECKING:
     from bayeslmm.equations.equations import Equations
@@ -85,13 +87,9 @@ def var_beta_slopes(equations: Equations, optimum: Optimum, parameters: Array) -
 
     By central differences of fourth order.
     """
-    p = equations.p
-    slopes = np.empty((len(parameters), p, p))
+    slopes = np.empty((len(parameters), equations.p, equations.p))
     for row, position in enumerate(parameters):
-        up, down, far_up, far_down = (
-            _var_beta(equations, optimum, position, steps * _STEP) for steps in (1, -1, 2, -2)
-        )
-        slopes[row] = (8 * (up - down) - (far_up - far_down)) / (12 * _STEP)
+        slopes[row] = fourth_order(partial(_var_beta, equations, optimum, position), _STEP)
     return slopes
 
 
@@ -118,11 +116,11 @@ def _relative_factors(equations: Equations, optimum: Optimum, theta: Array) -> A
         for block in equations.parameters.blocks
         if block.factor is not None and (block.factor, block.bar) not in shaped
     ]
-    own = {(b.factor, b.bar) for b in blocks if optimum.boundary[b.start : b.stop].any()}
+    own = {(b.factor, b.bar) for b in blocks if optimum.boundary[b.slice].any()}
     regular = theta.copy()
     for block in blocks:
         if (block.factor, block.bar) in own and block.kind != "sd":
-            regular[block.start : block.stop] = 0.0
+            regular[block.slice] = 0.0
     M = equations.relative_factors(regular)
     views, found = equations.split_M(M), equations.split_M(optimum.M)
     for block in blocks:
@@ -130,8 +128,8 @@ def _relative_factors(equations: Equations, optimum: Optimum, theta: Array) -> A
             continue
         f = [factor.name for factor in equations.factors].index(str(block.factor))
         bar = equations.factors[f].bars[block.bar]
-        inside = slice(bar.start, bar.stop)
-        old, new = optimum.theta[block.start : block.stop], theta[block.start : block.stop]
+        inside = bar.slice
+        old, new = optimum.theta[block.slice], theta[block.slice]
         ratio = np.divide(new, old, out=np.ones_like(old), where=old > 0)
         relative = ratio[:, None] * (optimum.sigma / theta[-1])
         views[f][inside, inside] = relative * found[f][inside, inside]

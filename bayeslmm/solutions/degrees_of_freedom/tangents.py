@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.support import scales
+from bayeslmm.support.differences import fourth_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ def tangents(equations: Equations, optimum: Optimum, elements: bool) -> list[Tan
             if bar.shape is not None:
                 found += _shaped(equations, optimum, f, number)
                 continue
-            own = slice(bar.start, bar.stop)
+            own = bar.slice
             changes: list[tuple[Array, int | None]] = [(E, None) for E in _elements(bar)]
             if not elements:
                 changes = [*_unshaped(equations, optimum, f, number)]
@@ -81,8 +82,7 @@ def slope(
     """The derivative of a function of theta in a parameter on its working scale, by central
     differences of fourth order.
     """
-    ends = [function(parameters.stepped(theta, position, k * _STEP)) for k in (1, -1, 2, -2)]
-    return (8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / (12 * _STEP)
+    return fourth_order(lambda h: function(parameters.stepped(theta, position, h)), _STEP)
 
 
 def curvature(
@@ -176,7 +176,7 @@ def _shaped(equations: Equations, optimum: Optimum, f: int, number: int) -> list
     regular = optimum.theta.copy()
     for block in parameters.blocks:  # other bars may be singular, and do not matter
         if block.kind == "corr" and not (block.factor == factor.name and number in block.bars):
-            regular[block.start : block.stop] = 0.0
+            regular[block.slice] = 0.0
 
     def G(theta: Array) -> Array:
         return equations.covariances(equations.relative_factors(theta), theta[-1])[factor.name]
@@ -185,7 +185,7 @@ def _shaped(equations: Equations, optimum: Optimum, f: int, number: int) -> list
     for block in parameters.of_bar(factor.name, number):
         changing = np.zeros((len(factor.effects),) * 2, dtype=bool)
         for bar in (factor.bars[i] for i in block.bars):
-            changing[bar.start : bar.stop, bar.start : bar.stop] = True
+            changing[bar.slice, bar.slice] = True
         for i in range(block.start, block.stop) if block.bar == number else ():
             if not optimum.boundary[i]:
                 change = np.where(changing, slope(parameters, regular, i, G), 0.0)
