@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xarray import Dataset
 
     from bayeslmm.criticism.findings import Diagnosis
+    from bayeslmm.effects.quantity_table import QuantityTable
     from bayeslmm.plots.of_fits import Plots
     from bayeslmm.specification import Specification
 
@@ -380,6 +381,95 @@ class Fit[M: Specification](ABC):
         1   621.7  1321.3
         """
         return tables.V(self.solution, level, group)
+
+    # -- variance -------------------------------------------------------------------------------
+
+    def icc(self, group: str | None = None, level: float = LEVEL) -> QuantityTable:
+        """Intraclass correlations: the share that random effects have in the variance.
+
+        Parameters
+        ----------
+        group : str, optional
+            The grouping factor whose share it is; by default that of all of them together and,
+            where there are several, of each.
+        level : float
+            Probability of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        QuantityTable
+            A frame with the rows ``adjusted``, the share in the variance around the fixed effects,
+            and ``unadjusted``, that in the whole variance, in the words of R's performance; then a
+            row for each grouping factor where there are several. ``estimate``, ``std_error``,
+            ``lower``, ``upper``. It prints with its definition, and has ``draws`` from NUTS.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown grouping factor, and a model without random effects.
+
+        Notes
+        -----
+        The variance of random slopes is the mean over the rows of z'Gz (Johnson 2014, Methods in
+        Ecology and Evolution 5, 944-946). Intervals of point estimates are by the delta method on
+        the logit scale. Where a variance is estimated as zero they do not exist.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").icc().round(4)
+                    estimate  std_error   lower   upper
+        quantity
+        adjusted      0.7217     0.0721  0.5620  0.8397
+        unadjusted    0.5206     0.0952  0.3395  0.6964
+        """
+        from bayeslmm.effects.explained import icc
+
+        return icc(self.solution, group, probability(level))
+
+    def r2(self, group: str | None = None, level: float = LEVEL) -> QuantityTable:
+        """R²: the share of the variance of the response that the model explains.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor, for R² of the fixed effects within its levels and between them.
+        level : float
+            Probability of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        QuantityTable
+            A frame with the rows ``marginal``, the share of the fixed effects, and
+            ``conditional``, that of fixed and random effects; with `group` the rows ``within`` and
+            ``between``. ``estimate``, ``std_error``, ``lower``, ``upper``. It prints with its
+            definition, and has ``draws`` from NUTS.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown grouping factor.
+
+        Notes
+        -----
+        Nakagawa and Schielzeth (2013), Methods in Ecology and Evolution 4, 133-142, with random
+        slopes after Johnson (2014), ibid. 5, 944-946; within and between levels Rights and Sterba
+        (2019), Psychological Methods 24, 309-338.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").r2().round(4)
+                     estimate  std_error   lower   upper
+        quantity
+        marginal       0.2787     0.0770  0.1543  0.4500
+        conditional    0.7992     0.0436  0.7004  0.8714
+        """
+        from bayeslmm.effects.explained import r2
+
+        return r2(self.solution, group, probability(level))
 
     # -- predictions ----------------------------------------------------------------------------
 
