@@ -96,7 +96,7 @@ def _delta(solution: PointSolution, function: Function, estimate: Array) -> Arra
     """Standard errors (m,) by the delta method."""
     theta, beta = solution.optimum.theta, solution.beta
     vcov, steps = joint_covariance(solution)
-    free = np.flatnonzero(steps > 0)
+    free = np.flatnonzero(steps > 0).tolist()
     points = np.tile(np.concatenate([theta, beta]), (len(free), len(_OFFSETS), 1))
     for row, position in enumerate(free):
         for column, offset in enumerate(_OFFSETS):
@@ -161,7 +161,7 @@ def joint_covariance(solution: PointSolution) -> tuple[Array, Array]:
     free = np.flatnonzero(np.isfinite(np.diag(optimum.vcov)) & ~model.held)
     of_theta = optimum.vcov[np.ix_(free, free)]
     moves = np.zeros((p, len(free)))
-    for column, position in enumerate(free):
+    for column, position in enumerate(free.tolist()):
         up, down = (_best_beta(solution, position, sign * _STEP) for sign in (1, -1))
         moves[:, column] = (up - down) / (2 * _STEP)
     vcov = np.zeros((k + p, k + p))

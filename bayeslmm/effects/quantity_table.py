@@ -32,6 +32,11 @@ class QuantityTable(pd.DataFrame):
     """
 
     _metadata: ClassVar[list[str]] = ["_name", "_title", "_definition", "_method", "_draws"]
+    _name: str
+    _title: str
+    _definition: str
+    _method: str
+    _draws: Array | None
 
     @classmethod
     def of(
@@ -83,10 +88,8 @@ class QuantityTable(pd.DataFrame):
 
     def _page(self) -> Page:
         labels = [tuple(map(str, np.atleast_1d(label))) for label in self.index.to_numpy()]
-        cells = [
-            numbers(self[name]) if np.issubdtype(self[name].dtype, np.number) else self[name]
-            for name in self.columns
-        ]
+        values = [self[name].to_numpy() for name in self.columns]
+        cells = [numbers(own) if own.dtype.kind == "f" else own for own in values]
         body = zip(labels, zip(*cells, strict=True), strict=True)
         rows = tuple((*label, *map(str, row)) for label, row in body)
         header = (*("" if name is None else str(name) for name in self.index.names), *self.columns)

@@ -30,9 +30,9 @@ from bayeslmm.effects.predictions import predict
 from bayeslmm.effects.residuals import ResidualKind, residuals
 from bayeslmm.effects.tables import ranef
 from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
+from bayeslmm.inference.prior_draws import draw_priors
 from bayeslmm.plots.of_models import PRIOR_DRAWS, bounds_by_row, chosen_rows, draws_by_row
 from bayeslmm.plots.trellis import axis_of, trellis_of
-from bayeslmm.sensitivity.prior_predictive import draw_priors
 from bayeslmm.solutions.point import PointSolution, no_draws
 from bayeslmm.solutions.posterior import PosteriorSolution
 from bayeslmm.support.arguments import probability

@@ -10,8 +10,8 @@ import numpy as np
 from bayeslmm.drawing.priors import draw_priors, draw_simulated
 from bayeslmm.effects.response_variance import SHARE, derived_names
 from bayeslmm.errors import ArgumentError, unknown_name
+from bayeslmm.inference.prior_draws import draw_priors as draws_of_priors
 from bayeslmm.sensitivity.implied import implied_quantities
-from bayeslmm.sensitivity.prior_predictive import draw_priors as draws_of_priors
 from bayeslmm.sensitivity.prior_predictive import prior_predictive
 from bayeslmm.support.arguments import whole_number
 

@@ -9,7 +9,7 @@ import bayeslmm as bl
 from bayeslmm.effects.response_variance import derived_quantities
 from bayeslmm.estimation.posterior.density import Density
 from bayeslmm.estimation.posterior.slopes import vector_of
-from bayeslmm.sensitivity.prior_predictive import draw_priors
+from bayeslmm.inference.prior_draws import draw_priors
 
 SLEEP = bl.load_dataset("sleepstudy")
 ORTHODONT = bl.load_dataset("Orthodont")

@@ -8,9 +8,9 @@ from scipy import stats
 import bayeslmm as bl
 from bayeslmm.effects.response_variance import derived_quantities
 from bayeslmm.estimation.posterior.density import Density
+from bayeslmm.inference.prior_draws import draw_priors
 from bayeslmm.priors.kernels import _split_row, log_variance_split
 from bayeslmm.priors.variance_parts import variance_parts
-from bayeslmm.sensitivity.prior_predictive import draw_priors
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
 

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.colors import same_color
 
 import bayeslmm as bl
+from bayeslmm.inference.prior_draws import draw_priors
 from bayeslmm.sensitivity.implied import implied_quantities
-from bayeslmm.sensitivity.prior_predictive import draw_priors
 from tests.oracles.dense import marginal_covariance
 from tests.oracles.fits_cache import likelihood, posterior
 from tests.plots.test_plots import panels, texts
