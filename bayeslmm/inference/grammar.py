@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class Expression:
         """The expression at values of the quantities."""
         if isinstance(self.value, str):
             return values[self.value]
-        if not callable(self.value):
+        if isinstance(self.value, float):
             return np.asarray(self.value, dtype=np.float64)
         with np.errstate(all="ignore"):  # what is undefined is NaN, or infinite
             return np.asarray(self.value(*(operand.at(values) for operand in self.operands)))
@@ -221,7 +221,7 @@ class _Reader:
         either = "|".join(re.escape(name).replace(r",\ ", r",\ *") for name in ordered)
         return re.compile(rf"(?<![\w.])(?:{either})(?![\w.\[(:])")
 
-    def refuse(self, message: str, start: int, stop: int | None = None) -> Any:
+    def refuse(self, message: str, start: int, stop: int | None = None) -> NoReturn:
         """Raise the error that marks a place."""
         length = 1 if stop is None else max(1, stop - start)
         raise ArgumentError("\n".join([message, *marked(self.text, start, length)]))
@@ -237,7 +237,7 @@ class _Reader:
             tree = ast.parse(part, mode="eval").body
         except SyntaxError as error:
             place = start + (min(error.offset - 1, len(part)) if error.offset else len(part))
-            return self.refuse("this cannot be read as an expression of quantities", place)
+            self.refuse("this cannot be read as an expression of quantities", place)
         return self._read(tree, part, start)
 
     def _read(self, node: ast.expr, part: str, start: int) -> Expression:
@@ -247,8 +247,8 @@ class _Reader:
         operands: list[ast.expr] = []
         if isinstance(node, ast.Name) and begin in self.found:
             return Expression(self.found[begin])
-        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            return Expression(float(node.value))
+        if isinstance(node, ast.Constant) and _is_number(node.value):
+            return Expression(float(node.value))  # type: ignore[arg-type]
         function = None
         if isinstance(node, ast.BinOp):
             function, operands = _OPERATIONS.get(type(node.op)), [node.left, node.right]
@@ -265,6 +265,10 @@ class _Reader:
 
     def _refuse_name(self, name: str, begin: int, end: int) -> None:
         self.refuse(unknown_name("quantity", name, self.names.values()), begin, end)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _spaced(name: str) -> str:
