@@ -384,7 +384,12 @@ class Fit[M: Specification](ABC):
 
     # -- variance -------------------------------------------------------------------------------
 
-    def icc(self, group: str | None = None, level: float = LEVEL) -> QuantityTable:
+    def icc(
+        self,
+        group: str | None = None,
+        at: Mapping[str, object] | None = None,
+        level: float = LEVEL,
+    ) -> QuantityTable:
         """Intraclass correlations: the share that random effects have in the variance.
 
         Parameters
@@ -392,6 +397,9 @@ class Fit[M: Specification](ABC):
         group : str, optional
             The grouping factor whose share it is; by default that of all of them together and,
             where there are several, of each.
+        at : dict of str to list, optional
+            Values of the covariates that the variance depends on, ``{"Days": [0, 5, 9]}``: those of
+            random slopes, of strata and of R. A number that is not among them is at its mean.
         level : float
             Probability of the intervals, between 0 and 1.
 
@@ -402,11 +410,18 @@ class Fit[M: Specification](ABC):
             and ``unadjusted``, that in the whole variance, in the words of R's performance; then a
             row for each grouping factor where there are several. ``estimate``, ``std_error``,
             ``lower``, ``upper``. It prints with its definition, and has ``draws`` from NUTS.
+            With `at` a row for each combination of values: the correlation of two responses of one
+            level there, whose residuals are independent. ``matrix`` then has the correlation of
+            responses at different values, in which residuals of one subject of R are correlated,
+            and ``pairs`` the same with intervals.
 
         Raises
         ------
         ArgumentError
-            For an unknown grouping factor, and a model without random effects.
+            For an unknown grouping factor, and a model without random effects; for covariates that
+            the variance does not depend on, or categories that it depends on and that are missing.
+        DataError
+            For levels and occasions that fitting did not see.
 
         Notes
         -----
@@ -423,10 +438,15 @@ class Fit[M: Specification](ABC):
         quantity
         adjusted      0.7217     0.0721  0.5620  0.8397
         unadjusted    0.5206     0.0952  0.3395  0.6964
+        >>> model.fit("reml").icc(at={"Days": [0, 9]}).matrix.round(2)
+        Days     0     9
+        Days
+        0     0.48  0.30
+        9     0.30  0.85
         """
         from bayeslmm.effects.explained import icc
 
-        return icc(self.solution, group, probability(level))
+        return icc(self.solution, group, at, probability(level))
 
     def r2(self, group: str | None = None, level: float = LEVEL) -> QuantityTable:
         """R²: the share of the variance of the response that the model explains.
@@ -470,6 +490,50 @@ class Fit[M: Specification](ABC):
         from bayeslmm.effects.explained import r2
 
         return r2(self.solution, group, probability(level))
+
+    def variance_partition(
+        self, at: Mapping[str, object] | None = None, level: float = LEVEL
+    ) -> QuantityTable:
+        """The variance of a response by its parts: fixed effects, grouping factors, residual.
+
+        Parameters
+        ----------
+        at : dict of str to list, optional
+            Values of the covariates that the variance depends on, as for `icc`. Without them the
+            parts are means over the rows of the data.
+        level : float
+            Probability of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        QuantityTable
+            A row for each part, at each combination of values: ``estimate``, ``std_error``,
+            ``lower``, ``upper``, in squared units of the response. With `at` the parts are those
+            around the fixed effects.
+
+        Raises
+        ------
+        ArgumentError, DataError
+            As for `icc`.
+
+        See Also
+        --------
+        bayeslmm.plots.of_fits.Plots.variance_partition : The picture.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").variance_partition().iloc[:, :2].round(1)
+                  estimate  std_error
+        part
+        fixed        909.0      268.5
+        Subject     1698.1      570.2
+        residual     654.9       77.2
+        """
+        from bayeslmm.effects.explained import variance_partition
+
+        return variance_partition(self.solution, at, probability(level))
 
     # -- predictions ----------------------------------------------------------------------------
 

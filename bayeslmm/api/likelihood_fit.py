@@ -12,7 +12,7 @@ from bayeslmm.solutions.base import LEVEL
 from bayeslmm.support.arguments import probability
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from xarray import DataTree
@@ -251,6 +251,7 @@ class LikelihoodFit[M: Specification](PointFit[M]):
     def icc(
         self,
         group: str | None = None,
+        at: Mapping[str, object] | None = None,
         level: float = LEVEL,
         method: Literal["delta", "bootstrap"] = "delta",
         n: int | None = None,
@@ -263,6 +264,9 @@ class LikelihoodFit[M: Specification](PointFit[M]):
         group : str, optional
             The grouping factor whose share it is; by default that of all of them together and,
             where there are several, of each.
+        at : dict of str to list, optional
+            Values of the covariates that the variance depends on, ``{"Days": [0, 5, 9]}``: those of
+            random slopes, of strata and of R. A number that is not among them is at its mean.
         level : float
             Probability of the intervals, between 0 and 1.
         method : {"delta", "bootstrap"}
@@ -292,7 +296,7 @@ class LikelihoodFit[M: Specification](PointFit[M]):
         from bayeslmm.inference.intervals import refits_of
 
         refits = refits_of(self.solution, method, n, random_seed)
-        return icc(self.solution, group, probability(level), refits)
+        return icc(self.solution, group, at, probability(level), refits)
 
     def r2(
         self,
