@@ -87,7 +87,7 @@ def draw_partition(
         note = "" if shares is None else _NOTE.format(percent=100 * level)
         width = 5.2 if shares is None else 8.4
         figure, head, body = framed(width, 3.2, title, note, names)
-        axes = np.atleast_1d(body.subplots(1, 1 if shares is None else 2))
+        axes = list(np.ravel(body.subplots(1, 1 if shares is None else 2, squeeze=False)))
         base, handles = np.zeros(len(x)), []
         for name, color in zip(names, colors, strict=True):
             top = base + parts[name]
@@ -114,6 +114,7 @@ def draw_partition(
         for axis in axes:
             axis.set_xlabel(axis_label)
             if categories:
+                axis.set_xlim(-0.6, len(x) - 0.4)
                 axis.set_xticks(x, [shortened(name, 12) for name in categories])
             axis.tick_params(colors=INK)
         return finish(figure)

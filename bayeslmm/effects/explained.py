@@ -142,7 +142,8 @@ def _icc_at(
     bounds = np.where((i == j)[:, None], SHARE, (-1.0, 1.0))
     found = derived(solution, function, bounds, level, refits)
     frame = pd.DataFrame(found.estimates.columns())
-    labels = [(points.index[a], points.index[b]) for a, b in zip(i, j, strict=True)]
+    at_points = points.index.to_list()
+    labels = [(at_points[a], at_points[b]) for a, b in zip(i, j, strict=True)]
     words = intervals_in_words(solution, refits, "logit or Fisher's z")
     of = f" of {group}" if group is not None else ""
     definition = f"{_AT.format(of=of)}\n{words}"
@@ -230,7 +231,11 @@ def variance_partition(
     index: pd.Index = pd.Index(found.names, name="part")
     if at is not None:
         parts = [factor.name for factor in model.design.factors] + ["residual"]
-        labels = [(*np.atleast_1d(point), part) for point in points.index for part in parts]
+        labels = [
+            (*(point if isinstance(point, tuple) else (point,)), part)
+            for point in points.index
+            for part in parts
+        ]
         index = pd.MultiIndex.from_tuples(labels, names=[*points.index.names, "part"])
     return QuantityTable.of(
         pd.DataFrame(found.estimates.columns(), index=index),

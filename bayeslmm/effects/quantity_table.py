@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 import pandas as pd
 
 from bayeslmm.solutions.point import no_draws
@@ -48,7 +47,7 @@ class QuantityTable(pd.DataFrame):
         definition: str,
         method: str,
         draws: Array | None = None,
-    ) -> QuantityTable:
+    ) -> Self:
         """A frame with the name of its draws, its title, its definition, the method of the fit and
         the draws (chain, draw, row) of its rows.
         """
@@ -87,7 +86,9 @@ class QuantityTable(pd.DataFrame):
         return xr.DataArray(self._draws, coords=coords, dims=dims, name=self._name)
 
     def _page(self) -> Page:
-        labels = [tuple(map(str, np.atleast_1d(label))) for label in self.index.to_numpy()]
+        labels = [
+            tuple(map(str, label if isinstance(label, tuple) else (label,))) for label in self.index
+        ]
         values = [self[name].to_numpy() for name in self.columns]
         cells = [numbers(own) if own.dtype.kind == "f" else own for own in values]
         body = zip(labels, zip(*cells, strict=True), strict=True)
