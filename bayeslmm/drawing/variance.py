@@ -78,7 +78,7 @@ def draw_partition(
         Probability of the intervals.
     title : str
     """
-    names = list(reversed(parts))  # the residual at the bottom
+    names = list(parts)[::-1]  # the residual at the bottom
     with styled():
         import matplotlib as mpl
 

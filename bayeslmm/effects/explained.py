@@ -39,6 +39,8 @@ adjusted = {name} / (random + residual); unadjusted = {name} / (fixed + random +
 _R2 = """\
 marginal = fixed / (fixed + random + residual); conditional = (fixed + random) / the same
 (Nakagawa and Schielzeth 2013)."""
+_R2_OF_DRAWS = """
+The R² of Gelman et al. (2019), bayes_R2 of brms, is another: of the fitted values of these groups."""
 _R2_OF_LEVELS = """\
 The share of the fixed effects in the variance within the levels of {name}, and between them
 (Rights and Sterba 2019): of rows about their level's mean, and of these means."""
@@ -101,7 +103,8 @@ def r2(
         def function(theta: Array, beta: Array) -> Mapping[str, Array]:
             return r2_quantities(response_variance(model, theta, beta))
 
-        return _table(solution, function, level, refits, "r2", "R²", _R2 + _PARTS)
+        text = _R2 + _PARTS + (_R2_OF_DRAWS if solution.method == "nuts" else "")
+        return _table(solution, function, level, refits, "r2", "R²", text)
     factor = model.design.factor(group)
 
     def by_level(theta: Array, beta: Array) -> Mapping[str, Array]:

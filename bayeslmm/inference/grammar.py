@@ -78,6 +78,7 @@ class Expression:
             return values[self.value]
         if isinstance(self.value, float):
             return np.asarray(self.value, dtype=np.float64)
+        assert callable(self.value)
         with np.errstate(all="ignore"):  # what is undefined is NaN, or infinite
             return np.asarray(self.value(*(operand.at(values) for operand in self.operands)))
 
