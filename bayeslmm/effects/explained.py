@@ -40,7 +40,7 @@ _R2 = """\
 marginal = fixed / (fixed + random + residual); conditional = (fixed + random) / the same
 (Nakagawa and Schielzeth 2013)."""
 _R2_OF_DRAWS = """
-The R² of Gelman et al. (2019), bayes_R2 of brms, is another: of the fitted values of these groups."""
+Another R², bayes_R2 of brms (Gelman et al. 2019), is of the fitted values of these groups."""
 _R2_OF_LEVELS = """\
 The share of the fixed effects in the variance within the levels of {name}, and between them
 (Rights and Sterba 2019): of rows about their level's mean, and of these means."""

@@ -218,6 +218,8 @@ def _constant_within(other: GroupingFactor, factor: GroupingFactor) -> bool:
 
 def _mean_over_rows(noise: Noise, theta: Array) -> Array:
     """The mean variance of residuals in units of σ², of alike rows at once."""
+    if noise.n_sigmas == 1 and not noise.covariates.size:
+        return np.full(len(theta), noise.base.mean())
     alike = np.column_stack([noise.sigma, noise.covariates])
     _, first, which = np.unique(alike, axis=0, return_index=True, return_inverse=True)
     base = np.bincount(which.ravel(), noise.base) / len(noise.base)
