@@ -615,11 +615,13 @@ class Fit[M: Specification](ABC):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "standardized", "studentized", "normalized"}
+        kind : {"response", "pearson", "standardized", "studentized", "normalized", "quantile"}
             As they are; times the square root of the weight; divided by the standard deviation of
             the row's residual, correlations of R aside; by their own standard deviation, smaller
-            since the fit has followed the row; or multiplied by the inverse of R's Cholesky
-            factor, so that they are independent with variance one where R is right.
+            since the fit has followed the row; multiplied by the inverse of R's Cholesky
+            factor, so that they are independent with variance one where R is right; or the
+            probability of a smaller response, which is uniform between 0 and 1 where the model is
+            right.
         marginal : bool
             Whether the fitted values are those of the fixed part alone. Then V = ZGZ' + R takes the
             place of R.
@@ -642,7 +644,9 @@ class Fit[M: Specification](ABC):
         by posterior means of the matrices. "standardized" is nlme's "pearson" and "normalized" its
         "normalized"; "pearson" is lme4's. Rows of a subject of R are factorised in the order of
         their occasions, others in that of the data: each normalized residual is what the ones
-        before it do not predict.
+        before it do not predict. "quantile" is from NUTS the mean of the probabilities at all
+        draws. It is the limit of DHARMa's scaled residuals, ranks among simulated responses, with
+        ever more simulations; ``marginal=True`` is for simulations with new random effects.
 
         Examples
         --------

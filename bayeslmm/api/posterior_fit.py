@@ -39,8 +39,8 @@ _NO_OPTIMISER = (
     "in numbers, `plot.trace()` in a picture"
 )
 _NO_TEST = (
-    "a posterior has no degrees of freedom, and nothing is tested. `summary()` has the intervals "
-    "of coefficients, and `posterior` the draws, of which any function can be computed"
+    "a posterior has no degrees of freedom, and nothing is tested. `hypothesis()` has the "
+    "probabilities of statements about the parameters, and `summary()` intervals of coefficients"
 )
 _NO_CRITERION = "it is of a maximised likelihood. `loo()` says how well the model predicts"
 _NO_COMPARISON = (

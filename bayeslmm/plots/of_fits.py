@@ -326,7 +326,7 @@ class Plots:
 
         Parameters
         ----------
-        kind : {"response", "pearson", "standardized", "studentized", "normalized"}
+        kind : {"response", "pearson", "standardized", "studentized", "normalized", "quantile"}
         marginal : bool
             Of the fixed part alone; both as for `residuals` of the fit.
 
@@ -342,7 +342,8 @@ class Plots:
         Notes
         -----
         The line is a local regression, each place's by the nearest two thirds of the rows: it
-        should stay near zero. The rows of the five largest residuals are named.
+        should stay near zero. The rows of the five largest residuals are named. Quantile residuals
+        are drawn less a half.
         """
         fit = self._fit
         residual = residuals(fit, kind, marginal)
@@ -352,13 +353,16 @@ class Plots:
                 "it is divided by is zero; use kind='response'."
             )
         fitted = predict(fit, groups="none" if marginal else "all")["estimate"]
+        name = f"{kind.capitalize()} residual"
+        if kind == "quantile":
+            residual, name = residual - 0.5, f"{name} - ½"
         return draw_residuals(
             fitted.to_numpy(),
             residual,
             [str(label) for label in fit.model.design.index],
             names=(
                 "Fitted value, fixed part" if marginal else "Fitted value",
-                f"{kind.capitalize()} residual",
+                name,
             ),
             title=f"{fit.model.design.response}: residuals ({fit.method.upper()})",
             note="",
