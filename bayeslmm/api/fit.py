@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import pandas as pd
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from xarray import Dataset
 
     from bayeslmm.criticism.findings import Diagnosis
+    from bayeslmm.criticism.predictive import PredictiveCheck
     from bayeslmm.effects.quantity_table import QuantityTable
     from bayeslmm.plots.of_fits import Plots
     from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 
 class Fit[M: Specification](ABC):
@@ -693,6 +695,59 @@ class Fit[M: Specification](ABC):
         (100, 180)
         """
         return predictions.simulate(self.solution, n, random_seed)
+
+    def ppc(
+        self,
+        statistic: str | Callable[[Array], float] = "sd",
+        group: str | None = None,
+        replicate: Literal["same groups", "new groups"] = "same groups",
+        n: int = 500,
+        random_seed: int | None = None,
+    ) -> PredictiveCheck:
+        """Check whether the model makes responses like those of the data, in a statistic.
+
+        Parameters
+        ----------
+        statistic : str or callable
+            "mean", "sd", "smallest" or "largest" of all rows; "sd of group means"; "largest range
+            within a group"; "correlation of intercepts and slopes" of each group's own regression;
+            "lag-one correlation" of the residuals from these, in the order of the data; or a
+            function from a response, an array with a number for each row, to a number.
+        group : str, optional
+            The grouping factor of such a statistic; needed when there are several.
+        replicate : {"same groups", "new groups"}
+            Whether replicates keep the random effects of these groups, as brms and lme4 do by
+            default, or draw new ones. With the same groups what groups have in common is hardly
+            checked.
+        n : int
+            How many replicates.
+        random_seed : int, optional
+            For the same numbers again.
+
+        Returns
+        -------
+        PredictiveCheck
+            With ``observed``, ``replicated``, ``p``, ``frame()`` and ``plot()``. Replicates of
+            point estimates are at the estimates, those of a posterior each at another draw.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown statistic or group, one that does not suit the model, and another
+            `replicate`.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> fit = model.fit("reml")
+        >>> check = fit.ppc("sd of group means", replicate="new groups", random_seed=1)
+        >>> round(check.observed, 1), 0.2 < check.p < 0.8
+        (38.4, True)
+        """
+        from bayeslmm.criticism.predictive import predictive_check
+
+        return predictive_check(self.solution, statistic, group, replicate, n, random_seed)
 
     # -- fits of changed models ------------------------------------------------------------------
 

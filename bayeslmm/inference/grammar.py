@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
 
 import numpy as np
 
@@ -78,9 +78,9 @@ class Expression:
             return values[self.value]
         if isinstance(self.value, float):
             return np.asarray(self.value, dtype=np.float64)
-        assert callable(self.value)
+        function = cast("Callable[..., Any]", self.value)
         with np.errstate(all="ignore"):  # what is undefined is NaN, or infinite
-            return np.asarray(self.value(*(operand.at(values) for operand in self.operands)))
+            return np.asarray(function(*(operand.at(values) for operand in self.operands)))
 
     @property
     def linear(self) -> Linear | None:
