@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -78,9 +78,8 @@ class Expression:
             return values[self.value]
         if isinstance(self.value, float):
             return np.asarray(self.value, dtype=np.float64)
-        function = cast("Callable[..., Any]", self.value)
         with np.errstate(all="ignore"):  # what is undefined is NaN, or infinite
-            return np.asarray(function(*(operand.at(values) for operand in self.operands)))
+            return np.asarray(self.value(*(operand.at(values) for operand in self.operands)))
 
     @property
     def linear(self) -> Linear | None:
@@ -97,8 +96,8 @@ class Expression:
             return _combined(({}, 0.0), first, 1.0 if self.value is np.positive else -1.0)
         if self.value in (np.add, np.subtract):
             return _combined(first, others[0], 1.0 if self.value is np.add else -1.0)
-        if self.value is np.divide and not others[0][0]:
-            return _combined(({}, 0.0), first, float(np.divide(1.0, others[0][1])))
+        if self.value is np.divide and not others[0][0] and others[0][1]:
+            return _combined(({}, 0.0), first, 1.0 / others[0][1])
         if self.value is np.multiply and not (first[0] and others[0][0]):
             constant, function = (others[0], first) if first[0] else (first, others[0])
             return _combined(({}, 0.0), function, constant[1])

@@ -53,6 +53,7 @@ LINEAR = {
     "Days / sigma": None,
     "Days ** 1": None,
     "abs(Days)": None,
+    "Days / 0": None,
 }
 
 
