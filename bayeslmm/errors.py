@@ -55,7 +55,7 @@ class FormulaError(BayeslmmError, ValueError):
     def __str__(self) -> str:
         if self.formula is None:
             return self.message
-        return "\n".join([self.message, *_marked(self.formula, self.position, self.length)])
+        return "\n".join([self.message, *marked(self.formula, self.position, self.length)])
 
 
 class DataError(BayeslmmError, ValueError):
@@ -176,8 +176,8 @@ def _close_names(given: str, names: Iterable[str]) -> list[str]:
     return [name for key in folded for name in by_folded[key]]
 
 
-def _marked(formula: str, position: int | None, length: int) -> list[str]:
-    """Indented lines of the formula, with carets under the offending characters of one line."""
+def marked(formula: str, position: int | None, length: int) -> list[str]:
+    """Indented lines of a text, with carets under the offending characters of one line."""
     lines = formula.split("\n")
     shown = ["    " + line for line in lines]
     if position is None:

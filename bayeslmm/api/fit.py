@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import pandas as pd
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from xarray import Dataset
 
     from bayeslmm.criticism.findings import Diagnosis
+    from bayeslmm.criticism.predictive import PredictiveCheck
+    from bayeslmm.effects.quantity_table import QuantityTable
     from bayeslmm.plots.of_fits import Plots
     from bayeslmm.specification import Specification
+    from bayeslmm.support.arrays import Array
 
 
 class Fit[M: Specification](ABC):
@@ -381,6 +384,159 @@ class Fit[M: Specification](ABC):
         """
         return tables.V(self.solution, level, group)
 
+    # -- variance -------------------------------------------------------------------------------
+
+    def icc(
+        self,
+        group: str | None = None,
+        at: Mapping[str, object] | None = None,
+        level: float = LEVEL,
+    ) -> QuantityTable:
+        """Intraclass correlations: the share that random effects have in the variance.
+
+        Parameters
+        ----------
+        group : str, optional
+            The grouping factor whose share it is; by default that of all of them together and,
+            where there are several, of each.
+        at : dict of str to list, optional
+            Values of the covariates that the variance depends on, ``{"Days": [0, 5, 9]}``: those of
+            random slopes, of strata and of R. A number that is not among them is at its mean.
+        level : float
+            Probability of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        QuantityTable
+            A frame with the rows ``adjusted``, the share in the variance around the fixed effects,
+            and ``unadjusted``, that in the whole variance, in the words of R's performance; then a
+            row for each grouping factor where there are several. ``estimate``, ``std_error``,
+            ``lower``, ``upper``. It prints with its definition, and has ``draws`` from NUTS.
+            With `at` a row for each combination of values: the correlation of two responses of one
+            level there, whose residuals are independent. ``matrix`` then has the correlation of
+            responses at different values, in which residuals of one subject of R are correlated,
+            and ``pairs`` the same with intervals.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown grouping factor, and a model without random effects; for covariates that
+            the variance does not depend on, or categories that it depends on and that are missing.
+        DataError
+            For levels and occasions that fitting did not see.
+
+        Notes
+        -----
+        The variance of random slopes is the mean over the rows of z'Gz (Johnson 2014, Methods in
+        Ecology and Evolution 5, 944-946). Intervals of point estimates are by the delta method on
+        the logit scale. Where a variance is estimated as zero they do not exist.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").icc().round(4)
+                    estimate  std_error   lower   upper
+        quantity
+        adjusted      0.7217     0.0721  0.5620  0.8397
+        unadjusted    0.5206     0.0952  0.3395  0.6964
+        >>> model.fit("reml").icc(at={"Days": [0, 9]}).matrix.round(2)
+        Days     0     9
+        Days
+        0     0.48  0.30
+        9     0.30  0.85
+        """
+        from bayeslmm.effects.explained import icc
+
+        return icc(self.solution, group, at, probability(level))
+
+    def r2(self, group: str | None = None, level: float = LEVEL) -> QuantityTable:
+        """R²: the share of the variance of the response that the model explains.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor, for R² of the fixed effects within its levels and between them.
+        level : float
+            Probability of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        QuantityTable
+            A frame with the rows ``marginal``, the share of the fixed effects, and
+            ``conditional``, that of fixed and random effects; with `group` the rows ``within`` and
+            ``between``. ``estimate``, ``std_error``, ``lower``, ``upper``. It prints with its
+            definition, and has ``draws`` from NUTS.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown grouping factor.
+
+        Notes
+        -----
+        Nakagawa and Schielzeth (2013), Methods in Ecology and Evolution 4, 133-142, with random
+        slopes after Johnson (2014), ibid. 5, 944-946; within and between levels Rights and Sterba
+        (2019), Psychological Methods 24, 309-338.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").r2().round(4)
+                     estimate  std_error   lower   upper
+        quantity
+        marginal       0.2787     0.0770  0.1543  0.4500
+        conditional    0.7992     0.0436  0.7004  0.8714
+        """
+        from bayeslmm.effects.explained import r2
+
+        return r2(self.solution, group, probability(level))
+
+    def variance_partition(
+        self, at: Mapping[str, object] | None = None, level: float = LEVEL
+    ) -> QuantityTable:
+        """The variance of a response by its parts: fixed effects, grouping factors, residual.
+
+        Parameters
+        ----------
+        at : dict of str to list, optional
+            Values of the covariates that the variance depends on, as for `icc`. Without them the
+            parts are means over the rows of the data.
+        level : float
+            Probability of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        QuantityTable
+            A row for each part, at each combination of values: ``estimate``, ``std_error``,
+            ``lower``, ``upper``, in squared units of the response. With `at` the parts are those
+            around the fixed effects.
+
+        Raises
+        ------
+        ArgumentError, DataError
+            As for `icc`.
+
+        See Also
+        --------
+        bayeslmm.plots.of_fits.Plots.variance_partition : The picture.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").variance_partition().iloc[:, :2].round(1)
+                  estimate  std_error
+        part
+        fixed        909.0      268.5
+        Subject     1698.1      570.2
+        residual     654.9       77.2
+        """
+        from bayeslmm.effects.explained import variance_partition
+
+        return variance_partition(self.solution, at, probability(level))
+
     # -- predictions ----------------------------------------------------------------------------
 
     def predict(
@@ -461,11 +617,13 @@ class Fit[M: Specification](ABC):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "standardized", "studentized", "normalized"}
+        kind : {"response", "pearson", "standardized", "studentized", "normalized", "quantile"}
             As they are; times the square root of the weight; divided by the standard deviation of
             the row's residual, correlations of R aside; by their own standard deviation, smaller
-            since the fit has followed the row; or multiplied by the inverse of R's Cholesky
-            factor, so that they are independent with variance one where R is right.
+            since the fit has followed the row; multiplied by the inverse of R's Cholesky
+            factor, so that they are independent with variance one where R is right; or the
+            probability of a smaller response, which is uniform between 0 and 1 where the model is
+            right.
         marginal : bool
             Whether the fitted values are those of the fixed part alone. Then V = ZGZ' + R takes the
             place of R.
@@ -488,7 +646,9 @@ class Fit[M: Specification](ABC):
         by posterior means of the matrices. "standardized" is nlme's "pearson" and "normalized" its
         "normalized"; "pearson" is lme4's. Rows of a subject of R are factorised in the order of
         their occasions, others in that of the data: each normalized residual is what the ones
-        before it do not predict.
+        before it do not predict. "quantile" is from NUTS the mean of the probabilities at all
+        draws. It is the limit of DHARMa's scaled residuals, ranks among simulated responses, with
+        ever more simulations; ``marginal=True`` is for simulations with new random effects.
 
         Examples
         --------
@@ -535,6 +695,59 @@ class Fit[M: Specification](ABC):
         (100, 180)
         """
         return predictions.simulate(self.solution, n, random_seed)
+
+    def ppc(
+        self,
+        statistic: str | Callable[[Array], float] = "sd",
+        group: str | None = None,
+        replicate: Literal["same groups", "new groups"] = "same groups",
+        n: int = 500,
+        random_seed: int | None = None,
+    ) -> PredictiveCheck:
+        """Check whether the model makes responses like those of the data, in a statistic.
+
+        Parameters
+        ----------
+        statistic : str or callable
+            "mean", "sd", "smallest" or "largest" of all rows; "sd of group means"; "largest range
+            within a group"; "correlation of intercepts and slopes" of each group's own regression;
+            "lag-one correlation" of the residuals from these, in the order of the data; or a
+            function from a response, an array with a number for each row, to a number.
+        group : str, optional
+            The grouping factor of such a statistic; needed when there are several.
+        replicate : {"same groups", "new groups"}
+            Whether replicates keep the random effects of these groups, as brms and lme4 do by
+            default, or draw new ones. With the same groups what groups have in common is hardly
+            checked.
+        n : int
+            How many replicates.
+        random_seed : int, optional
+            For the same numbers again.
+
+        Returns
+        -------
+        PredictiveCheck
+            With ``observed``, ``replicated``, ``p``, ``frame()`` and ``plot()``. Replicates of
+            point estimates are at the estimates, those of a posterior each at another draw.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown statistic or group, one that does not suit the model, and another
+            `replicate`.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> fit = model.fit("reml")
+        >>> check = fit.ppc("sd of group means", replicate="new groups", random_seed=1)
+        >>> round(check.observed, 1), 0.2 < check.p < 0.8
+        (38.4, True)
+        """
+        from bayeslmm.criticism.predictive import predictive_check
+
+        return predictive_check(self.solution, statistic, group, replicate, n, random_seed)
 
     # -- fits of changed models ------------------------------------------------------------------
 

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Literal
 
 from bayeslmm.api.point_fit import PointFit
 from bayeslmm.reports import of_fit as pages
+from bayeslmm.solutions.base import LEVEL
+from bayeslmm.support.arguments import probability
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from xarray import DataTree
 
     from bayeslmm.comparison.conditional_aic import ConditionalAIC
     from bayeslmm.criticism.findings import Diagnosis
+    from bayeslmm.effects.quantity_table import QuantityTable
     from bayeslmm.inference.profile.profile import Profile
     from bayeslmm.solutions.point import LikelihoodSolution
     from bayeslmm.specification import Specification
@@ -242,6 +245,95 @@ class LikelihoodFit[M: Specification](PointFit[M]):
         from bayeslmm.inference.intervals import confint
 
         return confint(self.solution, method, level, parameters, n, random_seed)
+
+    # -- variance -------------------------------------------------------------------------------
+
+    def icc(
+        self,
+        group: str | None = None,
+        at: Mapping[str, object] | None = None,
+        level: float = LEVEL,
+        method: Literal["delta", "bootstrap"] = "delta",
+        n: int | None = None,
+        random_seed: int | None = None,
+    ) -> QuantityTable:
+        """Intraclass correlations: the share that random effects have in the variance.
+
+        Parameters
+        ----------
+        group : str, optional
+            The grouping factor whose share it is; by default that of all of them together and,
+            where there are several, of each.
+        at : dict of str to list, optional
+            Values of the covariates that the variance depends on, ``{"Days": [0, 5, 9]}``: those of
+            random slopes, of strata and of R. A number that is not among them is at its mean.
+        level : float
+            Probability of the intervals, between 0 and 1.
+        method : {"delta", "bootstrap"}
+            How standard errors and intervals are made. Those of a parametric `bootstrap` exist
+            where a variance is estimated as zero too.
+        n, random_seed : int, optional
+            Of the bootstrap: how many refits, 1000 by default, and for the same ones again.
+
+        Returns
+        -------
+        QuantityTable
+            As `Fit.icc`.
+
+        Raises
+        ------
+        ArgumentError
+            As `Fit.icc`; for `n` or `random_seed` without a bootstrap.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> fit = bl.Model("Yield ~ 1 + (1 | Batch)", bl.load_dataset("Dyestuff")).fit("reml")
+        >>> fit.icc(method="bootstrap", n=200, random_seed=1).loc["adjusted"].round(1).to_dict()
+        {'estimate': 0.4, 'std_error': 0.2, 'lower': 0.0, 'upper': 0.7}
+        """
+        from bayeslmm.effects.explained import icc
+        from bayeslmm.inference.intervals import refits_of
+
+        refits = refits_of(self.solution, method, n, random_seed)
+        return icc(self.solution, group, at, probability(level), refits)
+
+    def r2(
+        self,
+        group: str | None = None,
+        level: float = LEVEL,
+        method: Literal["delta", "bootstrap"] = "delta",
+        n: int | None = None,
+        random_seed: int | None = None,
+    ) -> QuantityTable:
+        """R²: the share of the variance of the response that the model explains.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor, for R² of the fixed effects within its levels and between them.
+        level : float
+            Probability of the intervals, between 0 and 1.
+        method : {"delta", "bootstrap"}
+            How standard errors and intervals are made.
+        n, random_seed : int, optional
+            Of the bootstrap: how many refits, 1000 by default, and for the same ones again.
+
+        Returns
+        -------
+        QuantityTable
+            As `Fit.r2`.
+
+        Raises
+        ------
+        ArgumentError
+            As `Fit.r2`; for `n` or `random_seed` without a bootstrap.
+        """
+        from bayeslmm.effects.explained import r2
+        from bayeslmm.inference.intervals import refits_of
+
+        refits = refits_of(self.solution, method, n, random_seed)
+        return r2(self.solution, group, probability(level), refits)
 
     # -- comparing ------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ from bayeslmm.solutions.point import no_draws
 from bayeslmm.support.arguments import probability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
+    from bayeslmm.effects.quantity_table import QuantityTable
     from bayeslmm.estimation.optimum import Optimum, Status
     from bayeslmm.solutions.point import PointSolution
     from bayeslmm.specification import Specification
@@ -181,7 +182,7 @@ class PointFit[M: Specification](Fit[M]):
         L : dict, DataFrame, str, sequence of str, sequence of dict, or array_like
             Weights of coefficients: ``{"Days": 7}``; several functions with names, ``{"a week":
             {"Days": 7}, "a day": {"Days": 1}}``, or without, ``[{"Days": 7}, {"Days": 1}]``; a
-            frame with a column for each coefficient that counts; names of coefficients; or an
+            frame with a column for each coefficient that counts; texts such as ``"A - B"``; or an
             array with a number for each, one row a function.
         rhs : float or array_like
             What each is tested to be.
@@ -251,6 +252,58 @@ class PointFit[M: Specification](Fit[M]):
         return joint_table(
             L, rhs, self.model.design.coef, self.solution.beta, self.solution.wald(df)
         )
+
+    def hypothesis(
+        self,
+        hypotheses: str | Sequence[str],
+        level: float = LEVEL,
+        df: DF = "satterthwaite",
+    ) -> QuantityTable:
+        r"""Test statements about coefficients, covariance parameters and what follows from them.
+
+        Parameters
+        ----------
+        hypotheses : str or list of str
+            Such as ``"Days > 5"``, ``"Machine[B] = Machine[C]"``, ``"sd_Subject[Days] > 3"``,
+            ``"icc > 0.5"`` or ``"sd_Subject[Days]**2 / sigma**2 > 0.1"``. Names are those of
+            `summary` (a coefficient without ``beta[...]`` too), ``icc``, which is
+            ``icc[adjusted]``, ``icc[unadjusted]``, ``icc[plate]`` of a grouping factor,
+            ``r2[marginal]`` and ``r2[conditional]``; with +, -, \*, /, \*\*, abs, exp, log, sqrt.
+        level : float
+            Probability of the intervals, between 0 and 1.
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}, KenwardRoger
+            The degrees of freedom of linear functions of coefficients: see `summary`.
+
+        Returns
+        -------
+        QuantityTable
+            A row for each hypothesis, of its left side less its right side: ``estimate``,
+            ``std_error``, ``lower``, ``upper``, ``df``, ``t``, ``p``. Where the hypothesis is no
+            linear function of coefficients the delta method gives the standard error, from the
+            observed information. p is two-sided for =; for > and < it is one-sided, and the
+            hypothesis is the alternative.
+
+        Raises
+        ------
+        ArgumentError
+            For a string that cannot be read, whose place is marked, and unknown names.
+        ArgumentTypeError
+            For what is no string.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> fit = model.fit("reml")
+        >>> fit.hypothesis(["Days > 5", "icc = 0.5"])[["estimate", "std_error", "p"]].round(3)
+                    estimate  std_error      p
+        hypothesis
+        Days > 5       5.467      1.546  0.001
+        icc = 0.5      0.222      0.072  0.002
+        """
+        from bayeslmm.inference.hypothesis_tests import likelihood_tests
+
+        return likelihood_tests(self.solution, hypotheses, probability(level), df)
 
     @property
     def posterior(self) -> NoReturn:

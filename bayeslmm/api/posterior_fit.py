@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from bayeslmm.api.fit import Fit
 from bayeslmm.effects import tables
 from bayeslmm.reports import of_fit as pages
+from bayeslmm.solutions.base import LEVEL
 from bayeslmm.support.arguments import probability
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from arviz_stats.utils import ELPDData
     from xarray import Dataset, DataTree
 
     from bayeslmm.criticism.findings import Diagnosis
+    from bayeslmm.effects.quantity_table import QuantityTable
     from bayeslmm.estimation.posterior.nuts import Draws
     from bayeslmm.solutions.posterior import PosteriorSolution
     from bayeslmm.specification import Specification
@@ -37,8 +39,8 @@ _NO_OPTIMISER = (
     "in numbers, `plot.trace()` in a picture"
 )
 _NO_TEST = (
-    "a posterior has no degrees of freedom, and nothing is tested. `summary()` has the intervals "
-    "of coefficients, and `posterior` the draws, of which any function can be computed"
+    "a posterior has no degrees of freedom, and nothing is tested. `hypothesis()` has the "
+    "probabilities of statements about the parameters, and `summary()` intervals of coefficients"
 )
 _NO_CRITERION = "it is of a maximised likelihood. `loo()` says how well the model predicts"
 _NO_COMPARISON = (
@@ -164,6 +166,61 @@ class PosteriorFit[M: Specification](Fit[M]):
         parameters that are held.
         """
         return self.solution.convergence
+
+    def hypothesis(
+        self,
+        hypotheses: str | Sequence[str],
+        level: float = LEVEL,
+        rope: float | tuple[float, float] | None = None,
+    ) -> QuantityTable:
+        """What the posterior says of statements about the parameters and what follows from them.
+
+        Parameters
+        ----------
+        hypotheses : str or list of str
+            As for `PointFit.hypothesis`: ``"Days > 5"``, ``"icc > 0.5"``.
+        level : float
+            Probability of the intervals, between 0 and 1.
+        rope : float or (float, float), optional
+            The region of practical equivalence: differences that do not matter, between the two
+            numbers or up to one in size.
+
+        Returns
+        -------
+        QuantityTable
+            A row for each hypothesis, of its left side less its right side: ``estimate``,
+            ``std_error``, ``lower``, ``upper``; for > and < the ``probability`` of the hypothesis
+            and its ``evidence_ratio``, the posterior odds; for = the ``bayes_factor`` in favour of
+            it with its Monte Carlo error ``bayes_factor_error``, NaN where the prior of what it is
+            about is improper; with `rope` the probability of that, ``rope``. It has ``draws``.
+
+        Raises
+        ------
+        ArgumentError
+            For a string that cannot be read, whose place is marked; unknown names; another `rope`.
+        ArgumentTypeError
+            For what is no string.
+
+        Notes
+        -----
+        Bayes factors are posterior over prior density at the point (Dickey 1971, Annals of
+        Mathematical Statistics 42, 204-223), whose smaller model has the conditional prior of the
+        larger one. For linear functions of coefficients with Gaussian priors the densities are
+        means of normal ones; otherwise they are kernel estimates of draws, which are poor where
+        the point is far in a tail.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (1 | Subject)", bl.load_dataset("sleepstudy"))
+        >>> fit = model.fit("nuts", random_seed=1, progress=False)
+        >>> table = fit.hypothesis(["Days > 5", "icc > 0.5"])
+        >>> bool(table["probability"]["Days > 5"] > 0.99)
+        True
+        """
+        from bayeslmm.inference.hypothesis_tests import posterior_tests
+
+        return posterior_tests(self.solution, hypotheses, probability(level), rope)
 
     def loo(self, unit: str = "row") -> ELPDData:
         """Expected log predictive density by leave-one-out cross-validation, without refits.

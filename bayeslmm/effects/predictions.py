@@ -11,10 +11,12 @@ import pandas as pd
 from bayeslmm.effects.rows import NEW_LEVELS, functions_of_data, functions_of_rows
 from bayeslmm.errors import ArgumentError
 from bayeslmm.solutions.base import LEVEL, Solution
+from bayeslmm.solutions.posterior import PosteriorSolution
 from bayeslmm.support.arguments import GREATEST_SEED, one_of, probability, whole_number
+from bayeslmm.support.arrays import Array
 from bayeslmm.support.memory import require_memory
 
-__all__ = ["fitted", "predict", "simulate"]
+__all__ = ["fitted", "predict", "replicates", "simulate"]
 
 
 def predict(
@@ -85,17 +87,43 @@ def simulate(solution: Solution, n: int = 1, random_seed: int | None = None) -> 
         f"n={n} simulations of {len(design.y):,} rows",
         "ask for fewer, or for some at a time with another random_seed",
     )
-    rng = np.random.default_rng(random_seed)
-    beta, M, theta = solution.drawn(n, rng)
-    sigma = theta[:, -1]
-    u = tuple(
-        sigma[:, None, None] * np.einsum("sij,slj->sli", m, factor.standard(rng, (n,)))
-        for factor, m in zip(design.factors, M, strict=True)
-    )
+    y = replicates(solution, n, np.random.default_rng(random_seed), new_groups=True)
+    index = pd.RangeIndex(n, name="simulation")
+    return pd.DataFrame(y, index=index, columns=design.index)
+
+
+def replicates(solution: Solution, n: int, rng: np.random.Generator, *, new_groups: bool) -> Array:
+    """Responses (n, rows) of the rows that were fitted, with new residuals.
+
+    Parameters
+    ----------
+    solution : Solution
+        Of a posterior each response is at another draw.
+    n : int
+    rng : numpy.random.Generator
+    new_groups : bool
+        Whether random effects are drawn anew; otherwise they are those of these groups: BLUPs, or
+        those of the draw.
+    """
+    design = solution.model.design
+    if new_groups:
+        beta, M, theta = solution.drawn(n, rng)
+        sigma = theta[:, -1]
+        u = tuple(
+            sigma[:, None, None] * np.einsum("sij,slj->sli", m, factor.standard(rng, (n,)))
+            for factor, m in zip(design.factors, M, strict=True)
+        )
+    elif isinstance(solution, PosteriorSolution):
+        every_theta, every_beta, every_u = solution.flat
+        chosen = rng.choice(len(every_theta), size=n, replace=n > len(every_theta))
+        beta, theta = every_beta[chosen], every_theta[chosen]
+        u = tuple(own[chosen] for own in every_u)
+    else:
+        beta, _, theta = solution.drawn(n, rng)
+        u = tuple(np.broadcast_to(own, (n, *own.shape)) for own in solution.u)
     y = functions_of_rows(solution.model).values(beta, u)
     z = np.asarray(rng.standard_normal(y.shape))
     noise = solution.model.equations.residual_noise
-    e = np.stack([noise(t, own) for t, own in zip(theta, z, strict=True)]) * sigma[:, None]
+    e = np.stack([noise(t, own) for t, own in zip(theta, z, strict=True)]) * theta[:, -1:]
     y += e if design.weights is None else e / np.sqrt(design.weights)
-    index = pd.RangeIndex(n, name="simulation")
-    return pd.DataFrame(y, index=index, columns=design.index)
+    return y

@@ -1,4 +1,4 @@
-"""Residuals of a fit, of every kind.
+"""Residuals of a solution, of every kind.
 
 Conditional residuals are y - Xβ̂ - Zû, marginal ones y - Xβ̂. Of a posterior β̂ and û are its means,
 and R and V the means of these matrices.
@@ -6,14 +6,17 @@ and R and V the means of these matrices.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.special import ndtr
 
 from bayeslmm.effects.rows import functions_of_rows
 from bayeslmm.equations.connected_rows import connected_rows, residual_blocks, residual_pattern
 from bayeslmm.errors import ArgumentError
+from bayeslmm.solutions.posterior import PosteriorSolution
 from bayeslmm.support.arguments import one_of
 
 if TYPE_CHECKING:
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ResidualKind", "residuals", "row_variances"]
 
-ResidualKind = Literal["response", "pearson", "standardized", "studentized", "normalized"]
+ResidualKind = Literal[
+    "response", "pearson", "standardized", "studentized", "normalized", "quantile"
+]
 _KINDS = get_args(ResidualKind)
 _HINTS = {
     "marginal": "For residuals about the fixed part alone give marginal=True.",
@@ -32,6 +37,8 @@ _HINTS = {
 }
 _LARGEST = 5000
 """The number of rows that are correlated with each other, of which V is factorised."""
+_ELEMENTS = 4_000_000
+"""Draws × rows that are held at once: 32 MB."""
 _NONE = 1e-12
 """The share of a variance that is zero but for rounding."""
 
@@ -42,7 +49,7 @@ def residuals(solution: Solution, kind: object, marginal: bool) -> Array:
     Parameters
     ----------
     solution : Solution
-    kind : {"response", "pearson", "standardized", "studentized", "normalized"}
+    kind : {"response", "pearson", "standardized", "studentized", "normalized", "quantile"}
     marginal : bool
 
     Returns
@@ -51,6 +58,8 @@ def residuals(solution: Solution, kind: object, marginal: bool) -> Array:
     """
     kind = one_of("kind of residuals", kind, _KINDS, _HINTS.get(str(kind), ""))
     design = solution.model.design
+    if kind == "quantile" and isinstance(solution, PosteriorSolution):
+        return _quantiles_over_draws(solution, marginal)
     zero = tuple(np.zeros_like(u) for u in solution.u)
     functions = functions_of_rows(solution.model)
     values = design.y - functions.values(solution.beta, zero if marginal else solution.u)
@@ -72,7 +81,27 @@ def residuals(solution: Solution, kind: object, marginal: bool) -> Array:
         # Var(y - ŷ) = Var(y) less that of ŷ; conditionally, ŷ less what it predicts
         left = variances - solution.linear(rows, 0.95).std_error ** 2
         variances = np.where(left > _NONE * variances, left, 0.0)
-    return _over(values, np.sqrt(variances))
+    found = _over(values, np.sqrt(variances))
+    return np.asarray(ndtr(found)) if kind == "quantile" else found
+
+
+def _quantiles_over_draws(solution: PosteriorSolution, marginal: bool) -> Array:
+    """The probability of a smaller response in each row, a mean over the draws."""
+    model, (theta, beta, u) = solution.model, solution.flat
+    design = model.design
+    functions = functions_of_rows(model, "none" if marginal else "all", noise=True)
+    if marginal:  # effects of new levels, of which nothing is known but their covariance
+        new = tuple(factor.own_variances[factor.codes] for factor in design.factors)
+        functions = replace(functions, new=new, Z=tuple(f.Z for f in design.factors))
+    M = solution.M if marginal else tuple(np.zeros((len(theta), 1, 1)) for _ in design.factors)
+    total = np.zeros(len(design.y))
+    step = max(1, _ELEMENTS // len(design.y))
+    for at in range(0, len(theta), step):
+        some = slice(at, at + step)
+        means = functions.values(beta[some], tuple(own[some] for own in u))
+        sds = np.sqrt(functions.variance(tuple(m[some] for m in M), theta[some]))
+        total += ndtr((design.y - means) / sds).sum(axis=0)
+    return total / len(theta)
 
 
 def row_variances(solution: Solution, *, marginal: bool) -> Array:

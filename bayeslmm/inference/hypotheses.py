@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
+from bayeslmm.inference.grammar import parse_expression
 
 if TYPE_CHECKING:
     from bayeslmm.support.arrays import Array
@@ -25,9 +26,8 @@ def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
     L : dict, DataFrame, str, sequence of str, sequence of dict, or array_like
         ``{"Days": 7}`` is one function; ``{"a week": {"Days": 7}, ...}`` names several; a list has
         one or more in each dict; a frame has a column for each coefficient that counts; a Series is
-        by its names, as a dict is; names of coefficients stand for these; an array has a number for
-        each coefficient, one row for each
-        function.
+        by its names, as a dict is; a text is a sum of coefficients, ``"A - B"``, or ``"A = B"``;
+        an array has a number for each coefficient, one row for each function.
     coef : sequence of str, length p
 
     Returns
@@ -59,7 +59,7 @@ def read_functions(L: object, coef: Sequence[str]) -> tuple[list[str], Array]:
         functions = np.array([_row(name, row, coef) for name, row in rows.items()])
     elif _are(L, str):
         names = list(cast("Sequence[str]", L))
-        functions = np.array([_row(name, {name: 1.0}, coef) for name in names])
+        functions = np.array([_of_text(text, coef) for text in names])
     else:
         functions = _array(L, coef)
         names = [_words(dict(zip(coef, row, strict=True))) for row in functions]
@@ -91,6 +91,18 @@ def _by_name(L: Sequence[Mapping[str, object]]) -> dict[str, Mapping[str, object
                 raise ArgumentError(f"the function {name!r} is in the list twice; give it once.")
             rows[name] = row  # type: ignore[assignment]
     return rows
+
+
+def _of_text(text: str, coef: list[str]) -> Array:
+    """The weights of the coefficients in "A - B", or in "A = B"."""
+    names = {name: name for name in coef} | {f"beta[{name}]": name for name in coef}
+    linear = parse_expression(text, names).linear
+    if linear is None or linear[1]:
+        raise ArgumentError(
+            f"the function {text!r} should be a sum of coefficients and their multiples, without a "
+            "constant, which is for `rhs`; `fit.hypothesis` takes others too."
+        )
+    return np.array([linear[0].get(name, 0.0) for name in coef])
 
 
 def _row(name: object, weights: object, coef: list[str]) -> Array:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bayeslmm.criticism.influence import influence
 from bayeslmm.criticism.lag_correlation import lag_correlation, subjects_of
@@ -25,14 +26,17 @@ from bayeslmm.drawing.posterior import (
 from bayeslmm.drawing.priors import draw_prior_posterior
 from bayeslmm.drawing.residuals import draw_quantiles, draw_residuals
 from bayeslmm.drawing.shrinkage import Shrinkage, draw_shrinkage_arrows, draw_shrinkage_dots
+from bayeslmm.drawing.variance import draw_partition, draw_parts
+from bayeslmm.effects.explained import icc, variance_partition
 from bayeslmm.effects.pooling import common_coefficients, own_effects, pooled_effects
 from bayeslmm.effects.predictions import predict
 from bayeslmm.effects.residuals import ResidualKind, residuals
 from bayeslmm.effects.tables import ranef
+from bayeslmm.effects.variance_at import variance_columns
 from bayeslmm.errors import ArgumentError, MissingAttributeError, unknown_name
+from bayeslmm.inference.prior_draws import draw_priors
 from bayeslmm.plots.of_models import PRIOR_DRAWS, bounds_by_row, chosen_rows, draws_by_row
 from bayeslmm.plots.trellis import axis_of, trellis_of
-from bayeslmm.sensitivity.prior_predictive import draw_priors
 from bayeslmm.solutions.point import PointSolution, no_draws
 from bayeslmm.solutions.posterior import PosteriorSolution
 from bayeslmm.support.arguments import probability
@@ -40,7 +44,9 @@ from bayeslmm.support.arguments import probability
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from bayeslmm.effects.quantity_table import QuantityTable
     from bayeslmm.solutions.base import Solution
+    from bayeslmm.specification import Specification
 
 __all__ = ["Plots"]
 
@@ -48,6 +54,8 @@ __all__ = ["Plots"]
 _OF_DRAWS = ("forest", "trace", "prior_posterior")
 _OF_POINTS = ("convergence", "influence")
 """Plots that a point estimate does not have, and those that only it has."""
+_GRID = 41
+"""Points of a curve over a covariate."""
 _STRANDS = 200
 """Groups that can still be followed in one panel."""
 
@@ -318,7 +326,7 @@ class Plots:
 
         Parameters
         ----------
-        kind : {"response", "pearson", "standardized", "studentized", "normalized"}
+        kind : {"response", "pearson", "standardized", "studentized", "normalized", "quantile"}
         marginal : bool
             Of the fixed part alone; both as for `residuals` of the fit.
 
@@ -334,7 +342,8 @@ class Plots:
         Notes
         -----
         The line is a local regression, each place's by the nearest two thirds of the rows: it
-        should stay near zero. The rows of the five largest residuals are named.
+        should stay near zero. The rows of the five largest residuals are named. Quantile residuals
+        are drawn less a half.
         """
         fit = self._solution
         residual = residuals(fit, kind, marginal)
@@ -344,13 +353,16 @@ class Plots:
                 "it is divided by is zero; use kind='response'."
             )
         fitted = predict(fit, groups="none" if marginal else "all")["estimate"]
+        name = f"{kind.capitalize()} residual"
+        if kind == "quantile":
+            residual, name = residual - 0.5, f"{name} - ½"
         return draw_residuals(
             fitted.to_numpy(),
             residual,
             [str(label) for label in fit.model.design.index],
             names=(
                 "Fitted value, fixed part" if marginal else "Fitted value",
-                f"{kind.capitalize()} residual",
+                name,
             ),
             title=f"{fit.model.design.response}: residuals ({fit.method.upper()})",
             note="",
@@ -462,6 +474,51 @@ class Plots:
             [str(name) for name in labels[rows]],
             axis_label=axis or str(fit.model.design.index.name or "row"),
             title=f"{fit.model.design.response}: fitted covariances of {subjects.group} {label}",
+        )
+
+    def variance_partition(self, x: str | None = None, level: float = 0.95) -> Figure:
+        """The parts of the variance of a response over a covariate, and the correlation that they
+        make of two responses of one level.
+
+        Parameters
+        ----------
+        x : str, optional
+            A column that the variance depends on: of a bar, of strata or of R; by default the
+            first. Where there is none, the parts are means over the rows.
+        level : float
+            Probability of the intervals, between 0 and 1.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ArgumentError
+            For a column that the variance does not depend on, and a model whose variance depends on
+            another category.
+        """
+        model, level = self._fit.model, probability(level)
+        title = f"{model.design.response}: parts of the variance ({self._fit.method.upper()})"
+        known = variance_columns(model)
+        if x is None and not known:
+            table = variance_partition(self._fit, None, level)
+            return draw_parts(list(table.index), *_estimates(table), level, title)
+        name = known[0] if x is None else x
+        if name not in known:
+            raise ArgumentError(unknown_name("column of the variance", name, known))
+        values, categories = _grid_of(model, name)
+        parts = variance_partition(self._fit, {name: values}, level)["estimate"].unstack("part")
+        shares = icc(self._fit, None, {name: values}, level)
+        factors = [factor.name for factor in model.design.factors]
+        return draw_partition(
+            np.arange(len(values)) if categories else np.asarray(values, dtype=float),
+            {part: parts.loc[values, part].to_numpy() for part in [*factors, "residual"]},
+            _estimates(shares) if factors else None,
+            categories,
+            name,
+            level,
+            title,
         )
 
     def forest(self, var_names: str | Sequence[str] | None = None) -> Figure:
@@ -584,6 +641,23 @@ class Plots:
         names = zip(model.parameters.names, model.held, strict=True)
         held = {in_tree(name) for name, is_held in names if is_held}
         return {f"{name} (held)" if name in held else name: row for name, row in rows.items()}
+
+
+def _estimates(table: QuantityTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Estimates and the ends of their intervals."""
+    return tuple(table[name].to_numpy() for name in ("estimate", "lower", "upper"))  # type: ignore[return-value]
+
+
+def _grid_of(model: Specification, name: str) -> tuple[list[Any], tuple[str, ...]]:
+    """Values of a column to draw a curve over, and their names where they are not continuous."""
+    column = model.data[name].dropna()
+    residuals = model.design.residuals
+    occasions = residuals is not None and "occasion" in residuals.structure.variances
+    shaped = any(bar.shape is not None for factor in model.design.factors for bar in factor.bars)
+    distinct = sorted(column.unique().tolist())
+    if not pd.api.types.is_numeric_dtype(column) or occasions or shaped:
+        return distinct, tuple(map(level_label, distinct))
+    return np.linspace(distinct[0], distinct[-1], _GRID).tolist(), ()
 
 
 def _posterior(solution: Solution) -> PosteriorSolution:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.drawing.priors import draw_priors, draw_simulated
+from bayeslmm.effects.response_variance import SHARE, derived_names
 from bayeslmm.errors import ArgumentError, unknown_name
-from bayeslmm.sensitivity.implied import implied_quantities, implied_r2
-from bayeslmm.sensitivity.prior_predictive import draw_priors as draws_of_priors
+from bayeslmm.inference.prior_draws import draw_priors as draws_of_priors
+from bayeslmm.sensitivity.implied import implied_quantities
 from bayeslmm.sensitivity.prior_predictive import prior_predictive
 from bayeslmm.support.arguments import whole_number
 
@@ -76,7 +77,7 @@ class ModelPlots:
         Coefficients, standard deviations and correlations are those that are reported, where the
         predictors are zero, also when their priors are about the predictors' means. Implied
         are R², the intraclass correlations and the standard deviation of a group's mean, see
-        `bayeslmm.implied`.
+        `Fit.r2` and `Fit.icc`.
         """
         theta, beta, _ = draws_of_priors(self._model, PRIOR_DRAWS, random_seed)
         rows = draws_by_row(self._model, theta, beta)
@@ -119,7 +120,7 @@ def draws_by_row(model: Specification, theta: Array, beta: Array) -> dict[str, A
     """
     rows = {f"beta[{name}]": beta[:, i] for i, name in enumerate(model.design.coef)}
     rows |= {name: theta[:, i] for i, name in enumerate(model.parameters.names)}
-    return rows | implied_r2(model, theta, beta) | implied_quantities(model, theta)
+    return rows | implied_quantities(model, theta, beta)
 
 
 def bounds_by_row(model: Specification) -> dict[str, tuple[float, float]]:
@@ -128,9 +129,8 @@ def bounds_by_row(model: Specification) -> dict[str, tuple[float, float]]:
         name: (float(low), float(high))
         for name, (low, high) in zip(model.parameters.names, model.parameters.bounds, strict=True)
     }
-    bounds |= dict.fromkeys(("r2", "r2[marginal]", "r2[conditional]"), (0.0, 1.0))
+    bounds |= dict.fromkeys(derived_names(model), SHARE)
     for factor in model.design.factors:
-        bounds[f"icc[{factor.name}]"] = (0.0, 1.0)
         bounds[f"sd of a mean of {factor.name}"] = (0.0, np.inf)
     return bounds
 

@@ -7,65 +7,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.covariance.correlations.kernels import NONE
-from bayeslmm.equations.noise import Noise
+from bayeslmm.effects.response_variance import (
+    derived_quantities,
+    relative_factors,
+    response_variance,
+)
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
     from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.specification import Specification
 
-__all__ = ["implied_quantities", "implied_r2"]
+__all__ = ["implied_quantities"]
 
 
-def implied_quantities(model: Specification, theta: Array) -> dict[str, Array]:
-    """Intraclass correlations, and the standard deviation of a group's mean.
+def implied_quantities(model: Specification, theta: Array, beta: Array) -> dict[str, Array]:
+    """R², intraclass correlations, and the standard deviation of a group's mean.
 
-    With v the variance that a factor's random effects have where the columns of their bars are at
-    the means of the data, and s² the mean variance of a residual:
-
-    - ``icc[Subject]`` is v over the sum of all factors' v and s²; v is a mean over strata of levels
-      with a covariance each, and over levels with a known relationship K of their K_ll;
-    - ``sd of a mean of Subject`` is √(v + s²/m), with m the average number of rows of a level: how
-      far the mean of a level's rows lies from that of all levels. Residuals that are correlated
-      within levels have none.
-
-    Parameters
-    ----------
-    model : Specification
-    theta : (draws, k) array
-
-    Returns
-    -------
-    dict of (draws,) arrays
-    """
-    equations, design = model.equations, model.design
-    sigma = theta[:, -1]
-    if not design.factors:
-        return {}
-    residual = _residual_variance(model, theta)
-    M = equations.split_M(np.stack([equations.relative_factors(row) for row in theta]))
-    between = {}
-    for factor, own in zip(design.factors, M, strict=True):
-        between[factor.name] = sigma**2 * _relative_variance(factor, own)
-    total = np.sum(list(between.values()), axis=0) + residual
-    found = {f"icc[{name}]": value / total for name, value in between.items()}
-    rows = equations.residuals
-    if rows is None or rows.code == NONE.code:
-        for factor in design.factors:
-            size = equations.n / len(factor.levels)
-            sd = np.sqrt(between[factor.name] + residual / size)
-            found[f"sd of a mean of {factor.name}"] = sd
-    return found
-
-
-def implied_r2(model: Specification, theta: Array, beta: Array) -> dict[str, Array]:
-    """R², of a model that has slopes.
-
-    With f the variance over the rows of Xb, of coefficients but the intercept, and v and s² the
-    variances of random effects and residuals, means over the rows, ``r2[marginal]`` is f over their
-    sum and ``r2[conditional]`` is f + v over it (Nakagawa and Schielzeth 2013, Methods in Ecology
-    and Evolution 4, 133-142; Johnson 2014, ibid. 5, 944-946). Both are ``r2`` without random
-    effects.
+    - ``r2[marginal]`` and so on are those of `derived_quantities`, without what is zero or the same
+      as another for a model without slopes or without random effects;
+    - ``sd of a mean of Subject`` is √(v + s²/m), how far the mean of a level's rows lies from that
+      of all levels: v is the variance of the factor's random effects where the columns of their
+      bars are at the means of the data, a mean over strata of levels with a covariance each, and
+      over levels with a known relationship K of their K_ll; s² is the mean variance of a residual,
+      and m the average number of rows of a level. Residuals that are correlated within levels have
+      none.
 
     Parameters
     ----------
@@ -77,30 +43,22 @@ def implied_r2(model: Specification, theta: Array, beta: Array) -> dict[str, Arr
     -------
     dict of (draws,) arrays
     """
-    design, equations = model.design, model.equations
-    slopes = [j for j, name in enumerate(design.coef) if name != "Intercept"]
-    if not slopes:
-        return {}
-    X = design.X[:, slopes] - design.X[:, slopes].mean(axis=0)
-    fixed = np.einsum("si,ij,sj->s", beta[:, slopes], X.T @ X / len(X), beta[:, slopes])
-    residual, random = _residual_variance(model, theta), np.zeros(len(theta))
-    M = equations.split_M(np.stack([equations.relative_factors(row) for row in theta]))
-    for factor, own in zip(design.factors, M, strict=True):
-        Z = factor.Z
-        if factor.related is not None:
-            Z = Z * np.sqrt(np.diag(factor.related.matrix))[factor.codes, None]
-        random += theta[:, -1] ** 2 * np.einsum("ski,kl,sli->s", own, Z.T @ Z / len(Z), own)
-    total = fixed + random + residual
+    equations, design = model.equations, model.design
+    found = derived_quantities(model, theta, beta)
     if not design.factors:
-        return {"r2": fixed / total}
-    return {"r2[marginal]": fixed / total, "r2[conditional]": (fixed + random) / total}
-
-
-def _residual_variance(model: Specification, theta: Array) -> Array:
-    """The variance of residuals, a mean over the rows."""
-    weights = np.ones(model.equations.n) if model.design.weights is None else model.design.weights
-    relative = Noise.of_rows(1 / weights, model.equations.residuals).relative(theta)
-    return np.asarray(theta[:, -1] ** 2 * relative.mean(axis=-1))
+        del found["r2[conditional]"]
+    if set(design.coef) <= {"Intercept"}:
+        found = {name: values for name, values in found.items() if not name.startswith("r2")}
+    rows = equations.residuals
+    if rows is None or rows.code == NONE.code:
+        variance = theta[:, -1] ** 2
+        residual = response_variance(model, theta, beta).residual
+        M = relative_factors(model, theta)
+        for factor, own in zip(design.factors, M, strict=True):
+            between = _relative_variance(factor, own)
+            sd = np.sqrt(variance * (between + residual * len(factor.levels) / equations.n))
+            found[f"sd of a mean of {factor.name}"] = sd
+    return found
 
 
 def _relative_variance(factor: GroupingFactor, M: Array) -> Array:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import bayeslmm as bl
 from bayeslmm import errors
@@ -105,6 +106,33 @@ def test_a_posterior_has_those_of_its_means(marginal):
     np.testing.assert_allclose(fit.residuals("standardized", marginal).to_numpy()[rows], sds)
     with pytest.raises(errors.ArgumentError, match="repeated samples"):
         fit.residuals("studentized", marginal)
+
+
+@pytest.mark.parametrize("method", ["reml", "nuts"])
+def test_quantile_residuals_are_ranks_among_responses_with_new_groups(method):
+    """As DHARMa has them, by simulation."""
+    fit = posterior("weights") if method == "nuts" else likelihood("weights")
+    n = 4000
+    y = fit.simulate(n, random_seed=1).to_numpy()
+    rank = (y < fit.model.design.y).mean(axis=0)
+    found = fit.residuals("quantile", marginal=True).to_numpy()
+    error = np.sqrt(found * (1 - found) / n + 1 / n**2)
+    assert (abs(rank - found) < 4.5 * error).all()
+
+
+def test_quantile_residuals_given_the_groups_are_those_of_each_draw():
+    fit = posterior("intercepts")
+    draws, design = fit.posterior, fit.model.design
+    beta, u = draws["beta"].to_numpy(), draws["u_Subject"].to_numpy()[..., 0]
+    means = beta @ design.X.T + u[..., design.factors[0].codes]
+    z = (design.y - means) / draws["sigma"].to_numpy()[..., None]
+    found = fit.residuals("quantile")
+    np.testing.assert_allclose(found, stats.norm.cdf(z).mean(axis=(0, 1)))
+    point = likelihood("intercepts")
+    expected = stats.norm.cdf(point.residuals("standardized"))
+    np.testing.assert_allclose(point.residuals("quantile"), expected)
+    labels = [axis.get_ylabel() for axis in point.plot.residuals("quantile").figure.axes]
+    assert "Quantile residual - ½" in labels
 
 
 def test_what_is_refused(monkeypatch):

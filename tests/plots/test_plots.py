@@ -372,12 +372,10 @@ def test_a_point_estimate_lists_no_plots_of_draws():
     both = "trellis, spaghetti, caterpillar, shrinkage, correlation, variogram, residuals, qq"
     assert (
         repr(fit("sleepstudy").plot)
-        == f"Plots of a fit by REML: {both}, influence, covariance, convergence"
+        == f"Plots of a fit by REML: {both}, influence, covariance, variance_partition, convergence"
     )
-    assert (
-        repr(fit("sleepstudy", "nuts").plot)
-        == f"Plots of a fit by NUTS: {both}, covariance, forest, trace, prior_posterior"
-    )
+    of_draws = "covariance, variance_partition, forest, trace, prior_posterior"
+    assert repr(fit("sleepstudy", "nuts").plot) == f"Plots of a fit by NUTS: {both}, {of_draws}"
 
 
 def test_too_many_draws_to_see_are_cut_and_said():

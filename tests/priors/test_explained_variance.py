@@ -6,10 +6,10 @@ import pytest
 from scipy import integrate, stats
 
 import bayeslmm as bl
+from bayeslmm.effects.response_variance import derived_quantities
 from bayeslmm.estimation.posterior.density import Density
 from bayeslmm.estimation.posterior.slopes import vector_of
-from bayeslmm.sensitivity.implied import implied_r2
-from bayeslmm.sensitivity.prior_predictive import draw_priors
+from bayeslmm.inference.prior_draws import draw_priors
 
 SLEEP = bl.load_dataset("sleepstudy")
 ORTHODONT = bl.load_dataset("Orthodont")
@@ -163,9 +163,10 @@ def test_draws_have_the_stated_shares(name):
     b = beta[:, own]
     f = np.einsum("si,ij,sj->s", b, S, b)
     V = (theta**2).sum(axis=1)
-    r2 = implied_r2(model, theta, beta)
-    np.testing.assert_allclose(r2["r2[marginal]"], f / (f + V))
-    np.testing.assert_allclose(r2["r2[conditional]"], 1 - theta[:, -1] ** 2 / (f + V))
+    r2 = derived_quantities(model, theta, beta)
+    sample = f * 24 / 23  # the prior is of a mean over the rows, R² of the sample's variance
+    np.testing.assert_allclose(r2["r2[marginal]"], sample / (sample + V))
+    np.testing.assert_allclose(r2["r2[conditional]"], 1 - theta[:, -1] ** 2 / (sample + V))
     assert stats.kstest(f / (f + V), stats.beta(prior.r2.alpha, prior.r2.beta).cdf).pvalue > 1e-3
     assert stats.kstest(np.sqrt(f + V), stats.halfnorm(scale=8).cdf).pvalue > 1e-3
     assert stats.kstest(1 - theta[:, -1] ** 2 / V, stats.beta(2, 3).cdf).pvalue > 1e-3
@@ -184,7 +185,7 @@ def test_r2_counts_random_slopes_and_weights():
     formula = "Reaction ~ Days + (Days | Subject)"
     model = bl.Model(formula, data, priors={"V": SPLIT}, weights="w")
     theta, beta, _ = draw_priors(model, 1500, 5)
-    r2 = implied_r2(model, theta, beta)["r2[marginal]"]
+    r2 = derived_quantities(model, theta, beta)["r2[marginal]"]
     assert stats.kstest(r2, stats.beta(2, 4).cdf).pvalue > 1e-3
 
 

@@ -6,8 +6,8 @@ from scipy import stats
 
 import bayeslmm as bl
 from bayeslmm.estimation.posterior.density import Density
+from bayeslmm.inference.prior_draws import draw_priors
 from bayeslmm.priors.kernels import log_matrix_prior
-from bayeslmm.sensitivity.prior_predictive import draw_priors
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 import bayeslmm as bl
 from bayeslmm.estimation.posterior.density import Density
-from bayeslmm.sensitivity.prior_predictive import draw_priors
+from bayeslmm.inference.prior_draws import draw_priors
 
 RECODED = [
     # formula, what is added to days, and what they are multiplied by

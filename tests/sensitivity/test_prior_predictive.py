@@ -5,8 +5,8 @@ import pytest
 from matplotlib.colors import same_color
 
 import bayeslmm as bl
+from bayeslmm.inference.prior_draws import draw_priors
 from bayeslmm.sensitivity.implied import implied_quantities
-from bayeslmm.sensitivity.prior_predictive import draw_priors
 from tests.oracles.dense import marginal_covariance
 from tests.oracles.fits_cache import likelihood, posterior
 from tests.plots.test_plots import panels, texts
@@ -123,14 +123,20 @@ def test_refusals(model, arguments, error, message):
 
 
 def test_implied_quantities_at_the_estimates():
-    theta = np.array([[24.740, 5.922, 0.066, 25.592]])
-    found = implied_quantities(sleep(), theta)
-    z = np.array([1, 4.5])
+    theta, beta = np.array([[24.740, 5.922, 0.066, 25.592]]), np.array([[251.4, 10.467]])
+    model = sleep()
+    found = implied_quantities(model, theta, beta)
     sd = theta[0, :2]
     G = np.outer(sd, sd) * np.array([[1, 0.066], [0.066, 1]])
-    between = z @ G @ z
-    np.testing.assert_allclose(found["icc[Subject]"], between / (between + 25.592**2))
-    expected = np.sqrt(between + 25.592**2 / 10)
+    Z = model.design.factors[0].Z
+    between, fixed = np.diag(Z @ G @ Z.T).mean(), np.var(model.design.X @ beta[0], ddof=1)
+    around = between + 25.592**2
+    np.testing.assert_allclose(found["icc[adjusted]"], between / around)
+    np.testing.assert_allclose(found["icc[unadjusted]"], between / (fixed + around))
+    np.testing.assert_allclose(found["r2[marginal]"], fixed / (fixed + around))
+    np.testing.assert_allclose(found["r2[conditional]"], (fixed + between) / (fixed + around))
+    at_means = np.array([1, 4.5]) @ G @ [1, 4.5]
+    expected = np.sqrt(at_means + 25.592**2 / 10)
     np.testing.assert_allclose(found["sd of a mean of Subject"], expected)
 
 
@@ -139,15 +145,18 @@ def test_implied_sd_of_a_mean_is_that_of_the_marginal_covariance():
     theta = np.array([42.0, 49.5])
     V = marginal_covariance(theta, model.parameters, model.design)
     own = model.design.factors[0].codes == 0
-    found = implied_quantities(model, theta[None])["sd of a mean of Batch"]
+    found = implied_quantities(model, theta[None], np.zeros((1, 1)))["sd of a mean of Batch"]
     np.testing.assert_allclose(found, np.sqrt(V[np.ix_(own, own)].mean()))
 
 
 def test_without_groups_or_with_correlated_residuals_less_is_implied():
-    assert implied_quantities(sleep("Reaction ~ Days"), np.array([[30.0]])) == {}
+    found = implied_quantities(sleep("Reaction ~ Days"), np.array([[30.0]]), np.ones((1, 2)))
+    assert list(found) == ["r2[marginal]"]
     R = bl.AR1(time="age", group="Subject")
     model = bl.Model("distance ~ age + (1 | Subject)", bl.load_dataset("Orthodont"), R=R)
-    assert list(implied_quantities(model, np.array([[2.0, 0.3, 1.4]]))) == ["icc[Subject]"]
+    found = implied_quantities(model, np.array([[2.0, 0.3, 1.4]]), np.ones((1, 2)))
+    shares = ["r2[marginal]", "r2[conditional]", "icc[adjusted]", "icc[unadjusted]"]
+    assert list(found) == shares
 
 
 def area(axis, color):
@@ -165,12 +174,13 @@ def test_picture_of_priors():
         "sigma",
         "r2[marginal]",
         "r2[conditional]",
-        "icc[Subject]",
+        "icc[adjusted]",
+        "icc[unadjusted]",
         "sd of a mean of Subject",
     ]
     for axis in shown.values():
         assert 0.93 < area(axis, ORANGE) < 1.02
-    assert shown["icc[Subject]"].lines[0].get_xdata().max() <= 1
+    assert shown["icc[adjusted]"].lines[0].get_xdata().max() <= 1
     assert shown["sigma"].lines[0].get_xdata().min() >= 0
 
 
@@ -188,7 +198,8 @@ def test_picture_of_prior_and_posterior():
     fit = posterior("intercepts")
     figure = fit.plot.prior_posterior(["beta[Days]", "sd_Subject", "icc"], random_seed=1)
     shown = panels(figure)
-    assert list(shown) == ["beta[Days]", "sd_Subject[Intercept]", "icc[Subject]"]
+    shares = ["icc[adjusted]", "icc[unadjusted]"]
+    assert list(shown) == ["beta[Days]", "sd_Subject[Intercept]", *shares]
     for axis in shown.values():
         np.testing.assert_allclose(area(axis, BLUE), 1, atol=0.03)
     assert area(shown["beta[Days]"], ORANGE) < 0.6  # far wider than what is shown of it

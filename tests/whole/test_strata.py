@@ -13,9 +13,9 @@ from scipy import stats
 import bayeslmm as bl
 from bayeslmm.design.variables import variables_of
 from bayeslmm.effects.pooling import own_effects, pooled_effects
+from bayeslmm.effects.response_variance import derived_quantities
 from bayeslmm.errors import ArgumentError, ConvergenceWarning, DataError, DesignError
 from bayeslmm.estimation.posterior.density import Density
-from bayeslmm.sensitivity.implied import implied_quantities
 from tests.pymc_models.test_full import python_mode, random_point
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
@@ -461,13 +461,14 @@ def test_what_else_a_fit_offers():
 def test_an_icc_is_a_mean_over_strata():
     own = model("UN")
     theta = some_theta(own, 5)
-    ages = own.data.groupby("Sex")["age"].mean()
+    ages = own.data.groupby("Sex")["age"]
     value = dict(zip(own.parameters.names, theta, strict=True))
     v = 0.0
     for sex, share in own.data["Sex"].value_counts(normalize=True).items():
         sd = np.array([value[f"sd_Subject[{sex}, {e}]"] for e in ("Intercept", "age")])
         rho = value[f"corr_Subject[{sex}: Intercept, age]"]
-        z = np.array([1, ages[sex]])
-        v += share * z @ (np.outer(sd, sd) * [[1, rho], [rho, 1]]) @ z
-    found = implied_quantities(own, theta[None])["icc[Subject]"][0]
+        z = np.column_stack([np.ones(len(ages.get_group(sex))), ages.get_group(sex)])
+        v += share * np.diag(z @ (np.outer(sd, sd) * [[1, rho], [rho, 1]]) @ z.T).mean()
+    beta = np.zeros((1, len(own.design.coef)))
+    found = derived_quantities(own, theta[None], beta)["icc[adjusted]"][0]
     assert found == pytest.approx(v / (v + value["sigma"] ** 2), rel=1e-10)
