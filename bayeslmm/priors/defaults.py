@@ -177,7 +177,7 @@ def _slot_of_sd(
         keys = (name, block.name, "sd")
         bar = design.factor(block.factor).bars[block.bar]
         label = str(block.labels[place - block.start])
-        intercept = label.removeprefix(f"{bar.stratum}, " if bar.stratum else "") == _INTERCEPT
+        intercept = label.removeprefix(f"{bar.of_sds}, " if bar.of_sds else "") == _INTERCEPT
         over_time = bar.shape is not None and bar.shape.occasions
         if not over_time:  # else an intercept at each
             spread = _spread_of_effects(design, block, place)
@@ -207,8 +207,11 @@ def _spread_of_effects(design: Design, block: Block, place: int) -> float:
     """That of an effect's column, or the least where one standard deviation is that of all."""
     assert block.factor is not None
     factor = design.factor(block.factor)
-    bar = factor.bars[block.bar]
-    columns = factor.Z[factor.has(bar.start), bar.start : bar.stop]
+    bars = [factor.bars[i] for i in block.bars]
+    rows = np.any([factor.has(bar.start) for bar in bars], axis=0)
+    # the strata that share a standard deviation have no rows in common
+    columns = sum(factor.Z[rows, bar.start : bar.stop] for bar in bars)
+    assert isinstance(columns, np.ndarray)
     if len(block.names) == columns.shape[1]:
         columns = columns[:, [place - block.start]]
     return min(map(_spread_z, columns.T))
@@ -285,7 +288,7 @@ def _default_of_exponent(
         bar = factor.bars[block.bar]
         assert bar.shape is not None
         number = exponent_places(parameters, factor, block.bar).index(place)
-        part = bar.covariance.growing[number]
+        part = bar.shape.exponents[number].part
         x = factor.Z[:, bar.start : bar.stop] @ bar.shape.covariates[:, number]
         x = x[factor.has(bar.start)]
     else:
