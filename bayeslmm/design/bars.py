@@ -20,7 +20,7 @@ from bayeslmm.covariance.structures import (
     check_spacing,
     correlation_of_distance,
 )
-from bayeslmm.design.strata import EffectVariances, Ratio
+from bayeslmm.design.strata import EffectVariances, Ratio, lone_column
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
 from bayeslmm.formula.parsing import columns_of
 from bayeslmm.formula.tokens import quote
@@ -191,7 +191,7 @@ def _with_variances(bar: Bar, structure: Covariance) -> Covariance:
     for part in structure.variances:
         if not isinstance(part, VarPower | VarExp):
             continue
-        if bar.effects != f"0 + {quote(part.column)}":
+        if lone_column(bar) != part.column:
             raise ArgumentError(
                 f"`variance` of {structure.name} in `G` has {part!r}, and the effects of "
                 f"{bar.text} are not those of {part.column!r}; give the column of occasions before "
@@ -248,10 +248,9 @@ def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column
 
 def effect_labels(bar: Bar, labels: Sequence[str]) -> tuple[str, ...]:
     """Names of a bar's effects: those of `effects_of_bar` without its call, "week[3]"."""
-    names = columns_of(bar.effects)
-    if names and bar.effects == f"0 + {quote(names[0])}":
-        call = f"C({names[0]})["
-        return tuple(label.replace(call, f"{names[0]}[", 1) for label in labels)
+    alone = lone_column(bar)
+    if alone is not None:
+        return tuple(label.replace(f"C({alone})[", f"{alone}[", 1) for label in labels)
     return tuple(labels)
 
 

@@ -26,7 +26,8 @@ from bayeslmm.design.design import Design, Learned
 from bayeslmm.design.factors import BarBlock, GroupingFactor, within
 from bayeslmm.design.identifiability import check_factors, full_rank_columns
 from bayeslmm.design.new_rows import expression_frame
-from bayeslmm.design.residuals import resolve_residuals
+from bayeslmm.design.parameters import Parameters
+from bayeslmm.design.residuals import Residuals, resolve_residuals
 from bayeslmm.design.strata import EffectVariances, Strata, ratios_of, strata_of
 from bayeslmm.errors import DataError, DesignError
 from bayeslmm.formula.parsing import Bar, Formula, parse, quoted_name
@@ -139,6 +140,8 @@ def compile_design(
     values = None if weight is None else weight.values[keep].astype(np.float64)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
     check_factors(factors, X)
+    residuals = None if R is None else resolve_residuals(R, used)
+    _check_names(factors, residuals)
     predictors = (*parsed.predictor_columns, *parsed.grouping_columns)
     return Design(
         formula=parsed,
@@ -150,7 +153,7 @@ def compile_design(
         factors=factors,
         weights=values,
         offset=offset if offsets else None,
-        residuals=None if R is None else resolve_residuals(R, used),
+        residuals=residuals,
         index=used.index,
         n_dropped=len(keep) - int(np.count_nonzero(keep)),
         missing=missing,
@@ -166,6 +169,24 @@ def compile_design(
             },
         ),
     )
+
+
+def _check_names(factors: tuple[GroupingFactor, ...], residuals: Residuals | None) -> None:
+    """Refuse factors with one name, and a factor whose correlations have the name of R's."""
+    names = [factor.name for factor in factors]
+    for name in names:
+        if names.count(name) > 1:
+            raise DesignError(
+                f"two grouping factors are called {name!r}, a column and an interaction of columns "
+                "joined by ':'; rename the column"
+            )
+    owners: dict[str, str | None] = {}
+    for block in Parameters.of(factors, residuals).blocks:
+        if owners.setdefault(block.name, block.factor) != block.factor:
+            raise DesignError(
+                f"parameters of the grouping factor {block.factor or owners[block.name]!r} and of "
+                f"the residuals `R` are both called {block.name!r}; rename the column"
+            )
 
 
 def _check_response_present(formula: Formula, table: Table) -> None:

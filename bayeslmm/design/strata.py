@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bayeslmm.formula.parsing import Bar
     from bayeslmm.support.arrays import Array
 
-__all__ = ["EffectVariances", "Ratio", "Strata", "ratios_of", "strata_of"]
+__all__ = ["EffectVariances", "Ratio", "Strata", "lone_column", "ratios_of", "strata_of"]
 
 _SHOWN = 3
 
@@ -49,9 +49,7 @@ class EffectVariances:
     @classmethod
     def of(cls, bar: Bar, structure: Covariance) -> EffectVariances:
         """The variance model of a bar with a structure."""
-        names = columns_of(bar.effects)
-        alone = len(names) == 1 and bar.effects == f"0 + {quote(names[0])}"
-        return cls(structure, names[0] if alone else None)
+        return cls(structure, lone_column(bar))
 
     @property
     def several(self) -> bool:
@@ -147,6 +145,13 @@ class Strata:
                 f"{', '.join(map(repr, names))}"
             )
         return equal.argmax(axis=1)
+
+
+def lone_column(bar: Bar) -> str | None:
+    """The column that is alone on the left side of a bar, (0 + week | id)."""
+    names = columns_of(bar.effects)
+    written = (f"0 + {name}" for name in (quote(names[0]), f"`{names[0]}`")) if names else ()
+    return names[0] if bar.effects in written else None
 
 
 def _check_seen(

@@ -12,7 +12,7 @@ from bayeslmm.criticism.lag_correlation import lag_correlation, subjects_of
 from bayeslmm.criticism.quantiles import quantiles_of_fit
 from bayeslmm.criticism.variogram import variogram
 from bayeslmm.data.frames import level_label
-from bayeslmm.design.variables import in_tree
+from bayeslmm.design.variables import in_pymc
 from bayeslmm.drawing.correlation import draw_correlation, draw_matrices, draw_variogram
 from bayeslmm.drawing.groups import draw_caterpillar, draw_spaghetti, draw_trellis
 from bayeslmm.drawing.posterior import (
@@ -581,7 +581,7 @@ class Plots:
         """Draws by row, of which those of held parameters say so."""
         model = self._fit.model
         names = zip(model.parameters.names, model.held, strict=True)
-        held = {in_tree(name) for name, is_held in names if is_held}
+        held = {in_pymc(name) for name, is_held in names if is_held}
         return {f"{name} (held)" if name in held else name: row for name, row in rows.items()}
 
 

@@ -72,7 +72,7 @@ def describe(model: Specification) -> Description:
     model : Specification
     """
     n = len(model.design.y)
-    title = f"{model.formula}, {n:,} rows"
+    title = f"{visible(model.formula)}, {n:,} rows"
     if model.design.n_dropped:
         title += f" ({model.design.n_dropped:,} more have missing values)"
     written = [
