@@ -292,6 +292,7 @@ def _factor(
                 _label(bar.effects),
                 shape,
                 variances.occasion,
+                bar.effects,
             )
             if stratum:
                 block = replace(

@@ -34,6 +34,8 @@ class BarBlock:
     shape : Shape or None
     occasion : str or None
         The column that is alone on the left side of the bar.
+    left : str
+        That side, with its intercept written: "1 + Days".
     stratum : str
         The stratum of levels whose effects they are; empty for all levels. A bar of the formula
         with ``by`` or `VarIdent` makes a block for each.
@@ -55,6 +57,7 @@ class BarBlock:
     label: str
     shape: Shape | None
     occasion: str | None = None
+    left: str = ""
     stratum: str = ""
     of_sds: str = ""
     of_correlations: str = ""
