@@ -244,9 +244,8 @@ def ratios_of(
         own = group([table.columns[name] for name in part.columns])
         cells = np.zeros((len(strata.combinations), Z.shape[1]), dtype=np.int64)
         for effect in range(Z.shape[1]):
-            rows = slice(None)
-            if variances.occasion in part.columns:
-                rows = np.flatnonzero(Z[:, effect])
+            of_effect = variances.occasion in part.columns
+            rows = np.flatnonzero(Z[:, effect]) if of_effect else np.arange(len(Z))
             cells[stratum[rows], effect] = own.codes[rows]
         for code, level in enumerate(own.levels):
             for name in dict.fromkeys(by):

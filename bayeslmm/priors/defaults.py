@@ -245,7 +245,7 @@ class MatrixSlot:
 
 def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot]:
     """The covariance matrices of all factors and of the residuals, by key."""
-    slots = {}
+    slots: dict[str, MatrixSlot] = {}
     for factor in design.factors:
         own = [_slot_of_bar(parameters, factor, number) for number in range(len(factor.bars))]
         slots |= {slot.key: slot for slot in own}

@@ -120,8 +120,8 @@ def _factor_of_shape(
     if shape.exponents and not shape.several and scale == names_of(model)[sds.name]:
         scale += "[0]"
     grown = [covariate.any() for covariate in shape.covariates.T]
-    places = exponent_places(model.parameters, factor, position)
-    for place, covariate in zip(places, shape.covariates.T, strict=True):
+    exponents = exponent_places(model.parameters, factor, position)
+    for place, covariate in zip(exponents, shape.covariates.T, strict=True):
         values = ", ".join(map(number, covariate))
         if covariate.any():  # else it is a ratio of another stratum
             scale += f" * pt.exp({exponent(place)} * np.array([{values}]))"
