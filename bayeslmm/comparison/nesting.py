@@ -4,11 +4,14 @@ A variance of zero is on the boundary of its parameter space. If the smaller mod
 the statistic has not the chi-square distribution but a mixture: with one more effect in a bar of q
 correlated effects half of χ²_q and half of χ²_{q+1} (Stram and Lee 1994, Biometrics 50, 1171-1177;
 Self and Liang 1987, JASA 82, 605-610), and k parameters that are not on the boundary add k to both.
+A nugget of zero is on the boundary likewise. With one factor more than a factor analysis has, the
+information is singular, and the statistic follows no chi-square (Drton 2009, Annals of Statistics
+37, 979-1012).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Reference", "lies_in", "reference", "spans"]
 
 _CONSERVATIVE = "chi-square, conservative: variances on the boundary"
-_NONE, _MANY = -1, -2
-"""No variance on the boundary; several."""
+_NONE, _MANY, _SINGULAR = -1, -2, -3
+"""Nothing on the boundary; several parameters; where the information is singular."""
 _Bar = tuple[Covariance, frozenset[str]]
 _LARGER = {
     of.CS.code: (of.TOEP, of.UN),
@@ -117,7 +120,13 @@ def _correlation_lies_in(small: Covariance, large: Covariance) -> bool:
         return False
     if one == other:
         return one.code != of.KNOWN.code
-    if one.nugget or one.factors:
+    if one.factors:
+        return other == of.UN or other.factors > one.factors
+    if other.nugget:
+        one, other = replace(one, nugget=False), replace(other, nugget=False)
+        if one == other:
+            return True
+    if one.nugget:
         return other == of.UN
     in_line = one.code not in (of.CAR1.code, of.EXP.code) or len(small.times) < 2
     return other in _LARGER.get(one.code, ()) and (in_line or other == of.UN)
@@ -142,6 +151,9 @@ def reference(small: Design, large: Design, df: int) -> Reference | str:
     change = _change(small.factors, large.factors)
     if change is None:
         return "not nested: random effects that the larger model has not"
+    change = _together([change, _of_correlations(given, wanted)])
+    if change == _SINGULAR:
+        return "nested, but with more factors the statistic follows no chi-square: use a bootstrap"
     if change == _NONE:
         return Reference((df,), "chi-square")
     if change == _MANY:
@@ -195,12 +207,27 @@ def _change(small: Sequence[GroupingFactor], large: Sequence[GroupingFactor]) ->
                 strata.setdefault(bar.text, []).append(bar.stratum)
         found.append(_step(_bars(factor, strata), _bars(other)))
     found += [_step([], _bars(factor)) for factor in more.values()]
-    if None in found:
-        return None
-    changed = [step for step in found if step not in (None, _NONE)]
+    return None if None in found else _together([step for step in found if step is not None])
+
+
+def _together(changes: Sequence[int]) -> int:
+    """What is on the boundary in all of some changes."""
+    changed = [change for change in changes if change != _NONE]
+    if _SINGULAR in changed:
+        return _SINGULAR
     if not changed:
         return _NONE
     return changed[0] if len(changed) == 1 else _MANY
+
+
+def _of_correlations(small: Covariance, large: Covariance) -> int:
+    """What of a larger structure's correlation is on the boundary at a smaller one's."""
+    one, other = small.correlation, large.correlation
+    if other.factors > one.factors:
+        return _SINGULAR
+    if other.nugget and not one.nugget and one.code != of.NONE.code:
+        return 0 if large.by is None else _MANY
+    return _NONE
 
 
 def _step(small: list[_Bar], large: list[_Bar]) -> int | None:
@@ -210,13 +237,16 @@ def _step(small: list[_Bar], large: list[_Bar]) -> int | None:
         if bar in large:
             small.remove(bar)
             large.remove(bar)
+    changes = []
     for kind, effects in small:
-        if not any(_has_home(kind, effects, *other) for other in large):
+        homes = [other for other, own in large if _has_home(kind, effects, other, own)]
+        if not homes:
             return None
+        changes.append(_of_correlations(kind, homes[0]))
     had = frozenset[str]().union(*(effects for _, effects in small))
     has = frozenset[str]().union(*(effects for _, effects in large))
-    if has == had:
-        return _NONE
+    if has == had or _SINGULAR in changes:
+        return _together(changes)
     if len(large) > 1:
         return _MANY
     kind, effects = large[0]

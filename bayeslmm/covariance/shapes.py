@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.correlations.kernels import Correlation
+from bayeslmm.covariance.structures import VarExp, VarIdent, VarPower
 from bayeslmm.support.arrays import Array
 
-__all__ = ["ROW", "Shape"]
+__all__ = ["ROW", "Exponent", "Shape"]
 
 ROW = 10
 """Integers of a bar in the table: its factor, first effect, number of effects, code; where its
@@ -26,6 +28,26 @@ parameters and of its exponents, and as the bits of floats the distances of its 
 the covariates (q, c) of the exponents."""
 
 _SHAPED = 8
+
+
+class Exponent(NamedTuple):
+    """A parameter that the logarithms of standard deviations are linear in.
+
+    Attributes
+    ----------
+    part : VarIdent, VarPower or VarExp
+        The part of the variance model that has it.
+    label : str
+        The level of a `VarIdent`, "age[10]"; empty for others.
+    """
+
+    part: VarIdent | VarPower | VarExp
+    label: str
+
+    @property
+    def variable(self) -> str:
+        """``power``, ``expon`` or ``log_ratio``."""
+        return self.part.exponent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +63,8 @@ class Shape:
         Whether each row of data is of one effect, an occasion.
     distances : (q, q) array
         Of the effects, for correlations that are functions of distance; zeros for others.
-    exponents : tuple of str
-        The variables, ``power`` or ``expon``, of exponents that its standard deviations grow by.
+    exponents : tuple of Exponent
+        What its standard deviations grow by; those of a variable stand together.
     covariates : (q, c) array
         Whose sums with the exponents are added to the logarithms of the standard deviations.
     """
@@ -51,7 +73,7 @@ class Shape:
     several: bool
     occasions: bool
     distances: Array
-    exponents: tuple[str, ...]
+    exponents: tuple[Exponent, ...]
     covariates: Array
 
     @property
@@ -78,11 +100,17 @@ class Shape:
         kinds = self.correlation.kinds(q)
         for kind, label in zip(kinds, self.correlation.labels(effects), strict=True):
             found[kind] = (*found.get(kind, ()), label)
-        return found | dict.fromkeys(self.exponents, ("",))
+        for own in self.exponents:
+            found[own.variable] = (*found.get(own.variable, ()), own.label)
+        return found
+
+    def is_exponent(self, variable: str) -> bool:
+        """Whether a variable has exponents."""
+        return any(variable == own.variable for own in self.exponents)
 
     def bounds(self, variable: str, q: int) -> tuple[float, float]:
         """The interval of the elements of a variable."""
-        if variable in self.exponents:
+        if self.is_exponent(variable):
             return -np.inf, np.inf
         return dict(zip(self.correlation.kinds(q), self.correlation.bounds(q), strict=True))[
             variable
@@ -90,8 +118,8 @@ class Shape:
 
     def start(self, variable: str, q: int) -> tuple[float, ...]:
         """Values to start from, of the elements of a variable."""
-        if variable in self.exponents:
-            return (0.0,)
+        if self.is_exponent(variable):
+            return (0.0,) * len(self.variables(("",) * q)[variable])
         values = self.correlation.start(q, self.spacing)
         kinds = self.correlation.kinds(q)
         return tuple(float(v) for v, kind in zip(values, kinds, strict=True) if kind == variable)
@@ -100,6 +128,6 @@ class Shape:
         """The kind of a variable in the layout of theta: that of Toeplitz correlations, which are
         bound to each other, is "lag".
         """
-        if variable in self.exponents:
+        if self.is_exponent(variable):
             return "power"
         return "lag" if self.correlation.code == correlations.TOEP.code else variable

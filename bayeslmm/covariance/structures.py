@@ -68,7 +68,7 @@ class _OfColumn:
 
 class VarIdent(_OfColumn):
     """A standard deviation for each level of a column (nlme's ``varIdent``); of random effects, a
-    column that is constant within their levels.
+    column that is constant within their levels, or that of their occasions.
 
     In a list with others the variance is their product (nlme's ``varComb``): ``"occasion"``, or
     else the first of them, has the standard deviations, and each of the others multiplies these by

@@ -10,7 +10,7 @@ import numpy as np
 from bayeslmm.covariance import structures as covariance
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.known import Known
-from bayeslmm.covariance.shapes import Shape
+from bayeslmm.covariance.shapes import Exponent, Shape
 from bayeslmm.covariance.structures import (
     Covariance,
     VarExp,
@@ -20,7 +20,7 @@ from bayeslmm.covariance.structures import (
     check_spacing,
     correlation_of_distance,
 )
-from bayeslmm.design.strata import strata_column
+from bayeslmm.design.strata import EffectVariances, Ratio, lone_column
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
 from bayeslmm.formula.parsing import columns_of
 from bayeslmm.formula.tokens import quote
@@ -35,7 +35,7 @@ __all__ = [
     "effects_of_bar",
     "plain_name",
     "relationships_of",
-    "shape_of_bar",
+    "shapes_of_bar",
     "structures_beside",
     "structures_of_bars",
 ]
@@ -182,50 +182,40 @@ def _checked(bar: Bar, structure: object) -> Covariance:
             f"{structure.name} in `G` is over the effects of {bar.text}, and has no use for "
             f"{', '.join(f'`{name}`' for name in columns)}; leave that out."
         )
-    return _with_strata(bar, structure)
+    return _with_variances(bar, structure)
 
 
-def _with_strata(bar: Bar, structure: Covariance) -> Covariance:
-    """A structure whose variances are those that the effects of a bar can have, with strata of one
-    column at the most.
-    """
+def _with_variances(bar: Bar, structure: Covariance) -> Covariance:
+    """A structure whose variances are those that the effects of a bar can have."""
+    several = EffectVariances.of(bar, structure).several
     for part in structure.variances:
         if not isinstance(part, VarPower | VarExp):
             continue
-        if bar.effects != f"0 + {quote(part.column)}":
+        if lone_column(bar) != part.column:
             raise ArgumentError(
                 f"`variance` of {structure.name} in `G` has {part!r}, and the effects of "
                 f"{bar.text} are not those of {part.column!r}; give the column of occasions before "
                 f"the bar, (0 + {quote(part.column)} | {bar.factor_name}), or 'one' or 'occasion'."
             )
-        if "occasion" in structure.variances:
+        if several:
             raise ArgumentError(
                 f"`variance` of {structure.name} in `G` has a standard deviation for each occasion "
                 f"and {type(part).__name__}, and these cannot be told apart, because all rows of "
                 f"an occasion have one value of {part.column!r}; give one of them: "
                 f"variance=bl.{type(part).__name__}({part.column!r})."
             )
-    parts = [part for part in structure.variances if isinstance(part, VarIdent)]
-    idents = [name for part in parts for name in part.columns]
-    strata = list(dict.fromkeys([*idents, *([] if structure.by is None else [structure.by])]))
-    if len(strata) > 1:
-        raise ArgumentError(
-            f"{structure.name} in `G` has strata of {' and of '.join(map(repr, strata))}; join "
-            "these columns to one, whose strata are their combinations, and give that."
-        )
     return structure
 
 
-def plain_name(structure: Covariance) -> str | None:
+def plain_name(variances: EffectVariances) -> str | None:
     """The name of a structure that the equations have without a `Shape`, or None."""
-    several = "occasion" in structure.variances
-    if any(isinstance(part, VarPower | VarExp) for part in structure.variances):
+    structure, several = variances.structure, variances.several
+    if structure.growing:
         return None
-    shared = structure.by is None and strata_column(structure) is not None
     if structure.correlation.code == correlations.NONE.code:
         return "diag" if several else "id"
     unrestricted = structure.correlation.code == correlations.UN.code
-    return "un" if unrestricted and several and not shared else None
+    return "un" if unrestricted and several and not variances.shares_correlations else None
 
 
 def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column]) -> str:
@@ -238,18 +228,19 @@ def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column
         For a structure that is asked for by name, has a variance for each effect, and would have
         the slope alone.
     """
-    names = columns_of(bar.effects)
-    alone = len(names) == 1 and bar.effects == f"0 + {quote(names[0])}"
-    if not alone or columns[names[0]].kind != "number":
+    variances = EffectVariances.of(bar, structure)
+    alone = variances.occasion
+    if alone is None or columns[alone].kind != "number":
         return bar.effects
-    name = plain_name(structure)
-    if name is None:
-        return f"0 + C({quote(names[0])})"
+    name = plain_name(variances)
+    independent = structure.correlation.code == correlations.NONE.code
+    if variances.over_occasions or (name is None and not independent):
+        return f"0 + C({quote(alone)})"
     asked = bar.structure is not None or structure is not _CALLS["us"]
-    if asked and not bar.uncorrelated and name != "id" and strata_column(structure) is None:
+    if asked and not bar.uncorrelated and variances.several and not variances.columns:
         raise DesignError(
             f"{structure.name} is over several effects, and {bar.text} has one, the slope of "
-            f"{names[0]!r}; for an effect at each of its values write 0 + C({quote(names[0])}) "
+            f"{alone!r}; for an effect at each of its values write 0 + C({quote(alone)}) "
             "before the bar, and for the slope leave the structure out"
         )
     return bar.effects
@@ -257,15 +248,21 @@ def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column
 
 def effect_labels(bar: Bar, labels: Sequence[str]) -> tuple[str, ...]:
     """Names of a bar's effects: those of `effects_of_bar` without its call, "week[3]"."""
-    names = columns_of(bar.effects)
-    if names and bar.effects == f"0 + {quote(names[0])}":
-        call = f"C({names[0]})["
-        return tuple(label.replace(call, f"{names[0]}[", 1) for label in labels)
+    alone = lone_column(bar)
+    if alone is not None:
+        return tuple(label.replace(f"C({alone})[", f"{alone}[", 1) for label in labels)
     return tuple(labels)
 
 
-def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Array) -> Shape | None:
-    """The shape of a bar's covariance; None for those that are named.
+def shapes_of_bar(
+    bar: Bar,
+    structure: Covariance,
+    effects: Sequence[str],
+    Z: Array,
+    ratios: Mapping[VarIdent, Ratio],
+    strata: int,
+) -> list[Shape | None]:
+    """The shape of a bar's covariance in each stratum; None for those that are named.
 
     Parameters
     ----------
@@ -273,6 +270,10 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
     structure : Covariance
     effects : sequence of str, length q
     Z : (n, q) array
+    ratios : mapping from VarIdent to Ratio
+        Of the parts of the variance model that multiply standard deviations.
+    strata : int
+        How many there are.
 
     Raises
     ------
@@ -281,17 +282,18 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
     DataError
         For distances between effects that are no numbers.
     """
-    if plain_name(structure) is not None:
-        return None
+    variances = EffectVariances.of(bar, structure)
+    if plain_name(variances) is not None:
+        return [None] * strata
     q, correlation = len(effects), structure.correlation
-    if q < 2:
+    if q < 2 and correlation.code != correlations.NONE.code:
         raise DesignError(
             f"{structure.name} correlates the effects of a bar, and {bar.text} has one, "
             f"{effects[0]!r}; put a column of occasions before the bar, (0 + week | "
             f"{bar.factor_name})"
         )
     check_factors_fit(structure, q, bar.text)
-    unordered = (correlations.CS.code, correlations.UN.code)
+    unordered = (correlations.NONE.code, correlations.CS.code, correlations.UN.code)
     if correlation.code == correlations.UN.code and q > _MOST_EFFECTS:
         raise DesignError(
             f"{bar.text} has {q} effects with {q * (q - 1) // 2} correlations, more than data can "
@@ -308,13 +310,19 @@ def shape_of_bar(bar: Bar, structure: Covariance, effects: Sequence[str], Z: Arr
                     f"be numbers; they are {', '.join(map(repr, effects[:3]))}"
                 )
             distances = np.abs(values[:, None] - values).astype(np.float64)
-    several, covariates = "occasion" in structure.variances, np.empty((q, 0))
-    if growing:
-        covariates = np.column_stack([_covariate(part, values, bar) for part in growing])
-    exponents = tuple("power" if isinstance(part, VarPower) else "expon" for part in growing)
-    shape = Shape(correlation, several, _one_each(Z), distances, exponents, covariates)
-    check_spacing(structure, shape.spacing, columns_of(bar.effects)[0])
-    return shape
+    exponents, covariates = [], [np.empty((strata, q, 0))]
+    for part in structure.growing:
+        if isinstance(part, VarIdent):
+            exponents += [Exponent(part, label) for label in ratios[part].labels]
+            covariates.append(ratios[part].indicators)
+        else:
+            exponents.append(Exponent(part, ""))
+            own = _covariate(part, values, bar)[:, None]
+            covariates.append(np.broadcast_to(own, (strata, q, 1)))
+    of_effects = (correlation, variances.several, _one_each(Z), distances, tuple(exponents))
+    shapes = [Shape(*of_effects, own) for own in np.concatenate(covariates, axis=2)]
+    check_spacing(structure, shapes[0].spacing, ", ".join(columns_of(bar.effects)))
+    return list(shapes)
 
 
 def _covariate(part: VarPower | VarExp, values: Array, bar: Bar) -> Array:

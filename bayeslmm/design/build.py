@@ -19,15 +19,16 @@ from bayeslmm.design.bars import (
     effects_of_bar,
     plain_name,
     relationships_of,
-    shape_of_bar,
+    shapes_of_bar,
     structures_of_bars,
 )
 from bayeslmm.design.design import Design, Learned
-from bayeslmm.design.factors import BarBlock, GroupingFactor
+from bayeslmm.design.factors import BarBlock, GroupingFactor, within
 from bayeslmm.design.identifiability import check_factors, full_rank_columns
 from bayeslmm.design.new_rows import expression_frame
-from bayeslmm.design.residuals import resolve_residuals
-from bayeslmm.design.strata import strata_column, strata_of
+from bayeslmm.design.parameters import Parameters
+from bayeslmm.design.residuals import Residuals, resolve_residuals
+from bayeslmm.design.strata import EffectVariances, Strata, ratios_of, strata_of
 from bayeslmm.errors import DataError, DesignError
 from bayeslmm.formula.parsing import Bar, Formula, parse, quoted_name
 from bayeslmm.formula.terms import MAX_COLUMNS, Columns, Expression, Terms
@@ -99,9 +100,13 @@ def compile_design(
         raise DesignError("the data have no rows")
     weight = read_weights(weights, data, table)
     extra = read(data, R.columns, "R asks for").columns if isinstance(R, Covariance) else {}
-    strata = list(dict.fromkeys(filter(None, map(strata_column, structures))))
-    if strata:
-        extra |= read(data, strata, "the strata in `G` ask for").columns
+    strata = [
+        EffectVariances.of(bar, structure).columns
+        for bar, structure in zip(parsed.bars, structures, strict=True)
+    ]
+    if any(strata):
+        asked = [name for names in strata for name in names]
+        extra |= read(data, list(dict.fromkeys(asked)), "the strata in `G` ask for").columns
     whole = Table(table.columns | ({weight.name: weight} if weight else {}) | extra, table.index)
     missing, keep = whole.missing, whole.complete()
     _check_response_present(parsed, table)
@@ -135,6 +140,8 @@ def compile_design(
     values = None if weight is None else weight.values[keep].astype(np.float64)
     X = matrix if len(kept) == matrix.shape[1] else np.ascontiguousarray(matrix[:, kept])
     check_factors(factors, X)
+    residuals = None if R is None else resolve_residuals(R, used)
+    _check_names(factors, residuals)
     predictors = (*parsed.predictor_columns, *parsed.grouping_columns)
     return Design(
         formula=parsed,
@@ -146,7 +153,7 @@ def compile_design(
         factors=factors,
         weights=values,
         offset=offset if offsets else None,
-        residuals=None if R is None else resolve_residuals(R, used),
+        residuals=residuals,
         index=used.index,
         n_dropped=len(keep) - int(np.count_nonzero(keep)),
         missing=missing,
@@ -154,10 +161,7 @@ def compile_design(
             fixed=fixed,
             kept=kept,
             bars=bars,
-            strata=tuple(
-                (by, group([used.columns[by]]).levels) if by else None
-                for by in map(strata_column, structures)
-            ),
+            strata=tuple(Strata.of(names, used) for names in strata),
             offsets=offsets,
             levels={
                 name: used.columns[name].levels if used.columns[name].kind != "number" else None
@@ -165,6 +169,24 @@ def compile_design(
             },
         ),
     )
+
+
+def _check_names(factors: tuple[GroupingFactor, ...], residuals: Residuals | None) -> None:
+    """Refuse factors with one name, and a factor whose correlations have the name of R's."""
+    names = [factor.name for factor in factors]
+    for name in names:
+        if names.count(name) > 1:
+            raise DesignError(
+                f"two grouping factors are called {name!r}, a column and an interaction of columns "
+                "joined by ':'; rename the column"
+            )
+    owners: dict[str, str | None] = {}
+    for block in Parameters.of(factors, residuals).blocks:
+        if owners.setdefault(block.name, block.factor) != block.factor:
+            raise DesignError(
+                f"parameters of the grouping factor {block.factor or owners[block.name]!r} and of "
+                f"the residuals `R` are both called {block.name!r}; rename the column"
+            )
 
 
 def _check_response_present(formula: Formula, table: Table) -> None:
@@ -248,21 +270,46 @@ def _factor(
             if effect in effects:
                 raise DesignError(_twice(effect, bar, members[0][0]))
         matrices.append(term.matrix)
-        shape = shape_of_bar(bar, structure, own, matrices[-1])
-        kind = plain_name(structure) or "shaped"
-        label = _label(bar.effects)
-        by, first = strata_column(structure), len(blocks)
-        for stratum in strata_of(structure, by, table, grouping):
+        variances = EffectVariances.of(bar, structure)
+        strata = strata_of(variances, table, grouping)
+        ratios = ratios_of(variances, strata, table, grouping, matrices[-1])
+        codes, count = strata.codes(table), len(strata.combinations)
+        shapes = shapes_of_bar(bar, structure, own, matrices[-1], ratios, count)
+        kind = plain_name(variances) or "shaped"
+        names = strata.names(strata.columns)
+        of_sds = strata.names(variances.columns_of_sds)
+        by = strata.names([structure.by] if structure.by else [])
+        first = len(blocks)
+        for i, (stratum, shape) in enumerate(zip(names, shapes, strict=True)):
             start = len(effects)
-            like = first if structure.by is None and len(blocks) > first else None
-            effects += stratum.named(own)
-            text = label if not stratum.name else ", ".join([stratum.name, label])
-            block = BarBlock(start, len(effects), structure, kind, bar.text, text, shape)
-            if stratum.name:
-                block = replace(block, stratum=stratum.name, by=str(by), like=like)
+            effects += within(stratum, own)
+            block = BarBlock(
+                start,
+                len(effects),
+                structure,
+                kind,
+                bar.text,
+                _label(bar.effects),
+                shape,
+                variances.occasion,
+                bar.effects,
+            )
+            if stratum:
+                block = replace(
+                    block,
+                    stratum=stratum,
+                    of_sds=of_sds[i],
+                    of_correlations=by[i],
+                    by=quoted_name(strata.columns),
+                    like=_earlier(by, i, first),
+                    sds_like=_earlier(of_sds, i, first),
+                )
             blocks.append(block)
-            parts.append(matrices[-1] * stratum.rows[:, None] if stratum.name else matrices[-1])
-            has.append(np.repeat(stratum.levels[:, None], len(own), axis=1))
+            inside = codes == i
+            parts.append(matrices[-1] * inside[:, None] if stratum else matrices[-1])
+            levels = np.zeros(len(grouping.levels), dtype=bool)
+            levels[grouping.codes[inside]] = True
+            has.append(np.repeat(levels[:, None], len(own), axis=1))
     Z = parts[0] if len(parts) == 1 else np.hstack(parts)
     owned = np.hstack(has)
     return GroupingFactor(
@@ -276,6 +323,12 @@ def _factor(
         related=None if known is None else resolve_relationship(known, name, grouping.levels),
         own=None if owned.all() else owned,
     )
+
+
+def _earlier(names: list[str], i: int, first: int) -> int | None:
+    """The position of the first bar whose stratum has the i-th name, where it is an earlier one."""
+    at = names.index(names[i])
+    return first + at if at < i else None
 
 
 def _twice(effect: str, bar: Bar, first: Bar) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayeslmm.design.factors import GroupingFactor, read_only
 from bayeslmm.design.residuals import Residuals
+from bayeslmm.design.strata import Strata
 from bayeslmm.errors import ArgumentError, unknown_name
 from bayeslmm.formula.parsing import Formula
 from bayeslmm.formula.terms import Expression, Terms
@@ -31,8 +32,8 @@ class Learned:
         Columns of the fixed effects that X has.
     bars : tuple of Terms
         Left sides of the bars, in the order of the formula.
-    strata : tuple of (str, tuple of str) or None
-        For each bar the column of its strata and their names, if it has some.
+    strata : tuple of Strata
+        Those of each bar.
     offsets : tuple of Expression
         Offsets.
     levels : dict of str to tuple or None
@@ -42,7 +43,7 @@ class Learned:
     fixed: Terms
     kept: Array
     bars: tuple[Terms, ...]
-    strata: tuple[tuple[str, tuple[str, ...]] | None, ...]
+    strata: tuple[Strata, ...]
     offsets: tuple[Expression, ...]
     levels: dict[str, tuple[Any, ...] | None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,7 @@ from bayeslmm.covariance.shapes import Shape
 from bayeslmm.covariance.structures import Covariance
 from bayeslmm.support.arrays import Array
 
-__all__ = ["BarBlock", "GroupingFactor", "read_only"]
+__all__ = ["BarBlock", "GroupingFactor", "read_only", "within"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,21 @@ class BarBlock:
     label : str
         Short name of its effects, without the intercept of more: "Days", "Machine", "Intercept".
     shape : Shape or None
+    occasion : str or None
+        The column that is alone on the left side of the bar.
+    left : str
+        That side, with its intercept written: "1 + Days".
     stratum : str
         The stratum of levels whose effects they are; empty for all levels. A bar of the formula
         with ``by`` or `VarIdent` makes a block for each.
+    of_sds, of_correlations : str
+        The stratum by those columns alone whose values have standard deviations of their own, and
+        by ``by`` alone, whose values have all other parameters of their own.
     by : str
-        The column whose values are the strata; empty for all levels.
-    like : int or None
-        The position, among the bars of the factor, of the first stratum's, where all but the
-        standard deviations are its parameters: with `VarIdent`. None for the first, and otherwise.
+        The columns whose values are the strata; empty for all levels.
+    like, sds_like : int or None
+        The position, among the bars of the factor, of an earlier stratum's whose other parameters,
+        and whose standard deviations, are those of this one too. None for the first of these.
     """
 
     start: int
@@ -49,9 +57,14 @@ class BarBlock:
     text: str
     label: str
     shape: Shape | None
+    occasion: str | None = None
+    left: str = ""
     stratum: str = ""
+    of_sds: str = ""
+    of_correlations: str = ""
     by: str = ""
     like: int | None = None
+    sds_like: int | None = None
 
     @property
     def slice(self) -> builtins.slice:
@@ -142,6 +155,11 @@ class GroupingFactor:
         """Effects (*shape, levels, effects) drawn from N(0, I ⊗ K)."""
         z = rng.standard_normal((*shape, len(self.levels), len(self.effects)))
         return z if self.related is None else self.related.root @ z
+
+
+def within(stratum: str, effects: Sequence[str]) -> list[str]:
+    """Effects by the names that they have in a stratum: "Male, Intercept"."""
+    return [f"{stratum}, {effect}" if stratum else effect for effect in effects]
 
 
 def read_only(array: Array) -> Array:

@@ -70,17 +70,18 @@ class Growth:
         k = len(parameters)
         weights, units = np.zeros((k, k)), np.ones(k)
         for factor in factors:
-            for number, bar in enumerate(factor.bars):
-                if bar.shape is None or not bar.shape.exponents:
+            for block in parameters.blocks:
+                if block.factor != factor.name or block.kind not in ("sd", "power"):
                     continue
-                sd = parameters.find(factor.name, number, "sd")
-                assert sd is not None
-                counts = factor.Z[:, bar.slice].sum(axis=0)
-                places = exponent_places(parameters, factor, number)
-                means = np.average(bar.shape.covariates, axis=0, weights=counts)
-                spreads = np.average((bar.shape.covariates - means) ** 2, axis=0, weights=counts)
-                weights[sd.slice, places] = means
-                units[places] = _inverse(np.sqrt(spreads))
+                shape = factor.bars[block.bar].shape
+                if shape is None or not shape.exponents:
+                    continue
+                places = exponent_places(parameters, factor, block.bar)
+                means, spreads = _moments(factor, block.bars, block.kind == "sd" and shape.several)
+                if block.kind == "sd":
+                    weights[block.slice, places] = means
+                else:
+                    units[places] = _inverse(spreads[0])
         if rows is not None and rows.covariates.shape[1]:
             first = k - rows.n_sigmas
             own = slice(first - rows.covariates.shape[1], first)
@@ -100,7 +101,22 @@ def exponent_places(parameters: Parameters, factor: GroupingFactor, bar: int) ->
     shape = factor.bars[bar].shape
     assert shape is not None
     found = {b.name: b.start for b in parameters.of_bar(factor.name, bar) if b.kind == "power"}
-    return [found[f"{name}_{factor.name}"] for name in shape.exponents]
+    names = [f"{own.variable}_{factor.name}" for own in shape.exponents]
+    return [found[name] + names[:i].count(name) for i, name in enumerate(names)]
+
+
+def _moments(factor: GroupingFactor, bars: Sequence[int], each: bool) -> tuple[Array, Array]:
+    """Means and standard deviations of the covariates of bars over the rows of data, for each
+    effect (q, c) or for all of them (1, c).
+    """
+    own = [factor.bars[i] for i in bars]
+    counts = np.array([(factor.Z[:, bar.start : bar.stop] != 0).sum(axis=0) for bar in own])
+    covariates = np.array([bar.shape.covariates for bar in own if bar.shape is not None])
+    over = (0,) if each else (0, 1)
+    share = counts / np.maximum(counts.sum(axis=over, keepdims=True), 1)
+    means = (share[..., None] * covariates).sum(axis=over, keepdims=True)
+    spreads = (share[..., None] * (covariates - means) ** 2).sum(axis=over, keepdims=True)
+    return means[0], np.sqrt(spreads[0])
 
 
 def _inverse(spread: Array) -> Array:

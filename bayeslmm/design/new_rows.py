@@ -103,7 +103,7 @@ def evaluate_new(
     predictors += [name for text in formula.offsets for name in _expression_columns(text)]
     predictors = list(dict.fromkeys(predictors))
     grouping = dict.fromkeys(name for factor in wanted for name in factor.columns)
-    grouping |= dict.fromkeys(strata[0] for *_, strata in bars if strata)
+    grouping |= dict.fromkeys(name for *_, strata in bars for name in strata.columns)
 
     remedies = {
         name: ("Add it.", f"Without random effects, groups='none', {name!r} is not needed.")
@@ -125,7 +125,8 @@ def evaluate_new(
     matrices: dict[tuple[str, ...], list[Array]] = {}
     for bar, terms, strata in bars:
         Z = terms.new(frame, used.index)
-        parts = [Z] if strata is None else _by_stratum(Z, used, *strata)
+        codes = strata.codes(used)
+        parts = [Z * (codes == i)[:, None] for i in range(len(strata.combinations))]
         matrices.setdefault(bar.factor, []).extend(parts)
     found = tuple(
         NewFactor(
@@ -144,18 +145,6 @@ def evaluate_new(
         factors=found,
         index=used.index,
     )
-
-
-def _by_stratum(Z: Array, used: Table, by: str, names: tuple[str, ...]) -> list[Array]:
-    """Values of a bar's effects, for each stratum zero in the rows of others."""
-    codes, labels = match([used.columns[by]], names)
-    if (codes < 0).any():
-        unseen = ", ".join(map(repr, dict.fromkeys(labels[codes < 0])))
-        raise DataError(
-            f"the strata {by!r} of the new data have {unseen} in {where(codes < 0, used.index)}, "
-            f"for which fitting saw no covariance; known: {', '.join(map(repr, names))}"
-        )
-    return [Z * (codes == i)[:, None] for i in range(len(names))]
 
 
 def _check_strata(factor: "GroupingFactor", new: NewFactor, index: pd.Index) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from bayeslmm.covariance.cholesky import STRUCTURES, UN
 from bayeslmm.covariance.correlations import loadings
 from bayeslmm.design.blocks import Block, Kind
+from bayeslmm.design.factors import within
 from bayeslmm.support import scales
 
 if TYPE_CHECKING:
@@ -23,7 +24,18 @@ __all__ = ["Parameters", "bars_together"]
 
 _SHOWN = 8
 """Names in a repr."""
-_VARIABLES = ("power", "expon", "sd", "corr", "rho", "loading", "ma", "range", "nugget")
+_VARIABLES = (
+    "power",
+    "expon",
+    "log_ratio",
+    "sd",
+    "corr",
+    "rho",
+    "loading",
+    "ma",
+    "range",
+    "nugget",
+)
 
 
 @dataclass(frozen=True)
@@ -119,22 +131,23 @@ def bars_together(
     """The standard deviations of a bar and of the strata that share its other parameters, a block
     for each; and these other parameters.
     """
-    own, *others = parameters.of_bar(factor.name, number)
-    sharing = [i for i, bar in enumerate(factor.bars) if bar.like == number]
-    return [own, *(parameters.of_bar(factor.name, i)[0] for i in sharing)], others
+    _, *others = parameters.of_bar(factor.name, number)
+    together = [number, *(i for i, bar in enumerate(factor.bars) if bar.like == number)]
+    return list(dict.fromkeys(parameters.of_bar(factor.name, i)[0] for i in together)), others
 
 
 def _block_of_bar(factor: GroupingFactor, bar: int, variable: str, at: int) -> Block | None:
     """The block that a bar has of a variable, from the place ``at`` of theta on."""
     own = factor.bars[bar]
     labels = _labels(factor, own, variable)
-    if not labels or (variable != "sd" and own.like is not None):
+    if not labels or (own.sds_like if variable == "sd" else own.like) is not None:
         return None
     name, q, stop = f"{variable}_{factor.name}", own.stop - own.start, at + len(labels)
     kind: Kind = variable  # type: ignore[assignment]
-    sharing = tuple(i for i, other in enumerate(factor.bars) if other.like == bar)
     if variable == "sd":
-        return Block(name, kind, factor.name, labels, at, stop, bar, q)
+        alike = tuple(i for i, other in enumerate(factor.bars) if other.sds_like == bar)
+        return Block(name, kind, factor.name, labels, at, stop, bar, q, sharing=alike)
+    sharing = tuple(i for i, other in enumerate(factor.bars) if other.like == bar)
     if own.shape is None or variable == "corr":
         bounds = (-1.0, 1.0)
         return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, 0.0, sharing)
@@ -149,32 +162,32 @@ def _labels(
     factor: GroupingFactor, bar: BarBlock, variable: str
 ) -> tuple[str, ...] | tuple[tuple[str, str], ...]:
     """The labels of a bar's elements of a variable."""
-    effects, plain = (names[bar.slice] for names in (factor.effects, factor.plain))
+    plain = factor.plain[bar.slice]
+    effects, (label,) = tuple(within(bar.of_sds, plain)), within(bar.of_sds, [bar.label])
     if bar.shape is None:
         structure = STRUCTURES[bar.structure]
         if variable == "sd":
-            return structure.sd_labels(effects, bar.label)
+            return structure.sd_labels(effects, label)
         if variable != "corr":
             return ()
         return tuple((_within(bar, a), b) for a, b in structure.corr_labels(plain))
     if variable == "sd":
-        return bar.shape.sd_labels(effects, bar.label)
-    shared = any(other.like is not None and factor.bars[other.like] is bar for other in factor.bars)
+        return bar.shape.sd_labels(effects, label)
     labels = bar.shape.variables(plain).get(variable, ())
     if variable == "corr":
         pairs = UN.corr_labels(plain) if labels else ()
-        return pairs if shared else tuple((_within(bar, a), b) for a, b in pairs)
+        return tuple((_within(bar, a), b) for a, b in pairs)
     others = {
         b.text
         for b in factor.bars
         if b.shape is not None and variable in b.shape.variables(("", ""))
     }
     if len(others) > 1:
-        text = bar.label.removeprefix(f"{bar.stratum}, ") if shared else bar.label
+        (text,) = within(bar.of_correlations, [bar.label])
         return tuple(": ".join(filter(None, (text, label))) for label in labels)
-    return labels if shared else tuple(_within(bar, label) for label in labels)
+    return tuple(_within(bar, label) for label in labels)
 
 
 def _within(bar: BarBlock, label: str) -> str:
     """A label of one of several strata."""
-    return ": ".join(filter(None, (bar.stratum, label)))
+    return ": ".join(filter(None, (bar.of_correlations, label)))

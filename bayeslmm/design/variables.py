@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Variable",
     "in_pymc",
-    "in_tree",
     "labelled",
     "level_dim",
     "response_name",
@@ -129,7 +128,7 @@ def response_name(design: Design, parameters: Parameters) -> str:
 
 
 def in_pymc(name: str) -> str:
-    """A name as a ``pm.Model`` can have it, without a slash of ASCII."""
+    """A name as a ``pm.Model`` and a DataTree can have it, where a slash would be a path."""
     return name.replace("/", "\N{DIVISION SLASH}")
 
 
@@ -146,11 +145,6 @@ def variables_in_pymc(parameters: Parameters) -> tuple[Variable, ...]:
         replace(own, name=in_pymc(own.name), dim=None if own.dim is None else in_pymc(own.dim))
         for own in variables_of(parameters)
     )
-
-
-def in_tree(name: str) -> str:
-    """A name as a DataTree can have it: a slash would be a path there."""
-    return name.replace("/", "_")
 
 
 def labelled(
@@ -173,12 +167,12 @@ def labelled(
     values, dims = {"beta": beta}, {"beta": ["coef"]}
     coords: dict[str, object] = {"coef": list(coef)}
     for variable in variables_of(parameters):
-        name = in_tree(variable.name)
+        name = in_pymc(variable.name)
         draws = theta[..., variable.slice]
         if variable.dim is None:
             values[name] = draws[..., 0]
             continue
-        dim = in_tree(variable.dim)
+        dim = in_pymc(variable.dim)
         coords[dim] = list(variable.labels)
         values[name], dims[name] = draws, [dim]
     return values, dims, coords

@@ -101,7 +101,7 @@ def variance_columns(model: Specification) -> list[str]:
     """The columns that the variance of a response, or the correlation of two, depends on."""
     design = model.design
     names = [name for bar in design.formula.bars for name in columns_of(bar.effects)]
-    names += [strata[0] for strata in design.learned.strata if strata]
+    names += [name for strata in design.learned.strata for name in strata.columns]
     if design.residuals is not None:
         names += design.residuals.structure.times
         names += design.residuals.variance_columns
@@ -168,7 +168,7 @@ def _rows(
             f"the variance depends on {name!r} too, which is no number, so that it has no mean; "
             f"give its values as well, such as at={{..., {name!r}: {shown}}}."
         )
-    strata = {strata[0] for strata in model.design.learned.strata if strata}
+    strata = {name for each in model.design.learned.strata for name in each.columns}
     rows = []
     for values in grid:
         fitting = np.ones(len(data), dtype=bool)

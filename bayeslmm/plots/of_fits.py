@@ -13,7 +13,7 @@ from bayeslmm.criticism.lag_correlation import lag_correlation, subjects_of
 from bayeslmm.criticism.quantiles import quantiles_of_fit
 from bayeslmm.criticism.variogram import variogram
 from bayeslmm.data.frames import level_label
-from bayeslmm.design.variables import in_tree
+from bayeslmm.design.variables import in_pymc
 from bayeslmm.drawing.correlation import draw_correlation, draw_matrices, draw_variogram
 from bayeslmm.drawing.groups import draw_caterpillar, draw_spaghetti, draw_trellis
 from bayeslmm.drawing.posterior import (
@@ -498,18 +498,18 @@ class Plots:
             For a column that the variance does not depend on, and a model whose variance depends on
             another category.
         """
-        model, level = self._fit.model, probability(level)
-        title = f"{model.design.response}: parts of the variance ({self._fit.method.upper()})"
+        model, level = self._solution.model, probability(level)
+        title = f"{model.design.response}: parts of the variance ({self._solution.method.upper()})"
         known = variance_columns(model)
         if x is None and not known:
-            table = variance_partition(self._fit, None, level)
+            table = variance_partition(self._solution, None, level)
             return draw_parts(list(table.index), *_estimates(table), level, title)
         name = known[0] if x is None else x
         if name not in known:
             raise ArgumentError(unknown_name("column of the variance", name, known))
         values, categories = _grid_of(model, name)
-        parts = variance_partition(self._fit, {name: values}, level)["estimate"].unstack("part")
-        shares = icc(self._fit, None, {name: values}, level)
+        parts = variance_partition(self._solution, {name: values}, level)["estimate"].unstack("part")
+        shares = icc(self._solution, None, {name: values}, level)
         factors = [factor.name for factor in model.design.factors]
         return draw_partition(
             np.arange(len(values)) if categories else np.asarray(values, dtype=float),
@@ -639,7 +639,7 @@ class Plots:
         """Draws by row, of which those of held parameters say so."""
         model = self._solution.model
         names = zip(model.parameters.names, model.held, strict=True)
-        held = {in_tree(name) for name, is_held in names if is_held}
+        held = {in_pymc(name) for name, is_held in names if is_held}
         return {f"{name} (held)" if name in held else name: row for name, row in rows.items()}
 
 

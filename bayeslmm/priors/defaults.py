@@ -29,6 +29,7 @@ import numpy as np
 
 from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.structures import VarExp
+from bayeslmm.design.factors import within
 from bayeslmm.design.growth import Growth, exponent_places
 from bayeslmm.priors.families import (
     LKJ,
@@ -43,10 +44,11 @@ from bayeslmm.priors.families import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from bayeslmm.design.blocks import Block
     from bayeslmm.design.design import Design
+    from bayeslmm.design.factors import GroupingFactor
     from bayeslmm.design.parameters import Parameters
 
 __all__ = [
@@ -177,7 +179,7 @@ def _slot_of_sd(
         keys = (name, block.name, "sd")
         bar = design.factor(block.factor).bars[block.bar]
         label = str(block.labels[place - block.start])
-        intercept = label.removeprefix(f"{bar.stratum}, " if bar.stratum else "") == _INTERCEPT
+        intercept = label.removeprefix(f"{bar.of_sds}, " if bar.of_sds else "") == _INTERCEPT
         over_time = bar.shape is not None and bar.shape.occasions
         if not over_time:  # else an intercept at each
             spread = _spread_of_effects(design, block, place)
@@ -207,8 +209,11 @@ def _spread_of_effects(design: Design, block: Block, place: int) -> float:
     """That of an effect's column, or the least where one standard deviation is that of all."""
     assert block.factor is not None
     factor = design.factor(block.factor)
-    bar = factor.bars[block.bar]
-    columns = factor.Z[factor.has(bar.start), bar.start : bar.stop]
+    bars = [factor.bars[i] for i in block.bars]
+    rows = np.any([factor.has(bar.start) for bar in bars], axis=0)
+    # the strata that share a standard deviation have no rows in common
+    columns = sum(factor.Z[rows, bar.start : bar.stop] for bar in bars)
+    assert isinstance(columns, np.ndarray)
     if len(block.names) == columns.shape[1]:
         columns = columns[:, [place - block.start]]
     return min(map(_spread_z, columns.T))
@@ -221,7 +226,7 @@ class MatrixSlot:
     Attributes
     ----------
     key : str
-        ``G_<factor>``, or ``R``.
+        ``G_<factor>``, with the left side of a bar in brackets where there are several; or ``R``.
     parameters : tuple of str
         The parameters whose own priors it takes the place of.
     effects : tuple of str
@@ -240,17 +245,19 @@ class MatrixSlot:
 
 def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot]:
     """The covariance matrices of all factors and of the residuals, by key."""
-    slots = {}
+    slots: dict[str, MatrixSlot] = {}
     for factor in design.factors:
-        refusal = ""
-        if len(factor.bars) > 1:
-            refusal = f"the {len(factor.bars)} bars of {factor.name} have a matrix each"
-        elif factor.bars[0].shape is not None:
-            refusal = f"the covariance of {factor.bars[0].text} has a structure"
-        elif len(factor.effects) > 1 and not parameters.find(factor.name, 0, "corr"):
-            refusal = f"the effects of {factor.bars[0].text} have no correlations of their own"
-        key, names = f"G_{factor.name}", _names_of(parameters, factor.name)
-        slots[key] = MatrixSlot(key, names, tuple(factor.effects), "effects", refusal)
+        own = [_slot_of_bar(parameters, factor, number) for number in range(len(factor.bars))]
+        slots |= {slot.key: slot for slot in own}
+        if len(own) > 1:
+            keys = ", ".join(repr(slot.key) for slot in own if not slot.refusal) or "none of them"
+            refusal = (
+                f"the {len(own)} bars of {factor.name} have a matrix each, and those that can have "
+                f"a prior as a whole are {keys}"
+            )
+            key = f"G_{factor.name}"
+            names = _names_of(block for block in parameters.blocks if block.factor == factor.name)
+            slots[key] = MatrixSlot(key, names, factor.effects, "effects", refusal)
     residuals = design.residuals
     refusal, occasions = "", () if residuals is None else residuals.occasions
     if residuals is None or residuals.structure.correlation.code != correlations.UN.code:
@@ -259,14 +266,30 @@ def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot
         refusal = f"the strata of {residuals.structure.by} have a matrix each"
     elif residuals.structure.variances != ("occasion",):
         refusal = "the standard deviations of R are not one for each occasion"
-    slots["R"] = MatrixSlot("R", _names_of(parameters, None), occasions, "occasions", refusal)
+    names = _names_of(block for block in parameters.blocks if block.factor is None)
+    slots["R"] = MatrixSlot("R", names, occasions, "occasions", refusal)
     return slots
 
 
-def _names_of(parameters: Parameters, factor: str | None) -> tuple[str, ...]:
-    """The keys of the parameters of a factor, or of R."""
-    own = [block for block in parameters.blocks if block.factor == factor]
-    names = [(b.name,) if b.kind == "corr" else b.names for b in own]
+def _slot_of_bar(parameters: Parameters, factor: GroupingFactor, number: int) -> MatrixSlot:
+    """The covariance matrix of the effects of a bar."""
+    bar, refusal = factor.bars[number], ""
+    blocks = parameters.of_bar(factor.name, number)
+    if bar.shape is not None:
+        refusal = f"the covariance of {bar.text} has a structure"
+    elif bar.stop - bar.start > 1 and not parameters.find(factor.name, number, "corr"):
+        refusal = f"the effects of {bar.text} have no correlations of their own"
+    key, names = f"G_{factor.name}", _names_of(blocks)
+    if len(factor.bars) > 1:
+        (left,) = within(bar.stratum, [bar.left])
+        # the bars of a factor share the name of their correlations
+        key, names = f"{key}[{left}]", tuple(name for block in blocks for name in block.names)
+    return MatrixSlot(key, names, factor.effects[bar.start : bar.stop], "effects", refusal)
+
+
+def _names_of(blocks: Iterable[Block]) -> tuple[str, ...]:
+    """The keys of parameters, of correlations that of their matrix."""
+    names = [(block.name,) if block.kind == "corr" else block.names for block in blocks]
     return tuple(name for part in names for name in part)
 
 
@@ -285,7 +308,7 @@ def _default_of_exponent(
         bar = factor.bars[block.bar]
         assert bar.shape is not None
         number = exponent_places(parameters, factor, block.bar).index(place)
-        part = bar.covariance.growing[number]
+        part = bar.shape.exponents[number].part
         x = factor.Z[:, bar.start : bar.stop] @ bar.shape.covariates[:, number]
         x = x[factor.has(bar.start)]
     else:

@@ -208,10 +208,11 @@ def resolve(
         ``"beta[Days]"``; ``"beta"`` for every coefficient but the intercept;
         ``"sd_Subject[Days]"``, ``"sd_Subject"``, ``"sd"``; ``"corr_Subject"``, ``"corr"``;
         ``"sigma"``. The most specific key wins. ``"G_Subject"`` is for the whole covariance matrix
-        of a bar and ``"R"`` for that of the residuals, in place of their standard deviations and
-        correlations; ``"V"`` for all standard deviations together, and the coefficients but the
-        intercept with them where it states R²; and ``"beta"`` takes a joint prior of several
-        coefficients too. None in place of a prior is the default.
+        of a bar, ``"G_Subject[0 + a + b]"`` where the factor has several bars, and ``"R"`` for that
+        of the residuals, in place of their standard deviations and correlations; ``"V"`` for all
+        standard deviations together, and the coefficients but the intercept with them where it
+        states R²; and ``"beta"`` takes a joint prior of several coefficients too.
+        None in place of a prior is the default.
     parameters : Parameters
     design : Design
     before : mapping, optional
@@ -251,6 +252,7 @@ def resolve(
     slots = slots_given(given)
     parts = variance_parts(parameters, design)
     whole = _wholes(given, matrices, parts, design.coef)
+    whole |= _all_of_a_matrix(parameters, whole)
     _check_released(slots, given, whole)
 
     rows, used = _rows(slots, given, whole)
@@ -266,7 +268,7 @@ def resolve(
     basis = means_basis(design, of_beta)
     mean, precision = gaussian_prior(of_beta, design.coef, basis)
     names = [
-        block.name if block.kind == "corr" else name
+        block.name if block.kind == "corr" and name not in whole else name
         for block in parameters.blocks
         for name in block.names
     ]
@@ -327,6 +329,16 @@ def _wholes(
             )
         whole[name] = _VARIANCE
     return whole
+
+
+def _all_of_a_matrix(parameters: Parameters, whole: Mapping[str, str]) -> dict[str, str]:
+    """The same of the matrices of correlations of several bars, where each has such a prior."""
+    found = {}
+    for name in {block.name for block in parameters.blocks if block.kind == "corr"}:
+        own = [label for block in parameters.blocks if block.name == name for label in block.names]
+        if all(label in whole for label in own):
+            found[name] = whole[own[0]]
+    return found
 
 
 def _rows(

@@ -95,13 +95,6 @@ def covariance_variables(
             )
             pieces.append(values)
             continue
-        if isinstance(own[0], CovariancePrior) and variable.kind == "sd":
-            ((factor, bar),) = _bars(variable)
-            F = own[0].covariance_factor(in_pymc(f"G_{factor}"))
-            factors[factor, bar] = F
-            values = pt.sqrt((F**2).sum(axis=1))
-            pieces.append(pm.Deterministic(variable.name, values, dims=variable.dim))
-            continue
         if variable.kind == "corr":
             lower = []
             for block in variable.blocks:
@@ -118,7 +111,11 @@ def covariance_variables(
         grown = any(place in priors.exponents for place in places)
         moved = grown or any((factor, bar) in priors.bases for factor, bar in _bars(variable))
         name = f"{variable.name}_at_means" if moved else variable.name
-        if split is None:
+        wholes = _matrix_factors(variable, priors)
+        factors |= wholes
+        if wholes:
+            sds, moved = _beside_matrices(variable, name, own, wholes), True
+        elif split is None:
             sds = vector_variable(name, variable.labels, own, variable.dim)
         else:
             values = split[variable.slice]
@@ -129,7 +126,8 @@ def covariance_variables(
         for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
             part = sds[block.start - variable.start : block.stop - variable.start]
             corr = parameters.find(factor, bar, "corr")
-            if corr and block.stop - block.start == block.size and not corr.sharing:
+            each = block.stop - block.start == block.size
+            if (factor, bar) not in wholes and corr and each and not corr.sharing:
                 suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
                 own_name = in_pymc(f"cholesky_{factor}{suffix}")
                 K = priors.theta[corr.start].correlation_factor(own_name, block.size)
@@ -142,6 +140,40 @@ def covariance_variables(
             sds = pm.Deterministic(variable.name, values, dims=variable.dim)
         pieces.append(sds)
     return CovarianceVariables(pt.concatenate(pieces), factors)
+
+
+def _matrix_factors(
+    variable: Variable, priors: PriorTable
+) -> dict[tuple[str, int], TensorVariable]:
+    """By factor and bar, a factor of G of the bars whose G has a prior as a whole."""
+    found = {}
+    for block, (factor, bar) in zip(variable.blocks, _bars(variable), strict=True):
+        prior = priors.theta[block.start]
+        if isinstance(prior, CovariancePrior):
+            suffix = "" if len(variable.blocks) == 1 else f"_{bar + 1}"
+            found[factor, bar] = prior.covariance_factor(in_pymc(f"G_{factor}{suffix}"))
+    return found
+
+
+def _beside_matrices(
+    variable: Variable,
+    name: str,
+    priors: Sequence[Prior],
+    wholes: dict[tuple[str, int], TensorVariable],
+) -> TensorVariable:
+    """The standard deviations of bars some of which have a prior of the whole matrix."""
+    parts = []
+    for block, bar in zip(variable.blocks, _bars(variable), strict=True):
+        if bar in wholes:
+            parts.append(pt.sqrt((wholes[bar] ** 2).sum(axis=1)))
+            continue
+        places = range(block.start - variable.start, block.stop - variable.start)
+        each = [
+            priors[i].parameter(in_pymc(f"{name}[{variable.labels[i]}]"), 0.0, np.inf)
+            for i in places
+        ]
+        parts.append(pt.stack(each))
+    return pt.concatenate(parts)
 
 
 def _sigmas(

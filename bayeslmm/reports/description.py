@@ -64,7 +64,7 @@ def describe(model: Specification) -> Description:
     model : Specification
     """
     n = len(model.design.y)
-    title = f"{model.formula}, {n:,} rows"
+    title = f"{visible(model.formula)}, {n:,} rows"
     if model.design.n_dropped:
         title += f" ({model.design.n_dropped:,} more have missing values)"
     written = [
@@ -289,14 +289,31 @@ def _bar(
 def _grown_sd(
     model: Specification, factor: GroupingFactor, number: int, sd: str, w: Notation
 ) -> str:
-    """The standard deviation of the j-th occasion, of a bar where they grow."""
-    bar, dot = factor.bars[number], w.word("dot")
-    places = exponent_places(model.parameters, factor, number)
+    """The standard deviation of the j-th effect, of a bar where they grow."""
+    bar, structure = factor.bars[number], factor.bars[number].covariance
+    assert bar.shape is not None
+    first = model.parameters.find(factor.name, number, "sd")
+    occasion = bar.occasion
+    stratum = [w.name(bar.of_sds)] if bar.of_sds else []
     parts = [sd]
-    for part, place in zip(bar.covariance.growing, places, strict=True):
-        exponent = w.parameter(model.parameters.names[place])
-        parts.append(_grown(part, exponent, w.of_row(part.column, "j"), w))
-    return dot.join(parts)
+    if bar.shape.several and first is not None:
+        own = "j" if occasion is None else w.of_row(occasion, "j")
+        parts = [w.indexed(w.name(first.name), *stratum, own)]
+    places = exponent_places(model.parameters, factor, number)
+    pairs = list(zip(places, bar.shape.exponents, bar.shape.covariates.T, strict=True))
+    for part in structure.growing:
+        here = [(place, x) for place, exponent, x in pairs if exponent.part == part]
+        if isinstance(part, VarIdent) and occasion in part.columns:
+            of_all = model.parameters.names[here[0][0]].partition("[")[0]
+            columns = [w.of_row(c, "j") if c == occasion else w.name(c) for c in part.columns]
+            by = [w.name(bar.of_correlations)] if bar.of_correlations else []
+            parts.append(w.function("exp", w.indexed(w.name(of_all), *by, *columns)))
+            continue
+        for place, x in here:
+            if x.any():  # else it is a ratio of another stratum
+                name = w.parameter(model.parameters.names[place])
+                parts.append(_grown(part, name, w.of_row(part.column, "j"), w))
+    return w.word("dot").join(parts)
 
 
 def _grown(part: VarIdent | VarPower | VarExp, exponent: str, x: str, w: Notation) -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bayeslmm.support.visible import visible
+
 __all__ = ["LATEX", "TEXT", "Line", "Notation", "lay_out"]
 
 _WIDTH = 96
@@ -53,7 +55,8 @@ class Notation:
         return (_LATEX_WORDS if self.latex else _TEXT_WORDS)[name]
 
     def name(self, text: str) -> str:
-        """A name of the data or of a parameter."""
+        """A name of the data or of a parameter, whose line ends are written as Python does."""
+        text = visible(text)
         if not self.latex:
             return text
         return f"\\mathrm{{{''.join(_ESCAPES.get(c, c) for c in text)}}}"
@@ -69,12 +72,13 @@ class Notation:
         if not bracket:
             return head
         label = label.removesuffix("]")
-        return f"{head}_{{{self.name(label)}}}" if self.latex else f"{head}[{label}]"
+        return f"{head}_{{{self.name(label)}}}" if self.latex else f"{head}[{visible(label)}]"
 
     def of_row(self, name: str, row: str = "i") -> str:
         """A column at a row, i, j or k."""
         if self.latex:
             return f"{self.name(name)}_{row}"
+        name = visible(name)
         plain = re.fullmatch(r"\w+(\([^()]*\)|\[[^\[\]]*\])?", name)
         return (name if plain else f"({name})") + _SUBSCRIPTS[row]
 
@@ -108,7 +112,7 @@ class Notation:
     def words(self, text: str, *names: str) -> str:
         """A remark, with names of the data in place of its pairs of braces."""
         if not self.latex:
-            return text.format(*names)
+            return text.format(*map(visible, names))
         for sign, written in _LATEX_SIGNS.items():
             text = text.replace(sign, written)
         parts = [rf"\text{{{part}}}" if part else "" for part in text.split("{}")]

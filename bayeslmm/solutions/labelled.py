@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayeslmm.design.variables import in_tree, labelled
+from bayeslmm.design.variables import in_pymc, labelled
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["labelled_draws", "labelled_rows"]
 
 _TAKEN = ("chain", "draw", "sample", "coef", "row")
-"""Dimensions that ArviZ and `beta` have; a grouping factor of that name is told apart."""
+"""Dimensions that ArviZ and `beta` have; a grouping factor of that name is called otherwise."""
 
 Labelled = tuple[dict[str, Array], dict[str, list[str]], dict[str, Any]]
 
@@ -32,16 +32,21 @@ def labelled_draws(model: Specification, theta: Array, beta: Array, u: Array) ->
     """
     design = model.design
     variables, dims, coords = labelled(model.parameters, design.coef, beta, theta)
-    for factor in design.factors:
-        label = in_tree(factor.name)
-        level = f"{label}_level" if label in _TAKEN else label
+    labels = [in_pymc(factor.name) for factor in design.factors]
+    own = [f"{label}_effect" for label in labels] + [f"u_{label}" for label in labels]
+    taken = {*_TAKEN, *variables, *coords, *own}
+    for factor, label in zip(design.factors, labels, strict=True):
+        level = label
+        while level in taken:
+            level = f"{level}_level"
+        taken.add(level)
         coords[level] = list(factor.levels)
         coords[f"{label}_effect"] = list(factor.effects)
         dims[f"u_{label}"] = [level, f"{label}_effect"]
-    for factor, own in zip(design.factors, model.equations.split_u(u).values(), strict=True):
+    for factor, values in zip(design.factors, model.equations.split_u(u).values(), strict=True):
         # what a level would have in another stratum is no parameter
-        shown = own if factor.own is None else np.where(factor.own, own, np.nan)
-        variables[f"u_{in_tree(factor.name)}"] = shown
+        shown = values if factor.own is None else np.where(factor.own, values, np.nan)
+        variables[f"u_{in_pymc(factor.name)}"] = shown
     return variables, dims, coords
 
 

@@ -144,6 +144,10 @@ LIES_IN = [
     (bl.Gau(**WHERE), bl.UN(**WHERE)),
     (bl.Matern(**WHERE), bl.UN(**WHERE)),
     (bl.FA(1, **WHERE), bl.UN(**WHERE)),
+    *((own(**WHERE, nugget=True), bl.UN(**WHERE)) for own in (bl.CAR1, bl.Exp, bl.Gau, bl.Matern)),
+    *((own(**WHERE), own(**WHERE, nugget=True)) for own in (bl.CAR1, bl.Exp, bl.Gau, bl.Matern)),
+    (bl.CAR1(**WHERE), bl.Exp(**WHERE, nugget=True)),
+    (bl.CAR1(**WHERE, nugget=True), bl.Exp(**WHERE, nugget=True)),
     (bl.CS(**WHERE), bl.CS(**WHERE, by="Sex")),
     (bl.CS(**WHERE, variance=bl.VarIdent("Sex")), bl.CS(**WHERE, by="Sex")),
 ]
@@ -159,14 +163,20 @@ def values_of(large, small):
         sd = np.sqrt(np.diag(R))
         C = R / np.outer(sd, sd)
         places = [ORDER.index(x) for x in label.split(", ") if x in ORDER]
-        if variable == "sigma":
+        nugget = small.theta.get("nugget", 1e-9)  # none is as near as a number inside its bounds is
+        C = np.where(np.eye(4) == 1, 1, C / (1 - nugget))
+        if variable == "nugget":
+            value = nugget
+        elif variable == "sigma":
             value = sd[places[0] if places else 0]
         elif variable in ("power", "expon", "ma"):
             value = 0.0
         elif variable == "range":
-            value = -2 / np.log(C[0, 1])
+            value = small.theta.get("range", -2 / np.log(C[0, 1]))
         elif isinstance(large.R, bl.Toep):
             value = C[0, int(label)]
+        elif isinstance(large.R, bl.CAR1):
+            value = np.sqrt(C[0, 1])  # of a distance of 1, where that of the occasions is 2
         else:
             value = C[tuple(places) if places else (0, 1)]
         out[name] = bl.Fixed(float(value))
@@ -186,6 +196,39 @@ def test_the_maximum_of_a_nested_structure_lies_in_the_larger_one(small, large):
     assert held.fit("ml").loglik == pytest.approx(own.loglik, abs=1e-6)
 
 
+def test_a_factor_more_is_nested_without_a_chi_square_and_a_nugget_is_on_the_boundary():
+    sleep = bl.load_dataset("sleepstudy").query("Days < 6")
+    where = {"time": "Days", "group": "Subject"}
+    one, two, none = (
+        bl.Model("Reaction ~ Days", sleep, R=R)
+        for R in (bl.FA(1, **where), bl.FA(2, **where), bl.Diag(time="Days"))
+    )
+    small = one.fit("ml")
+    held = {}
+    for name in two.parameters.names:
+        label = name.rstrip("]").partition("[")[2]
+        held[name] = bl.Fixed(0.0 if label.endswith(", 2") else float(small.theta[name]))
+    # a diagonal loading of zero is a bound, so that its likelihood is evaluated
+    theta = np.array([held[name].value for name in two.parameters.names])
+    assert two.equations.loglik(theta, "ml")[0] == pytest.approx(small.loglik, abs=1e-6)
+    for a, b in ((one, two), (none, one)):
+        assert "nested, but with more factors" in reference(a.design, b.design, 5)
+    unrestricted = bl.Model("Reaction ~ Days", sleep, R=bl.UN(**where)).design
+    assert reference(one.design, unrestricted, 9) == Reference((9,), "chi-square")
+    on_G = [
+        bl.Model(
+            "Reaction ~ Days + (0 + Days | Subject)", sleep, G={"Subject": bl.FA(k)}, check=False
+        )
+        for k in (1, 2)
+    ]
+    assert "nested, but with more factors" in reference(*(own.design for own in on_G), 5)
+    nuggets = [
+        bl.Model("Reaction ~ Days", sleep, R=bl.Exp(**where, nugget=nugget)).design
+        for nugget in (False, True)
+    ]
+    assert reference(*nuggets, 1).df == (0, 1)
+
+
 NOT_IN = [
     (bl.CS(**WHERE), bl.AR1(**WHERE)),
     (bl.CS(**WHERE), bl.Ante1(**WHERE)),
@@ -197,7 +240,11 @@ NOT_IN = [
     (bl.AR1(**WHERE, by="Sex"), bl.ARMA11(**WHERE)),
     (bl.AR1(**WHERE, variance=bl.VarPower("x")), bl.ARH1(**WHERE)),
     (bl.Exp(**WHERE, nugget=True), bl.Ante1(**WHERE)),
-    (bl.FA(1, **WHERE), bl.FA(2, **WHERE)),
+    (bl.FA(2, **WHERE), bl.FA(1, **WHERE)),
+    (bl.CS(**WHERE), bl.FA(1, **WHERE)),  # of which a negative correlation is none
+    (bl.Exp(**WHERE, nugget=True), bl.Exp(**WHERE)),
+    (bl.Exp(**WHERE, nugget=True), bl.Gau(**WHERE, nugget=True)),
+    (bl.Gau(**WHERE), bl.Exp(**WHERE, nugget=True)),
     (None, bl.Known(np.eye(4), levels=ORDER, **WHERE)),
 ]
 

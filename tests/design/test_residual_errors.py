@@ -344,3 +344,13 @@ def test_fits_survive_files(R, tmp_path):
     pd.testing.assert_frame_equal(
         again.predict(new, interval="new"), fit.predict(new, interval="new")
     )
+
+
+def test_names_that_the_residuals_and_factors_would_share():
+    data = ortho(R=lambda d: d["Subject"]).assign(**{"Sex:age": lambda d: d["Subject"]})
+    for formula in ("distance ~ age + (age | R)", "distance ~ age + (1 + age | R)"):
+        with pytest.raises(bl.DesignError, match=r"'R' and of the residuals .*'corr_R'"):
+            bl.Model(formula, data, R=bl.UN(time="age", group="Subject"), check=False)
+    bl.Model("distance ~ age + (age | R)", data)
+    with pytest.raises(bl.DesignError, match="two grouping factors are called 'Sex:age'"):
+        bl.Model("distance ~ 1 + (1 | `Sex:age`) + (1 | Sex:age)", data)

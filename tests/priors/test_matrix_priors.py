@@ -163,6 +163,126 @@ def test_only_unrestricted_residuals_have_a_prior_of_R(R, message):
         bl.Model("distance ~ age", CHILDREN, R=UN, priors={"R": PRIORS[0]})
 
 
+def rats():
+    rng = np.random.default_rng(8)
+    rat = np.repeat(np.arange(12), 10)
+    data = {name: rng.normal(size=120) for name in "abc"}
+    u = rng.normal(size=(12, 4))[rat]
+    y = u[:, 0] + u[:, 1] * data["a"] + u[:, 2] * data["b"] + u[:, 3] * data["c"]
+    return data | {"rat": rat, "y": y + rng.normal(size=120)}
+
+
+BARS = "y ~ a + (a | rat) + (0 + b + c | rat)"
+OF_BARS = {
+    "both": {"G_rat[1 + a]": PRIORS[1], "G_rat[0 + b + c]": PRIORS[0]},
+    "one": {"G_rat[0 + b + c]": PRIORS[1], "sd_rat": bl.HalfNormal(2), "corr_rat": bl.LKJ(1)},
+    "strata": {"G_rat[y, 1 + a]": PRIORS[1], "sd_rat": bl.HalfNormal(2), "corr_rat": bl.LKJ(2)},
+}
+
+
+def of_bars(name):
+    data = rats()
+    if name == "strata":
+        data["kind"] = np.where(data["rat"] % 2, "x", "y")
+        G = {"rat": bl.UN(by="kind")}
+        return bl.Model("y ~ a + (a | rat)", data, G=G, priors=OF_BARS[name])
+    return bl.Model(BARS, data, priors=OF_BARS[name])
+
+
+def log_prior(name, theta):
+    """Of the bars, with the Jacobian from G to (sd, corr); theta has sds, correlations, sigma."""
+    total, priors = 0.0, OF_BARS[name]
+    for bar in (0, 1):
+        sd, corr = theta[2 * bar : 2 * bar + 2], theta[4 + bar]
+        G = np.diag(sd) @ np.array([[1, corr], [corr, 1]]) @ np.diag(sd)
+        if name == "both" or bar == 1:
+            prior = list(priors.values())[bar if name == "both" else 0]
+            total += log_truth(prior, G) + np.log(4 * np.prod(sd) ** 2)
+        else:
+            total += stats.halfnorm.logpdf(sd, scale=2).sum()
+            total += (priors["corr_rat"].eta - 1) * np.log(1 - corr**2)
+    return total
+
+
+def unit(value, place):
+    at = np.zeros(np.shape(value))
+    at[place] = 1.0
+    return at
+
+
+@pytest.mark.parametrize("name", OF_BARS)
+def test_densities_with_a_prior_of_the_matrix_of_each_bar(name):
+    """The compiled one against its definition, and that of the collapsed model in PyMC."""
+    import pytensor.tensor as pt
+
+    from bayeslmm.design.variables import variables_in_pymc
+
+    model = of_bars(name)
+    density, pymc = Density.of(model.equations, model.priors), model.pymc
+    pieces = [pymc[v.name].reshape((-1,)) for v in variables_in_pymc(model.parameters)]
+    at = pymc.replace_rvs_by_values([pt.concatenate(pieces)])[0]
+    evaluate = pymc.compile_fn([at, pymc.logp()], inputs=pymc.value_vars, point_fn=True)
+    rng = np.random.default_rng(3)
+    of_definition, of_pymc = [], []
+    for _ in range(3):
+        start = pymc.initial_point()
+        point = {k: v + 0.3 * rng.standard_normal(np.shape(v)) for k, v in start.items()}
+        theta, logp = evaluate(point)
+        x = density.unconstrained(theta)
+        np.testing.assert_allclose(density.theta(x), theta, rtol=1e-8)
+        change = [(density.theta(x + e) - density.theta(x - e)) / 2e-6 for e in 1e-6 * np.eye(7)]
+        volume = np.linalg.slogdet(change)[1]
+        likelihood, _ = model.equations.collapsed(
+            theta, model.priors.beta_mean, model.priors.beta_precision
+        )
+        sigma = model.priors["sigma"]
+        expected = likelihood + log_prior(name, theta) + volume
+        expected += stats.t.logpdf(theta[-1] / sigma.sigma, sigma.nu)
+        of_definition.append(expected - density(x)[0])
+        # PyMC's variables are others, as many where a matrix has two effects
+        moved = [
+            (evaluate({**point, k: up})[0] - evaluate({**point, k: down})[0]) / 2e-6
+            for k, v in point.items()
+            for i in np.ndindex(np.shape(v))
+            for up, down in [(v + 1e-6 * unit(v, i), v - 1e-6 * unit(v, i))]
+        ]
+        of_pymc.append(float(logp) - density(x)[0] - np.linalg.slogdet(moved)[1] + volume)
+    np.testing.assert_allclose(of_definition, of_definition[0], atol=1e-5)
+    np.testing.assert_allclose(of_pymc, of_pymc[0], atol=1e-4)
+    own = np.random.default_rng(5).normal(0.2, 0.3, 7)
+    differences = [(density(own + e)[0] - density(own - e)[0]) / 2e-5 for e in 1e-5 * np.eye(7)]
+    np.testing.assert_allclose(density(own)[1], differences, rtol=1e-4, atol=1e-5)
+
+
+def test_a_matrix_prior_of_a_bar_in_the_textbook_model_and_in_tables():
+    model = of_bars("one")
+    names = {v.name for v in model.full_pymc().free_RVs}
+    assert {"G_rat_2_squares", "G_rat_2_below", "sd_rat[a]", "cholesky_rat_1"} <= names
+    rows = {row.parameter: row.prior for row in model.priors.rows}
+    assert rows["G_rat[0 + b + c]"] == PRIORS[1]
+    assert rows["corr_rat"] == bl.LKJ(1)
+    assert "0 + b + c" in str(model.describe())
+    again = bl.Model(BARS, rats(), priors=model.priors)
+    assert again.priors.whole == model.priors.whole
+    assert "corr_rat" not in {row.parameter for row in of_bars("both").priors.rows}
+    theta, _, _ = draw_priors(model, 400, 3)
+    G = stats.invwishart.rvs(5, np.array(PRIORS[1].scale), size=3000, random_state=4)
+    assert stats.ks_2samp(theta[:, 2] ** 2, G[:, 0, 0]).pvalue > 1e-3
+    assert stats.ks_2samp(theta[:, 2] * theta[:, 3] * theta[:, 5], G[:, 0, 1]).pvalue > 1e-3
+    assert model.fit("map").status.ok
+
+
+def test_a_factor_of_several_bars_has_a_key_for_each():
+    keys = r"are 'G_rat\[1 \+ a\]', 'G_rat\[0 \+ b \+ c\]'; set"
+    with pytest.raises(bl.PriorError, match=keys):
+        bl.Model(BARS, rats(), priors={"G_rat": PRIORS[0]})
+    of_two = {"G_rat[0 + b]": PRIORS[0]}
+    with pytest.raises(bl.PriorError, match="for 2 effects; there are 1: b"):
+        bl.Model("y ~ a + (a | rat) + (0 + b | rat)", rats(), priors=of_two)
+    with pytest.raises(bl.PriorError, match="nothing would use the prior for 'corr_rat'"):
+        bl.Model(BARS, rats(), priors=OF_BARS["both"] | {"corr_rat": bl.LKJ(2)})
+
+
 def test_pymc_draws_have_these_distributions():
     import pymc as pm
     import pytensor.tensor as pt

@@ -129,6 +129,7 @@ def test_program_of_correlated_slopes_is_short_and_its_own():
 
 
 OVER = "(0 + age | Subject)"
+EACH = ["occasion"]
 EFFECTS = {
     "AR1": (OVER, bl.AR1()),
     "ARH1": (OVER, bl.ARH1()),
@@ -150,10 +151,18 @@ EFFECTS = {
     "AR1 of strata": (OVER, bl.AR1(by="Sex")),
     "one variance each": (OVER, bl.UN(variance="one", by="Sex")),
     "AR1 with a variance for each stratum": (OVER, bl.AR1(variance=bl.VarIdent("Sex"))),
-    "UN with variances for each stratum": (
-        "(age | Subject)",
-        bl.UN(variance=["occasion", bl.VarIdent("Sex")]),
+    "UN of effects with a ratio": ("(age | Subject)", bl.UN(variance=[*EACH, bl.VarIdent("Sex")])),
+    "UN with a ratio": (OVER, bl.UN(variance=[bl.VarIdent("age"), bl.VarIdent("Sex")])),
+    "CS with ratios": (OVER, bl.CS(variance=[bl.VarIdent("Sex"), bl.VarIdent("age")])),
+    "AR1 with ratios in strata": (
+        OVER,
+        bl.AR1(by="half", variance=[bl.VarIdent("Sex"), bl.VarIdent("age")]),
     ),
+    "intercepts with a ratio": (
+        "(1 | Subject)",
+        bl.ID(variance=[bl.VarIdent("Sex"), bl.VarIdent("half")]),
+    ),
+    "a variance of each combination": (OVER, bl.CS(variance=bl.VarIdent("Sex:age"))),
     "AR1 that grows": (OVER, bl.AR1(variance=bl.VarPower("age"))),
     "ID that grows": (OVER, bl.ID(variance=[bl.VarExp("age"), bl.VarPower("age")])),
     "Toep that grows in strata": (OVER, bl.Toep(by="Sex", variance=bl.VarExp("age"))),
@@ -175,7 +184,8 @@ def twice():
     """Each occasion twice, so that random effects are told from residuals; and spots of a mouth."""
     data = bl.load_dataset("Orthodont")
     data = pd.concat([data, data.assign(distance=data["distance"] + 1)], ignore_index=True)
-    return data.assign(spot=np.arange(len(data)) % 5)
+    half = np.where(data["Subject"].str[1:].astype(int) % 2, "odd", "even")
+    return data.assign(spot=np.arange(len(data)) % 5, half=half)
 
 
 @pytest.mark.parametrize("name", list(EFFECTS))

@@ -136,3 +136,29 @@ def test_remarks_name_columns_that_latex_would_read():
     model = bl.Model("distance ~ age + (0 + age | Subject)", data, G=G)
     assert "j ≠ k, AR1 with VarIdent(the_sex)" in " ".join(lines(model.describe()))
     well_formed(model.describe().latex)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x0b", "\x85", "\u2028", "\u2029"])
+def test_line_ends_in_names_are_data(end):
+    data = bl.load_dataset("Orthodont")
+    names = {"distance": f"dis{end}tance", "age": f"a{end}ge", "Subject": f"Sub{end}ject"}
+    data["Sex"] = data["Sex"].astype(str) + end + "x"
+    renamed = data.rename(columns={old: new for old, new in names.items() if end != "\n"})
+    y, x, g = (names[name] if end != "\n" else name for name in names)
+    structure = {g: bl.AR1(variance=[bl.VarIdent("Sex"), bl.VarExp(x)])}
+    formula = f"`{y}` ~ `{x}` * Sex + (0 + `{x}` | `{g}`)"
+    plain = bl.Model(
+        "distance ~ age * Sex + (0 + age | Subject)",
+        bl.load_dataset("Orthodont").assign(Sex=data["Sex"].str[:-2]),
+        G={"Subject": bl.AR1(variance=[bl.VarIdent("Sex"), bl.VarExp("age")])},
+    ).describe()
+    told = bl.Model(formula, renamed, G=structure).describe()
+    assert str(told).splitlines() == told.text.split("\n")
+    assert len(told.latex.splitlines()) == len(told.latex.split("\n"))
+    # a statement stands in as many lines as with plain names, or in more where it is too long
+    for line in told.latex.split("\n")[1:-1]:
+        assert line.count("{") - line.count(r"\{") == line.count("}") - line.count(r"\}")
+    assert told.latex.count("&") == told.latex.count("\n") - 1
+    assert told.text.count("~") == plain.text.count("~")
+    shown = repr(end)[1:-1].replace("\\", r"\backslash ")
+    assert f"Male{shown}x" in told.latex

@@ -372,7 +372,9 @@ def test_settings_of_kenward_roger_are_checked():
 # SAS PROC MIXED, from tests/testthat/test-kenwardroger.R of the R package mmrm (openpharma/mmrm,
 # Apache-2.0): MODEL FEV1 = ARMCD by REML, with REPEATED AVISIT / SUBJECT=USUBJID TYPE=...
 # Of ARMCD: the standard error by DDFM=KENWARDROGER and with (FIRSTORDER), and df, of both.
-# mmrm has the two of SP(EXP) the other way round; the formula says which is which.
+# mmrm has the two standard errors of SP(EXP) the other way round. The formula with dense algebra
+# gives 0.90528 with second derivatives and 0.90553 without, which is how they stand here, and
+# `test_which_of_two_numbers_of_sas_is_with_second_derivatives` has it.
 # SAS stops a little before the maximum: tolerances are those of its convergence.
 SAS = {
     "AR1": (bl.AR1, 0.95865439662225, 0.96058142305176, 188.46934887972),
@@ -398,3 +400,26 @@ def test_the_observed_information_is_that_of_sas(name):
         row = fit.summary(df=way).loc["beta[ARMCD[TRT]]"]
         assert row["std_error"] == pytest.approx(std_error, rel=2e-4)
         assert row["df"] == pytest.approx(df, rel=5e-4)
+
+
+def test_which_of_two_numbers_of_sas_is_with_second_derivatives():
+    """Of SP(EXP), by the formula as it is printed: 0.90528 is with them, 0.90553 is FIRSTORDER."""
+    _, full, first_order, _ = SAS["Exp"]
+    assert full < first_order
+    R = bl.Exp(time=("VISITN", "VISITN2"), group="USUBJID")
+    fit = bl.Model("FEV1 ~ ARMCD", FEV, R=R).fit("reml")
+    used = FEV.loc[fit.model.design.index]
+    place = used[["VISITN", "VISITN2"]].to_numpy(float)
+    apart = np.sqrt(((place[:, None] - place) ** 2).sum(axis=2))
+    subject = used["USUBJID"].to_numpy()
+    within = subject[:, None] == subject
+
+    def V(theta):
+        reach, sigma = theta
+        return sigma**2 * np.where(within, np.exp(-apart / reach), 0.0)
+
+    assert list(fit.model.parameters.names) == ["range", "sigma"]
+    position = fit.model.design.coef.index("ARMCD[TRT]")
+    for way, number in ((FULL, full), (OBSERVED, first_order)):
+        dense_se = np.sqrt(adjusted(fit, V=V, way=way)[position, position])
+        assert dense_se == pytest.approx(number, rel=5e-5)

@@ -86,3 +86,29 @@ def test_effects_of_strata_have_their_own_names():
     expected = rows_of(made["prior"].dataset)
     means = [own.mean() for own in expected.values()]
     np.testing.assert_allclose(table.loc[list(expected), "mean"], means, equal_nan=True)
+
+
+MEETING = [
+    ("a/b", "a_b"),
+    ("a", "a_effect"),
+    ("sigma", "beta"),
+    ("a", "u_a"),
+    ("coef", "coef_level"),
+    ("a_pair", "a"),
+]
+
+
+@pytest.mark.parametrize("names", MEETING, ids=str)
+def test_factors_whose_names_meet_stay_apart(names):
+    rng = np.random.default_rng(1)
+    data = {name: rng.integers(0, 5 + i, 120).astype(str) for i, name in enumerate(names)}
+    data |= {"y": rng.normal(size=120), "x": rng.normal(size=120)}
+    one, two = names
+    model = bl.Model(f"y ~ x + (x | `{one}`) + (x | `{two}`)", data)
+    with pytest.warns(bl.ConvergenceWarning, match="too few effective draws"):
+        fit = model.fit("nuts", draws=20, tune=20, chains=1, progress=False, random_seed=1)
+    rows = rows_of(fit.posterior)
+    for name in fit.model.parameters.names:
+        draws = fit.draws.theta[..., fit.model.parameters.names.index(name)]
+        np.testing.assert_array_equal(rows[name.replace("/", "\N{DIVISION SLASH}")], draws)
+    assert len(rows) == len(fit.model.parameters) + 2 + 2 * (5 + 6)

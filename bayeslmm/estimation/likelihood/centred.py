@@ -134,7 +134,7 @@ def _of_factor(factor: GroupingFactor, parameters: Parameters, weights: Array) -
         if bar.shape is not None and bar.shape.exponents:
             sd = parameters.find(factor.name, number, "sd")
             assert sd is not None
-            means = weights[sd.start, exponent_places(parameters, factor, number)]
+            means = weights[sd.start : sd.stop, exponent_places(parameters, factor, number)]
             shape = replace(bar.shape, covariates=bar.shape.covariates - means)
             bars[number] = replace(bar, shape=shape)
     return replace(factor, bars=tuple(bars))

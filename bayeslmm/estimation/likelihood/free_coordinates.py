@@ -251,8 +251,9 @@ def _free_bar(
     """Those of a bar, or of the bars of strata that share the others."""
     shape, q = factor.bars[number].shape, sds[0].size
     assert shape is not None
-    first, last = (factor.bars[block.bar] for block in (sds[0], sds[-1]))
-    size = -0.5 * float(np.log((factor.Z[:, first.start : last.stop] ** 2).sum() / n))
+    own = [bar for i, bar in enumerate(factor.bars) if number in (i, bar.like)]
+    squares = sum(float((factor.Z[:, bar.start : bar.stop] ** 2).sum()) for bar in own)
+    size = -0.5 * float(np.log(squares / n))
 
     def at(block: Block) -> np.ndarray:
         return np.searchsorted(places, np.arange(block.start, block.stop))

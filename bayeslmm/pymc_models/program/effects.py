@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.design.growth import exponent_places
 from bayeslmm.design.variables import in_pymc, level_dim, variables_in_pymc
 from bayeslmm.pymc_models.program.correlations import (
     by_lag_or_distance,
@@ -106,19 +108,26 @@ def _factor_of_shape(
     def parameter(variable: str) -> str:
         return _elements(model, own[f"{variable}_{factor.name}"])
 
+    def exponent(place: int) -> str:
+        block = next(block for block in own.values() if block.start <= place < block.stop)
+        return _elements(model, replace(block, start=place, stop=place + 1))
+
     L = f"L_{stems_of(model)[factor.name]}{bar_suffix(model, factor.name, position)}"
     yield f"# {bar.covariance.words.split(' by ')[0]} over the effects of {quoted(bar.text)}" + (
         f" in {quoted(bar.stratum)}" if bar.stratum else ""
     )
     scale = _elements(model, sds)
-    if shape.exponents and scale == names_of(model)[sds.name]:
+    if shape.exponents and not shape.several and scale == names_of(model)[sds.name]:
         scale += "[0]"
-    for exponent, covariate in zip(shape.exponents, shape.covariates.T, strict=True):
+    grown = [covariate.any() for covariate in shape.covariates.T]
+    exponents = exponent_places(model.parameters, factor, position)
+    for place, covariate in zip(exponents, shape.covariates.T, strict=True):
         values = ", ".join(map(number, covariate))
-        scale += f" * pt.exp({parameter(exponent)} * np.array([{values}]))"
-        own.pop(f"{exponent}_{factor.name}")
-    if shape.several or shape.exponents:
-        scale = f"({scale})[:, None]" if shape.exponents else f"{scale}[:, None]"
+        if covariate.any():  # else it is a ratio of another stratum
+            scale += f" * pt.exp({exponent(place)} * np.array([{values}]))"
+    own = {name: block for name, block in own.items() if block.kind != "power"}
+    if shape.several or any(grown):
+        scale = f"({scale})[:, None]" if any(grown) else f"{scale}[:, None]"
     if f"corr_{factor.name}" in own:
         yield f"{L} = {scale} * {correlation_factor_name(model, own[f'corr_{factor.name}'])}"
         return
