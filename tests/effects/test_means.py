@@ -78,7 +78,7 @@ def test_results_are_those_of_emmeans(case, df):
         for column in expected.columns.intersection(theirs):
             # p values of 1e-12 are differences of numbers near one there
             np.testing.assert_allclose(
-                table[ours], expected[column], rtol=1e-4, atol=1e-10, err_msg=ours
+                table[ours], expected[column], rtol=1e-4, atol=3e-7 * (ours == "p"), err_msg=ours
             )
     if "lower.CL" in expected:
         np.testing.assert_allclose(table["lower"], expected["lower.CL"], rtol=1e-4)
@@ -112,7 +112,7 @@ def test_mvt_of_three_pairs_of_equal_precision_is_tukey():
 
 def test_posterior_contrasts_are_those_of_the_draws():
     model = bl.Model("score ~ Machine + (1 | Worker)", bl.load_dataset("Machines"))
-    post = model.fit("nuts", random_seed=1, draws=200, tune=200, chains=2, progress=False)
+    post = model.fit("nuts", random_seed=1, progress=False)
     pairs = post.emmeans("Machine").pairs()
     beta = post.posterior["beta"]
     by_hand = (beta.sel(coef="Machine[B]") - beta.sel(coef="Machine[C]")).to_numpy()
