@@ -39,7 +39,8 @@ class Transform:
         """Take values back; with a variance, to the mean of what varies around them by the delta
         method: h(η) + h″(η)σ²/2.
         """
-        return self.inverse(value) + variance / 2 * self.bend(value)
+        back = self.inverse(value)
+        return back + variance / 2 * self.bend(value) if variance else back  # ends may be infinite
 
     def rate(self, value: Array, variance: float = 0.0) -> Array:
         """The derivative of `back`."""

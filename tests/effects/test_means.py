@@ -133,3 +133,31 @@ def test_bad_input_says_what_is_known():
         machines.emmeans("Machine").contrast({"B": [0, 1, 0]})
     days = fit("sleepstudy_slopes").emmeans("Days", at={"Days": [0, 30]})
     assert "outside of the data" in repr(days)
+
+
+def test_a_log_response_gives_ratios_with_one_sided_intervals_and_corrected_means():
+    data = bl.load_dataset("Machines")
+    log = bl.Model("log(score) ~ Machine + (1 | Worker)", data).fit("reml")
+    link, back = log.emmeans("Machine"), log.emmeans("Machine", type="response")
+    eta = link.frame()["estimate"]
+    np.testing.assert_allclose(back.frame()["estimate"], np.exp(eta))
+    ratios = back.pairs("none").test(side="noninferiority", delta=0.1)
+    row = link.pairs("none").frame().iloc[0]
+    assert ratios["contrast"][0] == "A / B"
+    assert ratios["t"][0] == pytest.approx((row["estimate"] + 0.1) / row["std_error"])
+    assert np.isfinite(ratios["lower"]).all()
+    assert np.isinf(ratios["upper"]).all()
+    corrected = log.emmeans("Machine", type="response", bias_adjust=True, sigma=0.3)
+    np.testing.assert_allclose(corrected.frame()["estimate"], np.exp(eta) * (1 + 0.3**2 / 2))
+
+
+def test_a_mean_that_the_data_do_not_determine_is_empty():
+    rng = np.random.default_rng(1)
+    cells = pd.DataFrame({"a": np.tile(list("pqr"), 40), "b": np.repeat(list("uv"), 60)})
+    cells = cells.assign(y=rng.standard_normal(120), g=rng.integers(0, 8, 120).astype(str))
+    cells = cells[~((cells["a"] == "r") & (cells["b"] == "v"))]
+    with pytest.warns(bl.DesignWarning):
+        model = bl.Model("y ~ a * b + (1 | g)", cells)
+    table = model.fit("reml").emmeans(["a", "b"]).frame()
+    empty = (table["a"] == "r") & (table["b"] == "v")
+    assert table["estimate"].isna().equals(empty)
