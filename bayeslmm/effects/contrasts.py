@@ -184,7 +184,7 @@ _BY_NAME: dict[str, Callable[[Sequence[str]], tuple[list[str], Array]]] = {
 
 def product_of(parts: Sequence[Array]) -> Array:
     """Contrasts of factors whose combinations have the first changing fastest."""
-    weights = np.ones((1, 1))
+    weights: Array = np.ones((1, 1))
     for part in parts:
         weights = np.kron(part, weights)
     return weights

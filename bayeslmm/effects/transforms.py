@@ -49,8 +49,11 @@ class Transform:
 
 def _exponential(name: str, base: float) -> Transform:
     rate = float(np.log(base))
-    powers = [(lambda x, order=order: rate**order * np.exp(rate * x)) for order in range(4)]
-    return Transform(name, *powers, is_log=True)
+
+    def power(order: int) -> Callable[[Array], Array]:
+        return lambda x: np.asarray(rate**order * np.exp(rate * x))
+
+    return Transform(name, power(0), power(1), power(2), power(3), is_log=True)
 
 
 def _shifted(own: Transform, name: str, by: float) -> Transform:
