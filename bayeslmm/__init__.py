@@ -20,6 +20,7 @@ _MODULE_OF = {
     "compare": "comparison.fits",
     "StructureSelection": "comparison.structures",
     "select_structure": "api.selection",
+    "datagrid": "effects.grid",
     "load": "api.loading",
     "load_dataset": "data.examples",
     "datasets": "data.examples",
@@ -121,6 +122,7 @@ if TYPE_CHECKING:
     from bayeslmm.covariance.structures import VarPower as VarPower
     from bayeslmm.data.examples import datasets as datasets
     from bayeslmm.data.examples import load_dataset as load_dataset
+    from bayeslmm.effects.grid import datagrid as datagrid
     from bayeslmm.errors import ArgumentError as ArgumentError
     from bayeslmm.errors import ArgumentTypeError as ArgumentTypeError
     from bayeslmm.errors import BayeslmmError as BayeslmmError

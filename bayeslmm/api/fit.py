@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import pandas as pd
 
-from bayeslmm.effects import predictions, tables
+from bayeslmm.effects import means, predictions, tables
 from bayeslmm.effects.residuals import ResidualKind, residuals
+from bayeslmm.effects.slopes import slopes
 from bayeslmm.errors import ConvergenceWarning, MissingAttributeError
 from bayeslmm.solutions.base import LEVEL, Method, Solution
 from bayeslmm.solutions.solving import solve
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from bayeslmm.criticism.findings import Diagnosis
     from bayeslmm.criticism.predictive import PredictiveCheck
     from bayeslmm.effects.quantity_table import QuantityTable
+    from bayeslmm.effects.result import Effects
     from bayeslmm.plots.of_fits import Plots
+    from bayeslmm.solutions.degrees_of_freedom.methods import DF
     from bayeslmm.specification import Specification
     from bayeslmm.support.arrays import Array
 
@@ -748,6 +751,111 @@ class Fit[M: Specification](ABC):
         from bayeslmm.criticism.predictive import predictive_check
 
         return predictive_check(self.solution, statistic, group, replicate, n, random_seed)
+
+    # -- means, contrasts and slopes --------------------------------------------------------------
+
+    def emmeans(
+        self,
+        specs: object,
+        by: object = None,
+        at: Mapping[str, object] | None = None,
+        weights: Literal["equal", "proportional", "cells"] = "equal",
+        df: DF = "satterthwaite",
+        level: float = LEVEL,
+        type: Literal["link", "response"] = "link",
+        bias_adjust: bool = False,
+        sigma: float | None = None,
+    ) -> Effects:
+        """Estimated marginal means of the fixed effects: emmeans in R.
+
+        Parameters
+        ----------
+        specs : str or list of str
+            Variables whose combinations have a mean each; ``"~ Sex | age"`` is read too.
+        by : str or list of str, optional
+            Variables within whose values means are compared.
+        at : mapping, optional
+            Values of variables, ``{"Days": [0, 9]}``, in place of levels or means.
+        weights : {"equal", "proportional", "cells"}
+            How levels of other factors count: each alike, by the frequencies of their combinations
+            in the data, or by those in each cell.
+        df : {"satterthwaite", "kenward-roger", "between-within", "residual", "none"}, KenwardRoger
+            The degrees of freedom of likelihood fits; posteriors have none.
+        level : float
+            Probability of the intervals, between 0 and 1.
+        type : {"link", "response"}
+            Whether means of a transformed response, such as log(y), are taken back.
+        bias_adjust : bool
+            Whether what is taken back is a mean, by the delta method, rather than a median.
+        sigma : float, optional
+            The standard deviation for that; by default of a response, random effects included.
+
+        Returns
+        -------
+        Effects
+            Prints as its table; with ``frame()``, ``contrast()``, ``pairs()``, ``test()``,
+            ``joint()``, ``letters()``, ``plot()`` and, of a posterior, ``draws``.
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown variable, level or option.
+
+        Notes
+        -----
+        Numbers are at their means, factors at their levels (Lenth 2023, R package emmeans).
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("score ~ Machine + (1 | Worker)", bl.load_dataset("Machines"))
+        >>> model.fit("reml").emmeans("Machine").frame().iloc[:, :3].round(2)
+          Machine  estimate  std_error
+        0       A     52.36       2.23
+        1       B     60.32       2.23
+        2       C     66.27       2.23
+        """
+        return means.emmeans(
+            self.solution, specs, by, at, weights, df, level, type, bias_adjust, sigma
+        )
+
+    def slopes(
+        self,
+        variable: str,
+        by: object = None,
+        at: Mapping[str, object] | None = None,
+        df: DF = "satterthwaite",
+        level: float = LEVEL,
+    ) -> Effects:
+        """Slopes of the population in a number: emtrends in R.
+
+        Parameters
+        ----------
+        variable : str
+            The number.
+        by : str or list of str, optional
+            Variables whose combinations have a slope each, which `pairs` compares.
+        at, df, level
+            As for `emmeans`.
+
+        Returns
+        -------
+        Effects
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown variable, level or option.
+
+        Examples
+        --------
+        >>> import bayeslmm as bl
+        >>> model = bl.Model("Reaction ~ Days + (Days | Subject)", bl.load_dataset("sleepstudy"))
+        >>> model.fit("reml").slopes("Days").frame().iloc[:, :3].round(2)
+          slope  estimate  std_error
+        0  Days     10.47       1.55
+        """
+        return slopes(self.solution, variable, by, at, df, level)
 
     # -- fits of changed models ------------------------------------------------------------------
 

@@ -51,6 +51,8 @@ class NewDesign:
     ----------
     X : ndarray of float64, shape (m, p)
         The columns that the fitted X has.
+    left_out : ndarray of float64, shape (m, d)
+        The columns that were left out of the fitted X, because others determine them there.
     offset : ndarray of float64, shape (m,), or None
         Sum of the offsets.
     factors : tuple of NewFactor
@@ -60,6 +62,7 @@ class NewDesign:
     """
 
     X: Array = field(repr=False)
+    left_out: Array = field(repr=False)
     offset: Array | None = field(repr=False)
     factors: tuple[NewFactor, ...]
     index: pd.Index
@@ -139,8 +142,10 @@ def evaluate_new(
     for factor, new in zip(wanted, found, strict=True):
         if factor.own is not None:
             _check_strata(factor, new, used.index)
+    columns = learned.fixed.new(frame, used.index)
     return NewDesign(
-        X=np.ascontiguousarray(learned.fixed.new(frame, used.index)[:, learned.kept]),
+        X=np.ascontiguousarray(columns[:, learned.kept]),
+        left_out=np.delete(columns, learned.kept, axis=1),
         offset=offset,
         factors=found,
         index=used.index,

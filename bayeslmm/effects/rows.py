@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bayeslmm.data.frames import Table, read, where
+from bayeslmm.data.frames import Column, Table, read, where
 from bayeslmm.data.weights import read_weights
 from bayeslmm.design.new_rows import evaluate_new
 from bayeslmm.equations.linear import Functions, Relatives
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayeslmm.design.new_rows import NewDesign
     from bayeslmm.specification import Specification
 
-__all__ = ["NEW_LEVELS", "functions_of_data", "functions_of_rows"]
+__all__ = ["NEW_LEVELS", "functions_of_data", "functions_of_rows", "used_columns"]
 
 NEW_LEVELS = ("error", "zero", "sample")
 
@@ -119,6 +119,15 @@ def functions_of_data(
         noise=_noise(model, data, weights, new) if noise else functions.noise,
     )
     return complete, new.index
+
+
+def used_columns(model: Specification) -> dict[str, Column]:
+    """The columns of a model's data, in the rows that were fitted."""
+    data = model.data
+    table = read(data, tuple(map(str, data.columns)))
+    weights = read_weights(model.weights, data, table)
+    whole = Table(table.columns | ({weights.name: weights} if weights else {}), table.index)
+    return whole.take(whole.complete()).columns
 
 
 def _groups(model: Specification, groups: str | Sequence[str]) -> tuple[str, ...]:

@@ -508,7 +508,9 @@ class Plots:
         if name not in known:
             raise ArgumentError(unknown_name("column of the variance", name, known))
         values, categories = _grid_of(model, name)
-        parts = variance_partition(self._solution, {name: values}, level)["estimate"].unstack("part")
+        parts = variance_partition(self._solution, {name: values}, level)["estimate"].unstack(
+            "part"
+        )
         shares = icc(self._solution, None, {name: values}, level)
         factors = [factor.name for factor in model.design.factors]
         return draw_partition(

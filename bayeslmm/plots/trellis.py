@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayeslmm.data.frames import Table, level_label, read
-from bayeslmm.data.weights import read_weights
+from bayeslmm.data.frames import level_label
 from bayeslmm.design.new_rows import evaluate_new
 from bayeslmm.drawing.groups import Panel, Trellis
 from bayeslmm.effects.pooling import common_coefficients, own_line
 from bayeslmm.effects.predictions import predict
+from bayeslmm.effects.rows import used_columns
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 from bayeslmm.formula.parsing import columns_of
 from bayeslmm.support.arguments import whole_number
@@ -67,7 +67,7 @@ def trellis_of(
             raise ArgumentError(unknown_name("line", name, LINES))
     fit = next(iter(fits.values()))
     design = fit.model.design
-    columns = _used_columns(fit.model)
+    columns = used_columns(fit.model)
     shown, note = _chosen_levels(fit, factor, levels, most)
     axis = _axis(design, columns, factor, x)
     values, categories = _places(columns[axis]) if axis else (None, ())
@@ -106,7 +106,7 @@ def axis_of(model: Specification, factor: GroupingFactor) -> tuple[str, Array] |
     """The column that a picture of a model by group has on its axis: its name, and what it has in
     each row.
     """
-    columns = _used_columns(model)
+    columns = used_columns(model)
     name = _axis(model.design, columns, factor, None)
     if name is None:
         return None
@@ -116,15 +116,6 @@ def axis_of(model: Specification, factor: GroupingFactor) -> tuple[str, Array] |
         for value in column.values.tolist()
     ]
     return name, np.array([level_label(label) for label in labels], dtype=object)
-
-
-def _used_columns(model: Specification) -> dict[str, Column]:
-    """The columns of a model's data, in the rows that were fitted."""
-    data = model.data
-    table = read(data, tuple(map(str, data.columns)))
-    weights = read_weights(model.weights, data, table)
-    whole = Table(table.columns | ({weights.name: weights} if weights else {}), table.index)
-    return whole.take(whole.complete()).columns
 
 
 def _chosen_levels(
