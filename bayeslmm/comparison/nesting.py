@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from bayeslmm.covariance.correlations import kernels as of
-from bayeslmm.covariance.structures import ID, UN, Covariance, VarExp, VarIdent, VarPower
+from bayeslmm.covariance.correlations.base import Needs
+from bayeslmm.covariance.correlations.registry import ID, UN
+from bayeslmm.covariance.known import Known
+from bayeslmm.covariance.structures import Covariance, VarExp, VarIdent, VarPower
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,20 +32,6 @@ _CONSERVATIVE = "chi-square, conservative: variances on the boundary"
 _NONE, _MANY = -1, -2
 """No variance on the boundary; several."""
 _Bar = tuple[Covariance, frozenset[str]]
-_LARGER = {
-    of.CS.code: (of.TOEP, of.UN),
-    of.AR1.code: (of.ARMA11, of.TOEP, of.ANTE1, of.UN),
-    of.ARMA11.code: (of.TOEP, of.UN),
-    of.TOEP.code: (of.UN,),
-    of.ANTE1.code: (of.UN,),
-    of.CAR1.code: (of.EXP, of.ANTE1, of.UN),
-    of.EXP.code: (of.ANTE1, of.UN),
-    of.GAU.code: (of.UN,),
-    of.MATERN15.code: (of.UN,),
-    of.MATERN25.code: (of.UN,),
-    of.KNOWN.code: (of.UN,),
-}
-"""Correlations over occasions that have those of the key among them, whatever its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +96,15 @@ def _variances_lie_in(small: Covariance, large: Covariance) -> bool:
 
 def _correlation_lies_in(small: Covariance, large: Covariance) -> bool:
     one, other = small.correlation, large.correlation
-    if one.code == of.NONE.code:
-        return other.code != of.KNOWN.code
+    in_line = len(small.times) < 2
+    if one.independent:
+        return one.lies_in(other, in_line)
     if small.group != large.group:
         return False
     # the correlation of compound symmetry does not depend on time
-    if one.code != of.CS.code and small.time != large.time:
+    if one.needs is not Needs.NOTHING and small.time != large.time:
         return False
-    if one == other:
-        return one.code != of.KNOWN.code
-    if one.nugget or one.factors:
-        return other == of.UN
-    in_line = one.code not in (of.CAR1.code, of.EXP.code) or len(small.times) < 2
-    return other in _LARGER.get(one.code, ()) and (in_line or other == of.UN)
+    return one.lies_in(other, in_line)
 
 
 def reference(small: Design, large: Design, df: int) -> Reference | str:
@@ -232,5 +216,5 @@ def _has_home(
     """Whether a bar is a special case of another, of which other effects have no variance."""
     if large == UN() or len(effects) == 1:
         own = large == UN() or "occasion" in large.variances
-        return own and effects <= of_large and large.correlation.code != of.KNOWN.code
+        return own and effects <= of_large and not isinstance(large, Known)
     return effects == of_large and lies_in(kind, large)

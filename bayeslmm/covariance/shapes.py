@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayeslmm.covariance.correlations import kernels as correlations
-from bayeslmm.covariance.correlations.kernels import Correlation
+from bayeslmm.covariance.correlations.base import Correlation, Parameter
 from bayeslmm.support.arrays import Array
 
 __all__ = ["ROW", "Shape"]
@@ -96,10 +95,14 @@ class Shape:
         kinds = self.correlation.kinds(q)
         return tuple(float(v) for v, kind in zip(values, kinds, strict=True) if kind == variable)
 
+    def parameter(self, variable: str) -> Parameter | None:
+        """What the correlation says of a variable; None of an exponent."""
+        return None if variable in self.exponents else self.correlation.parameter(variable)
+
     def kind(self, variable: str) -> str:
-        """The kind of a variable in the layout of theta: that of Toeplitz correlations, which are
-        bound to each other, is "lag".
-        """
-        if variable in self.exponents:
-            return "power"
-        return "lag" if self.correlation.code == correlations.TOEP.code else variable
+        """The kind of a variable in the layout of theta."""
+        return "power" if variable in self.exponents else variable
+
+    def joint(self, variable: str) -> Correlation | None:
+        """The structure whose coordinates make the elements of a variable together, if some do."""
+        return None if variable in self.exponents else self.correlation.joint(variable)

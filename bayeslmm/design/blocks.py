@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-__all__ = ["Block", "Kind"]
+from bayeslmm.covariance.correlations.base import Correlation, Parameter, Scale
 
-
-Kind = Literal["sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"]
+__all__ = ["Block"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,8 @@ class Block:
     ----------
     name : str
         The variable it belongs to, such as ``sd_Subject``. Bars over one factor share it.
-    kind : {"sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"}
+    kind : str
+        "sd", "sigma", "power" or the variable of a correlation structure, such as "rho".
     factor : str or None
         The grouping factor; None for parameters of R.
     labels : tuple of str or of pairs of str
@@ -39,10 +38,14 @@ class Block:
         Values to start from, of parameters that are no standard deviations; none for zeros.
     sharing : tuple of int
         The positions of other bars that they are parameters of too: those of other strata.
+    parameter : Parameter or None
+        What their correlation structure says of them.
+    joint : Correlation or None
+        The structure whose coordinates make them together, if they are bound to each other.
     """
 
     name: str
-    kind: Kind
+    kind: str
     factor: str | None
     labels: tuple[str, ...] | tuple[tuple[str, str], ...]
     start: int
@@ -53,6 +56,8 @@ class Block:
     upper: float = np.inf
     typical: tuple[float, ...] | float = 0.0
     sharing: tuple[int, ...] = ()
+    parameter: Parameter | None = None
+    joint: Correlation | None = None
 
     @property
     def bars(self) -> tuple[int, ...]:
@@ -61,8 +66,13 @@ class Block:
 
     @property
     def at_one(self) -> bool:
-        """Whether they are correlations at a distance of one, of `CAR1`."""
-        return self.kind == "rho" and self.lower == 0.0
+        """Whether they are correlations at a distance of one."""
+        return self.scale is Scale.AT_ONE
+
+    @property
+    def scale(self) -> Scale | None:
+        """What they are measured on, as their correlation structure says."""
+        return None if self.parameter is None else self.parameter.scale
 
     @property
     def spacing(self) -> float:

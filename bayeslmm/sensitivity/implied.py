@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import NONE
 from bayeslmm.equations.noise import Noise
 from bayeslmm.support.arrays import Array
 
@@ -50,7 +49,7 @@ def implied_quantities(model: Specification, theta: Array) -> dict[str, Array]:
     total = np.sum(list(between.values()), axis=0) + residual
     found = {f"icc[{name}]": value / total for name, value in between.items()}
     rows = equations.residuals
-    if rows is None or rows.code == NONE.code:
+    if rows is None or rows.correlation.independent:
         for factor in design.factors:
             size = equations.n / len(factor.levels)
             sd = np.sqrt(between[factor.name] + residual / size)
