@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0.dev0"
 
+# The covariance structures, as `covariance/correlations/registry.py` lists them.
+_STRUCTURES = (
+    *("AR1", "ARH1", "ARMA11", "CAR1", "CS", "CSH", "ID", "UN", "Ante1", "Diag", "Exp", "FA"),
+    *("Gau", "Matern", "Toep", "ToepH"),
+)
+
 # Attributes are looked up on first use, so that `import bayeslmm` itself costs next to nothing.
 # A module must not have the name of something it exports: importing it would hide the export.
 _MODULE_OF = {
@@ -50,22 +56,7 @@ _MODULE_OF = {
     "VarianceSplit": "priors.families",
     "Uniform": "priors.families",
     "LKJ": "priors.families",
-    "AR1": "covariance.structures",
-    "ARH1": "covariance.structures",
-    "ARMA11": "covariance.structures",
-    "CAR1": "covariance.structures",
-    "CS": "covariance.structures",
-    "CSH": "covariance.structures",
-    "ID": "covariance.structures",
-    "UN": "covariance.structures",
-    "Ante1": "covariance.structures",
-    "Diag": "covariance.structures",
-    "Exp": "covariance.structures",
-    "FA": "covariance.structures",
-    "Gau": "covariance.structures",
-    "Matern": "covariance.structures",
-    "Toep": "covariance.structures",
-    "ToepH": "covariance.structures",
+    **dict.fromkeys(_STRUCTURES, "covariance.correlations.registry"),
     "VarExp": "covariance.structures",
     "VarIdent": "covariance.structures",
     "VarPower": "covariance.structures",
@@ -98,25 +89,10 @@ if TYPE_CHECKING:
     from bayeslmm.api.selection import select_structure as select_structure
     from bayeslmm.comparison.fits import compare as compare
     from bayeslmm.comparison.structures import StructureSelection as StructureSelection
+    from bayeslmm.covariance.correlations.registry import *  # noqa: F403
     from bayeslmm.covariance.known import Known as Known
     from bayeslmm.covariance.pedigree import PedigreeInverse as PedigreeInverse
     from bayeslmm.covariance.pedigree import pedigree_inverse as pedigree_inverse
-    from bayeslmm.covariance.structures import AR1 as AR1
-    from bayeslmm.covariance.structures import ARH1 as ARH1
-    from bayeslmm.covariance.structures import ARMA11 as ARMA11
-    from bayeslmm.covariance.structures import CAR1 as CAR1
-    from bayeslmm.covariance.structures import CS as CS
-    from bayeslmm.covariance.structures import CSH as CSH
-    from bayeslmm.covariance.structures import FA as FA
-    from bayeslmm.covariance.structures import ID as ID
-    from bayeslmm.covariance.structures import UN as UN
-    from bayeslmm.covariance.structures import Ante1 as Ante1
-    from bayeslmm.covariance.structures import Diag as Diag
-    from bayeslmm.covariance.structures import Exp as Exp
-    from bayeslmm.covariance.structures import Gau as Gau
-    from bayeslmm.covariance.structures import Matern as Matern
-    from bayeslmm.covariance.structures import Toep as Toep
-    from bayeslmm.covariance.structures import ToepH as ToepH
     from bayeslmm.covariance.structures import VarExp as VarExp
     from bayeslmm.covariance.structures import VarIdent as VarIdent
     from bayeslmm.covariance.structures import VarPower as VarPower

@@ -11,14 +11,16 @@ information is singular, and the statistic follows no chi-square (Drton 2009, An
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import chi2
 
-from bayeslmm.covariance.correlations import kernels as of
-from bayeslmm.covariance.structures import ID, UN, Covariance, VarExp, VarIdent, VarPower
+from bayeslmm.covariance.correlations.base import Needs
+from bayeslmm.covariance.correlations.registry import ID, UN
+from bayeslmm.covariance.known import Known
+from bayeslmm.covariance.structures import Covariance, VarExp, VarIdent, VarPower
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,20 +35,6 @@ _CONSERVATIVE = "chi-square, conservative: variances on the boundary"
 _NONE, _MANY, _SINGULAR = -1, -2, -3
 """Nothing on the boundary; several parameters; where the information is singular."""
 _Bar = tuple[Covariance, frozenset[str]]
-_LARGER = {
-    of.CS.code: (of.TOEP, of.UN),
-    of.AR1.code: (of.ARMA11, of.TOEP, of.ANTE1, of.UN),
-    of.ARMA11.code: (of.TOEP, of.UN),
-    of.TOEP.code: (of.UN,),
-    of.ANTE1.code: (of.UN,),
-    of.CAR1.code: (of.EXP, of.ANTE1, of.UN),
-    of.EXP.code: (of.ANTE1, of.UN),
-    of.GAU.code: (of.UN,),
-    of.MATERN15.code: (of.UN,),
-    of.MATERN25.code: (of.UN,),
-    of.KNOWN.code: (of.UN,),
-}
-"""Correlations over occasions that have those of the key among them, whatever its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +99,15 @@ def _variances_lie_in(small: Covariance, large: Covariance) -> bool:
 
 def _correlation_lies_in(small: Covariance, large: Covariance) -> bool:
     one, other = small.correlation, large.correlation
-    if one.code == of.NONE.code:
-        return other.code != of.KNOWN.code
+    in_line = len(small.times) < 2
+    if one.independent:
+        return one.lies_in(other, in_line)
     if small.group != large.group:
         return False
     # the correlation of compound symmetry does not depend on time
-    if one.code != of.CS.code and small.time != large.time:
+    if one.needs is not Needs.NOTHING and small.time != large.time:
         return False
-    if one == other:
-        return one.code != of.KNOWN.code
-    if one.factors:
-        return other == of.UN or other.factors > one.factors
-    if other.nugget:
-        one, other = replace(one, nugget=False), replace(other, nugget=False)
-        if one == other:
-            return True
-    if one.nugget:
-        return other == of.UN
-    in_line = one.code not in (of.CAR1.code, of.EXP.code) or len(small.times) < 2
-    return other in _LARGER.get(one.code, ()) and (in_line or other == of.UN)
+    return one.lies_in(other, in_line)
 
 
 def reference(small: Design, large: Design, df: int) -> Reference | str:
@@ -223,9 +201,9 @@ def _together(changes: Sequence[int]) -> int:
 def _of_correlations(small: Covariance, large: Covariance) -> int:
     """What of a larger structure's correlation is on the boundary at a smaller one's."""
     one, other = small.correlation, large.correlation
-    if other.factors > one.factors:
+    if other.singular_at(one):
         return _SINGULAR
-    if other.nugget and not one.nugget and one.code != of.NONE.code:
+    if other.nugget and not one.nugget and not one.independent:
         return 0 if large.by is None else _MANY
     return _NONE
 
@@ -262,5 +240,5 @@ def _has_home(
     """Whether a bar is a special case of another, of which other effects have no variance."""
     if large == UN() or len(effects) == 1:
         own = large == UN() or "occasion" in large.variances
-        return own and effects <= of_large and large.correlation.code != of.KNOWN.code
+        return own and effects <= of_large and not isinstance(large, Known)
     return effects == of_large and lies_in(kind, large)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayeslmm.comparison.nesting import Reference, reference
-from bayeslmm.covariance.structures import Diag
+from bayeslmm.covariance.correlations.registry import Diag
 from bayeslmm.equations.equations import Equations
 from bayeslmm.estimation.likelihood.quasi_newton import optimise
 from bayeslmm.specification import require_nothing_held

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.covariance.correlations.known import KnownCorrelation
 from bayeslmm.covariance.structures import Covariance, Variance
 from bayeslmm.data.frames import check_told_apart, level_label
 from bayeslmm.errors import ArgumentError, ArgumentTypeError
@@ -101,7 +101,7 @@ class Known(Covariance):
     given: Any = field()
     """K or its inverse as given: an array, or a sparse one."""
 
-    _correlation = correlations.KNOWN
+    _correlation = KnownCorrelation()
 
     def __init__(
         self,

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayeslmm.covariance.correlations import kernels as correlations
-from bayeslmm.covariance.correlations.kernels import Correlation
+from bayeslmm.covariance.correlations.base import Correlation, Parameter
 from bayeslmm.covariance.structures import VarExp, VarIdent, VarPower
 from bayeslmm.support.arrays import Array
 
@@ -124,10 +123,14 @@ class Shape:
         kinds = self.correlation.kinds(q)
         return tuple(float(v) for v, kind in zip(values, kinds, strict=True) if kind == variable)
 
+    def parameter(self, variable: str) -> Parameter | None:
+        """What the correlation says of a variable; None of an exponent."""
+        return None if self.is_exponent(variable) else self.correlation.parameter(variable)
+
     def kind(self, variable: str) -> str:
-        """The kind of a variable in the layout of theta: that of Toeplitz correlations, which are
-        bound to each other, is "lag".
-        """
-        if self.is_exponent(variable):
-            return "power"
-        return "lag" if self.correlation.code == correlations.TOEP.code else variable
+        """The kind of a variable in the layout of theta."""
+        return "power" if self.is_exponent(variable) else variable
+
+    def joint(self, variable: str) -> Correlation | None:
+        """The structure whose coordinates make the elements of a variable together, if some do."""
+        return None if self.is_exponent(variable) else self.correlation.joint(variable)

@@ -7,39 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar
 
-from bayeslmm.covariance.correlations import kernels as correlations
-from bayeslmm.covariance.correlations.kernels import Correlation
-from bayeslmm.covariance.correlations.loadings import most_factors, n_loadings
-from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError
+from bayeslmm.covariance.correlations.base import Correlation, Needs
+from bayeslmm.errors import ArgumentError, ArgumentTypeError
 
-__all__ = [
-    "AR1",
-    "ARH1",
-    "ARMA11",
-    "CAR1",
-    "CS",
-    "CSH",
-    "FA",
-    "ID",
-    "UN",
-    "Ante1",
-    "Covariance",
-    "Diag",
-    "Exp",
-    "Gau",
-    "Matern",
-    "Toep",
-    "ToepH",
-    "VarExp",
-    "VarIdent",
-    "VarPower",
-    "check_spacing",
-    "correlation_of_distance",
-]
+__all__ = ["Covariance", "VarExp", "VarIdent", "VarPower", "columns_of_variance"]
 
-_CLOSEST, _FARTHEST = 1e-2, 1e6
-"""Between them the correlation at a distance of one can be told from those at the spacing of the
-data with enough digits."""
 _PART = re.compile(r"`[^`]+`|[^:`]+")
 _INTERACTION = re.compile(rf"(?:{_PART.pattern})(?::(?:{_PART.pattern}))*")
 """Names of columns joined by colons."""
@@ -184,8 +156,10 @@ class Covariance:
     range: object = field(default=None, compare=False)
     loading: object = field(default=None, compare=False)
 
-    _correlation: ClassVar[Correlation] = correlations.NONE
+    _correlation: ClassVar[Correlation]
     _variance: ClassVar[str] = "one"
+    calls: ClassVar[tuple[str, ...]] = ()
+    """What it is called around a bar of a formula."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without data."""
@@ -236,8 +210,7 @@ class Covariance:
                 )
 
     def _check_times(self) -> None:
-        correlation = self._plain
-        distances = correlation_of_distance(correlation)
+        distances = self._plain.of_distance
         if self.nugget and not distances:
             raise ArgumentError(
                 f"{self.name} has no nugget, which is for correlations that depend on distance: "
@@ -284,9 +257,9 @@ class Covariance:
                 f"{self.name} has a variance for each occasion, and needs `time`, the column of "
                 f"occasions: bl.{self.name}({self._first}time='week', ...)."
             )
-        if correlation.code != correlations.NONE.code:
-            needed = ("group",) if correlation.code == correlations.CS.code else ("time", "group")
-            for name in needed:
+        if not correlation.independent:
+            alike = correlation.needs is Needs.NOTHING
+            for name in ("group",) if alike else ("time", "group"):
                 if getattr(self, name) is None:
                     raise ArgumentError(
                         f"{self.name} correlates the rows of a subject, and needs `{name}`: "
@@ -297,6 +270,11 @@ class Covariance:
         given = {own.name: getattr(self, own.name) for own in fields(self) if own.repr}
         shown = [f"{name}={value!r}" for name, value in given.items() if value not in (None, False)]
         return f"{self.name}({', '.join(shown)})"
+
+    @classmethod
+    def of_call(cls) -> Covariance:
+        """That of a call in a formula."""
+        return cls()
 
     @property
     def priors(self) -> dict[str, object]:
@@ -366,10 +344,7 @@ class Covariance:
         first, *others = self.variances
         if others or isinstance(first, VarPower | VarExp):
             return False
-        if self.correlation in (correlations.NONE, correlations.KNOWN):
-            return True
-        own = {correlations.UN: "occasion", correlations.CS: "one", correlations.TOEP: "one"}
-        return own.get(self.correlation) == first
+        return self.correlation.is_linear(first)
 
     @property
     def words(self) -> str:
@@ -410,189 +385,3 @@ def _without(part: VarIdent, column: str) -> str:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
-
-
-def correlation_of_distance(correlation: Correlation) -> bool:
-    """Whether a correlation depends on distances."""
-    return correlation.of_distance
-
-
-def check_factors_fit(structure: Covariance, T: int, where: str) -> None:
-    """Refuse more factors than the correlations of T occasions or effects can tell.
-
-    Raises
-    ------
-    DesignError
-        With the number that fits.
-    """
-    k = structure.correlation.factors
-    most = most_factors(T)
-    if k <= most:
-        return
-    fits = f"the most is FA({most})" if most else "use UN or CS"
-    raise DesignError(
-        f"FA({k}) has {n_loadings(k, T)} loadings on {k} factor{'s' * (k > 1)}, and the {T} "
-        f"occasions of {where} have {T * (T - 1) // 2} correlations to tell them; {fits}"
-    )
-
-
-def check_spacing(structure: Covariance, spacing: float, column: str) -> None:
-    """Refuse a unit of time in which `CAR1`'s rho, the correlation at a distance of one, is a
-    number that cannot be told from 0 or 1.
-
-    Raises
-    ------
-    DataError
-        With units that fit.
-    """
-    if structure.correlation.code != correlations.CAR1.code or _CLOSEST <= spacing <= _FARTHEST:
-        return
-    raise DataError(
-        f"rho of {structure.name} is the correlation at a distance of one, and neighbours in "
-        f"{column!r} are {spacing:.3g} apart, where it cannot be told from "
-        f"{'one' if spacing > 1 else 'zero'}; give {column!r} in a unit of about that, or use "
-        "Exp, the same correlation by its range, whose unit does not matter"
-    )
-
-
-class ID(Covariance):
-    """Independent, with one variance; with ``by`` or `VarIdent` one for each stratum."""
-
-
-class Diag(Covariance):
-    """Independent, with a variance for each occasion."""
-
-    _variance = "occasion"
-
-
-class UN(Covariance):
-    """Unrestricted: a variance for each occasion and a correlation for each pair of them."""
-
-    _correlation, _variance = correlations.UN, "occasion"
-
-
-class CS(Covariance):
-    """Compound symmetry: one correlation for all pairs of occasions, negative ones included."""
-
-    _correlation = correlations.CS
-
-
-class CSH(CS):
-    """Compound symmetry with a variance for each occasion."""
-
-    _variance = "occasion"
-
-
-class AR1(Covariance):
-    """First-order autoregressive: rho to the power of the lag, counted in occasions."""
-
-    _correlation = correlations.AR1
-
-
-class ARH1(AR1):
-    """First-order autoregressive with a variance for each occasion."""
-
-    _variance = "occasion"
-
-
-class ARMA11(Covariance):
-    """First-order autoregressive and moving average, parametrised as in nlme's ``corARMA``."""
-
-    _correlation = correlations.ARMA11
-
-
-class Toep(Covariance):
-    """Toeplitz: a correlation for each lag."""
-
-    _correlation = correlations.TOEP
-
-
-class ToepH(Toep):
-    """Toeplitz with a variance for each occasion."""
-
-    _variance = "occasion"
-
-
-class CAR1(Covariance):
-    """Autoregressive in continuous time (Ornstein-Uhlenbeck): rho to the power of the distance."""
-
-    _correlation = correlations.CAR1
-
-
-class Exp(Covariance):
-    """Exponential: exp(-distance/range)."""
-
-    _correlation = correlations.EXP
-
-
-class Gau(Covariance):
-    """Gaussian: exp(-(distance/range)²)."""
-
-    _correlation = correlations.GAU
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Matern(Covariance):
-    """Matérn, with smoothness 1.5 or 2.5."""
-
-    smoothness: float = 1.5
-
-    def __post_init__(self) -> None:
-        """Check the smoothness."""
-        if self.smoothness not in (1.5, 2.5):
-            raise ArgumentError(
-                f"`smoothness` of Matern should be 1.5 or 2.5, got {self.smoothness!r}; for 0.5 "
-                "use bl.Exp, which it is, and for infinity bl.Gau."
-            )
-        super().__post_init__()
-
-    @property
-    def _plain(self) -> Correlation:
-        return correlations.MATERN25 if self.smoothness == 2.5 else correlations.MATERN15
-
-
-class Ante1(Covariance):
-    """First-order antedependence: a correlation for each pair of neighbours, a variance each."""
-
-    _correlation, _variance = correlations.ANTE1, "occasion"
-
-
-@dataclass(frozen=True, repr=False)
-class FA(Covariance):
-    """Factor analysis: k common factors and a uniqueness for each occasion, with a variance each.
-
-    The correlation matrix is LL' + I - diag(LL'), of standardised loadings L whose rows have
-    squared lengths, the communalities, of at most 1. A rotation of the factors changes nothing:
-    the loadings above L's diagonal are zero, and those on it not negative.
-
-    Parameters
-    ----------
-    k : int
-        The number of factors; it has no default.
-    """
-
-    k: int = 0
-
-    _variance = "occasion"
-
-    def __post_init__(self) -> None:
-        """Check the number of factors."""
-        if self.k == 0:
-            raise ArgumentError(
-                "FA needs `k`, the number of factors, which should be 1 or more: "
-                "bl.FA(1, time='week', group='id')."
-            )
-        correlations.factor_analytic(self.k)
-        super().__post_init__()
-
-    @property
-    def _called(self) -> str:
-        return f"FA({self.k})"
-
-    @property
-    def _first(self) -> str:
-        return f"{self.k}, "
-
-    @property
-    def _plain(self) -> Correlation:
-        return correlations.factor_analytic(self.k)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance import structures as covariance
-from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.covariance.correlations.registry import CALLS
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.shapes import Exponent, Shape
 from bayeslmm.covariance.structures import (
@@ -16,9 +15,6 @@ from bayeslmm.covariance.structures import (
     VarExp,
     VarIdent,
     VarPower,
-    check_factors_fit,
-    check_spacing,
-    correlation_of_distance,
 )
 from bayeslmm.design.strata import EffectVariances, Ratio, lone_column
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, DataError, DesignError, unknown_name
@@ -39,28 +35,6 @@ __all__ = [
     "structures_beside",
     "structures_of_bars",
 ]
-
-_CALLS: dict[str, Covariance] = {
-    "us": covariance.UN(),
-    "diag": covariance.Diag(),
-    "id": covariance.ID(),
-    "cs": covariance.CS(),
-    "csh": covariance.CSH(),
-    "ar1": covariance.AR1(),
-    "arh1": covariance.ARH1(),
-    "arma11": covariance.ARMA11(),
-    "toep": covariance.Toep(),
-    "toeph": covariance.ToepH(),
-    "ante1": covariance.Ante1(),
-    "car1": covariance.CAR1(),
-    "ou": covariance.CAR1(),
-    "exp": covariance.Exp(),
-    "gau": covariance.Gau(),
-    "matern": covariance.Matern(),
-    "fa": covariance.FA(1),
-}
-_MOST_EFFECTS = 60
-"""Of an unrestricted matrix with one variance: 1,770 correlations."""
 
 
 def relationships_of(G: object) -> tuple[dict[str, Known], object]:
@@ -127,7 +101,7 @@ def structures_of_bars(
         bar that has one in the formula, and options that are for residuals.
     """
     found = [
-        _CALLS["diag" if bar.uncorrelated else "us" if bar.structure is None else bar.structure]
+        CALLS["diag" if bar.uncorrelated else "us" if bar.structure is None else bar.structure]
         for bar in bars
     ]
     names = list(dict.fromkeys(bar.factor_name for bar in bars))
@@ -212,9 +186,9 @@ def plain_name(variances: EffectVariances) -> str | None:
     structure, several = variances.structure, variances.several
     if structure.growing:
         return None
-    if structure.correlation.code == correlations.NONE.code:
+    if structure.correlation.independent:
         return "diag" if several else "id"
-    unrestricted = structure.correlation.code == correlations.UN.code
+    unrestricted = structure.correlation.unrestricted
     return "un" if unrestricted and several and not variances.shares_correlations else None
 
 
@@ -233,10 +207,10 @@ def effects_of_bar(bar: Bar, structure: Covariance, columns: Mapping[str, Column
     if alone is None or columns[alone].kind != "number":
         return bar.effects
     name = plain_name(variances)
-    independent = structure.correlation.code == correlations.NONE.code
+    independent = structure.correlation.independent
     if variances.over_occasions or (name is None and not independent):
         return f"0 + C({quote(alone)})"
-    asked = bar.structure is not None or structure is not _CALLS["us"]
+    asked = bar.structure is not None or structure is not CALLS["us"]
     if asked and not bar.uncorrelated and variances.several and not variances.columns:
         raise DesignError(
             f"{structure.name} is over several effects, and {bar.text} has one, the slope of "
@@ -286,24 +260,23 @@ def shapes_of_bar(
     if plain_name(variances) is not None:
         return [None] * strata
     q, correlation = len(effects), structure.correlation
-    if q < 2 and correlation.code != correlations.NONE.code:
+    if q < 2 and not correlation.independent:
         raise DesignError(
             f"{structure.name} correlates the effects of a bar, and {bar.text} has one, "
             f"{effects[0]!r}; put a column of occasions before the bar, (0 + week | "
             f"{bar.factor_name})"
         )
-    check_factors_fit(structure, q, bar.text)
-    unordered = (correlations.NONE.code, correlations.CS.code, correlations.UN.code)
-    if correlation.code == correlations.UN.code and q > _MOST_EFFECTS:
+    correlation.check_size(q, bar.text)
+    if correlation.most_occasions is not None and q > correlation.most_occasions:
         raise DesignError(
             f"{bar.text} has {q} effects with {q * (q - 1) // 2} correlations, more than data can "
             "tell; use AR1, Toep or Ante1"
         )
     distances = np.zeros((q, q))
     growing = [part for part in structure.variances if isinstance(part, VarPower | VarExp)]
-    if (correlation.code not in unordered and not correlation.factors) or growing:
+    if correlation.of_distance or correlation.needs.ordered or growing:
         values = _occasions(bar, structure, effects, Z)
-        if correlation_of_distance(correlation):
+        if correlation.of_distance:
             if (values != values).any():
                 raise DataError(
                     f"{structure.name} depends on distances, so the occasions in {bar.text} should "
@@ -321,7 +294,7 @@ def shapes_of_bar(
             covariates.append(np.broadcast_to(own, (strata, q, 1)))
     of_effects = (correlation, variances.several, _one_each(Z), distances, tuple(exponents))
     shapes = [Shape(*of_effects, own) for own in np.concatenate(covariates, axis=2)]
-    check_spacing(structure, shapes[0].spacing, ", ".join(columns_of(bar.effects)))
+    correlation.check_spacing(shapes[0].spacing, ", ".join(columns_of(bar.effects)), structure.name)
     return list(shapes)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-__all__ = ["Block", "Kind"]
+from bayeslmm.covariance.correlations.base import Correlation, Parameter, Scale
 
-
-Kind = Literal["sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"]
+__all__ = ["Block"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,8 @@ class Block:
     ----------
     name : str
         The variable it belongs to, such as ``sd_Subject``. Bars over one factor share it.
-    kind : {"sd", "corr", "sigma", "rho", "lag", "loading", "ma", "range", "nugget", "power"}
+    kind : str
+        "sd", "sigma", "power" or the variable of a correlation structure, such as "rho".
     factor : str or None
         The grouping factor; None for parameters of R.
     labels : tuple of str or of pairs of str
@@ -42,10 +41,14 @@ class Block:
         The positions of other bars that they are parameters of too: those of other strata.
     exponent : str
         Of parameters of a variance function, its ``exponent``, as in `VarPower.exponent`.
+    parameter : Parameter or None
+        What their correlation structure says of them.
+    joint : Correlation or None
+        The structure whose coordinates make them together, if they are bound to each other.
     """
 
     name: str
-    kind: Kind
+    kind: str
     factor: str | None
     labels: tuple[str, ...] | tuple[tuple[str, str], ...]
     start: int
@@ -57,6 +60,8 @@ class Block:
     typical: tuple[float, ...] | float = 0.0
     sharing: tuple[int, ...] = ()
     exponent: str = ""
+    parameter: Parameter | None = None
+    joint: Correlation | None = None
 
     @property
     def slice(self) -> builtins.slice:
@@ -70,8 +75,13 @@ class Block:
 
     @property
     def at_one(self) -> bool:
-        """Whether they are correlations at a distance of one, of `CAR1`."""
-        return self.kind == "rho" and self.lower == 0.0
+        """Whether they are correlations at a distance of one."""
+        return self.scale is Scale.AT_ONE
+
+    @property
+    def scale(self) -> Scale | None:
+        """What they are measured on, as their correlation structure says."""
+        return None if self.parameter is None else self.parameter.scale
 
     @property
     def spacing(self) -> float:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.data.levels import same_partition
 from bayeslmm.design.rank import dependent_columns
 from bayeslmm.errors import DesignError, DesignWarning
@@ -177,8 +176,7 @@ def check_maximum(residuals: Residuals) -> None:
         Naming the numbers of occasions, parameters and subjects.
     """
     structure, rows = residuals.structure, residuals.rows
-    unrestricted = structure.correlation.code == correlations.UN.code
-    if not unrestricted or "occasion" not in structure.variances:
+    if not structure.correlation.unrestricted or "occasion" not in structure.variances:
         return
     T = len(residuals.occasions)
     for stratum, label in enumerate(residuals.strata):

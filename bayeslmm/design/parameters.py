@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayeslmm.covariance.cholesky import STRUCTURES, UN
-from bayeslmm.covariance.correlations import loadings
-from bayeslmm.design.blocks import Block, Kind
+from bayeslmm.design.blocks import Block
 from bayeslmm.design.factors import within
 from bayeslmm.support import scales
 
@@ -102,10 +101,9 @@ class Parameters:
         x = scales.working(theta[where], self.bounds[where]) + step
         moved[where] = scales.natural(x, self.bounds[where])
         for block in self.blocks:
-            if block.kind == "loading" and block.start <= position < block.stop:
+            if block.joint is not None and block.start <= position < block.stop:
                 own = block.slice
-                k = loadings.n_factors(block.size, block.stop - block.start)
-                moved[own] = loadings.shortened(k, moved[own])
+                moved[own] = block.joint.kept_inside(moved[own])
         return moved
 
     def of_bar(self, factor: str, bar: int) -> tuple[Block, ...]:
@@ -143,19 +141,18 @@ def _block_of_bar(factor: GroupingFactor, bar: int, variable: str, at: int) -> B
     if not labels or (own.sds_like if variable == "sd" else own.like) is not None:
         return None
     name, q, stop = f"{variable}_{factor.name}", own.stop - own.start, at + len(labels)
-    kind: Kind = variable  # type: ignore[assignment]
+    where = factor.name, labels, at, stop, bar, q
     if variable == "sd":
         alike = tuple(i for i, other in enumerate(factor.bars) if other.sds_like == bar)
-        return Block(name, kind, factor.name, labels, at, stop, bar, q, sharing=alike)
+        return Block(name, variable, *where, sharing=alike)
     sharing = tuple(i for i, other in enumerate(factor.bars) if other.like == bar)
     if own.shape is None or variable == "corr":
-        bounds = (-1.0, 1.0)
-        return Block(name, kind, factor.name, labels, at, stop, bar, q, *bounds, 0.0, sharing)
-    kind = own.shape.kind(variable)  # type: ignore[assignment]
-    bounds, typical = own.shape.bounds(variable, q), own.shape.start(variable, q)
-    exponent = variable if kind == "power" else ""
-    place = (at, stop, bar, q)
-    return Block(name, kind, factor.name, labels, *place, *bounds, typical, sharing, exponent)
+        return Block(name, variable, *where, -1.0, 1.0, 0.0, sharing)
+    kind, bounds = own.shape.kind(variable), own.shape.bounds(variable, q)
+    typical = own.shape.start(variable, q)
+    exponent = variable if own.shape.is_exponent(variable) else ""
+    made = own.shape.parameter(variable), own.shape.joint(variable)
+    return Block(name, kind, *where, *bounds, typical, sharing, exponent, *made)
 
 
 def _labels(

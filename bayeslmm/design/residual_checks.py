@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from bayeslmm.covariance.correlations import kernels as correlations
-from bayeslmm.covariance.structures import Covariance, VarIdent, check_factors_fit
+from bayeslmm.covariance.correlations.base import Needs
+from bayeslmm.covariance.structures import Covariance, VarIdent
 from bayeslmm.errors import DataError, DesignError
 from bayeslmm.support.arrays import Array
 
@@ -26,15 +25,6 @@ __all__ = [
     "check_ratios",
     "check_variances",
 ]
-
-_MOST_OCCASIONS = 60
-"""Of an unrestricted matrix: 1,770 correlations."""
-_ORDERED = (
-    correlations.AR1.code,
-    correlations.ARMA11.code,
-    correlations.TOEP.code,
-    correlations.ANTE1.code,
-)
 
 
 class Found(NamedTuple):
@@ -99,26 +89,20 @@ def _occasion_text(structure: Covariance, found: Found, at: int) -> str:
 def check_correlations(structure: Covariance, found: Found) -> None:
     """Refuse correlations between occasions that no subject has both of."""
     correlation, T = structure.correlation, len(found.occasions)
-    check_factors_fit(structure, T, repr(structure.time))
-    if correlation.code == correlations.UN.code and T > _MOST_OCCASIONS:
+    correlation.check_size(T, repr(structure.time))
+    if correlation.most_occasions is not None and correlation.most_occasions < T:
         raise DesignError(
             f"{T} occasions of {structure.time!r} make {T * (T - 1) // 2} correlations, more than "
             "data can tell; use AR1, Toep or Ante1, or CAR1 if the times differ between subjects"
         )
-    if correlation.code not in (
-        correlations.UN.code,
-        correlations.TOEP.code,
-        correlations.ANTE1.code,
-    ):
-        return
     for stratum, label in enumerate(found.strata):
         here = found.stratum == stratum
         where = f" in the stratum {label!r}" if label else ""
-        missing = _unidentified(correlation.code, found.block[here], found.point[here], T)
+        missing = correlation.unidentified(found.block[here], found.point[here], T)
         if missing is None:
             continue
         first, last = (f"{structure.time!r} = {found.occasions[i]}" for i in missing)
-        if correlation.code == correlations.TOEP.code:
+        if correlation.needs is Needs.LAGS:
             lag = missing[1] - missing[0]
             raise DesignError(
                 f"no {structure.group!r} has two rows that are {lag} occasions of "
@@ -132,32 +116,9 @@ def check_correlations(structure: Covariance, found: Found) -> None:
         )
 
 
-def _unidentified(code: int, block: Array, point: Array, T: int) -> tuple[int, int] | None:
-    """Two occasions whose correlation, of those that are parameters, the rows do not tell."""
-    incidence = csr_array((np.ones(len(block)), (block, point)), shape=(block.max() + 1, T))
-    together = (incidence.T @ incidence).toarray() > 0
-    if code == correlations.UN.code:
-        pairs = np.argwhere(np.triu(~together, 1))
-        return (int(pairs[0, 0]), int(pairs[0, 1])) if len(pairs) else None
-    if code == correlations.TOEP.code:
-        unseen = [lag for lag in range(1, T) if not together.diagonal(lag).any()]
-        return (0, unseen[0]) if unseen else None
-    # neighbours' correlations are told by the logarithms of their products between rows
-    order = np.lexsort((point, block))
-    same = np.diff(block[order]) == 0
-    ends = np.unique(np.column_stack([point[order][:-1], point[order][1:]])[same], axis=0)
-    steps = np.arange(T - 1)
-    spans = (ends[:, :1] <= steps) & (steps < ends[:, 1:])
-    for k in range(T - 1):
-        extra = np.vstack([spans, steps == k]).astype(float)
-        if np.linalg.matrix_rank(extra) > np.linalg.matrix_rank(spans.astype(float)):
-            return k, k + 1
-    return None
-
-
 def check_order(structure: Covariance, column: Column) -> None:
     """Refuse text whose order is not that of the numbers in it."""
-    if structure.correlation.code not in _ORDERED or column.kind == "number":
+    if not structure.correlation.needs.ordered or column.kind == "number":
         return
     texts = list(map(str, column.levels))
     natural = sorted(texts, key=lambda text: [float(x) for x in re.findall(r"\d+", text)])

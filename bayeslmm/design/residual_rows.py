@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import KNOWN
+from bayeslmm.covariance.correlations.base import Correlation
 
 __all__ = ["ResidualRows"]
-
-
-_KNOWN = KNOWN.code
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +17,7 @@ class ResidualRows:
 
     Attributes
     ----------
-    code : int
-        The correlation structure.
-    nugget : bool
+    correlation : Correlation
     block : (n,) int array
         Rows of one block are correlated.
     point : (n,) int array
@@ -42,8 +37,7 @@ class ResidualRows:
         The correlations of all occasions, where they are known; empty otherwise.
     """
 
-    code: int
-    nugget: bool
+    correlation: Correlation
     block: np.ndarray
     point: np.ndarray
     place: np.ndarray
@@ -60,7 +54,7 @@ class ResidualRows:
         """What the correlations of rows (..., t) depend on but parameters and positions: distances
         (..., t, t), or the correlations themselves where they are known.
         """
-        if self.code == _KNOWN:
+        if len(self.known):
             point = self.point[rows]
             return self.known[point[..., :, None], point[..., None, :]]
         place = self.place[rows]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.covariance.correlations.base import Needs
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.relationship import correlations_of_occasions
 from bayeslmm.covariance.structures import (
@@ -16,9 +16,7 @@ from bayeslmm.covariance.structures import (
     VarExp,
     VarIdent,
     VarPower,
-    check_spacing,
     columns_of_variance,
-    correlation_of_distance,
 )
 from bayeslmm.data.frames import from_least
 from bayeslmm.data.levels import Grouping, group, match
@@ -37,7 +35,6 @@ from bayeslmm.errors import ArgumentTypeError, DataError
 
 if TYPE_CHECKING:
     from bayeslmm.data.frames import Column, Table
-    from bayeslmm.design.blocks import Kind
     from bayeslmm.support.arrays import Array
 
 __all__ = ["Residuals", "resolve_residuals"]
@@ -139,7 +136,7 @@ class Residuals:
     def blocks(self, at: int) -> Iterator[Block]:
         """The blocks of R's parameters in theta, from the place ``at`` on."""
         correlation, T = self.structure.correlation, len(self.occasions)
-        if correlation.code == correlations.CS.code:
+        if correlation.needs is Needs.NOTHING:
             T = int(np.bincount(self.rows.block).max())  # occasions need no names
         kinds, bounds = correlation.kinds(T), correlation.bounds(T)
         pairs, labels = correlation.pairs(self.occasions), correlation.labels(self.occasions)
@@ -155,13 +152,22 @@ class Residuals:
                 stop = start
                 while stop < len(kinds) and kinds[stop] == kinds[start]:
                     stop += 1
-                kind: Kind = kinds[start]  # type: ignore[assignment]
-                name = "corr_R" if kind == "corr" else kinds[start]
-                if correlation.code == correlations.TOEP.code:
-                    kind = "lag"
+                kind = kinds[start]
                 own = full[start:stop]
-                values = tuple(float(value) for value in typical[start:stop])
-                yield Block(name, kind, None, own, at, at + len(own), -1, T, *bounds[start], values)
+                yield Block(
+                    "corr_R" if kind == "corr" else kind,
+                    kind,
+                    None,
+                    own,
+                    at,
+                    at + len(own),
+                    -1,
+                    T,
+                    *bounds[start],
+                    typical=tuple(float(value) for value in typical[start:stop]),
+                    parameter=correlation.parameter(kind),
+                    joint=correlation.joint(kind),
+                )
                 at += len(own)
                 start = stop
         for part, labels in self.growing:
@@ -214,7 +220,7 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
         stratum, strata = by.codes.astype(np.int64), by.levels
     found = Found(block, point, place, stratum, occasions, strata)
     correlation = structure.correlation
-    correlated = correlation.code != correlations.NONE.code
+    correlated = not correlation.independent
     if correlated and subjects is not None:
         check_constant(structure, found, subjects.levels)
         check_occasions(structure, found, subjects.levels)
@@ -230,13 +236,11 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
     covariates = _covariates(structure, column, stratum, len(strata), ratios)
     check_variances(labels, sigma)
     n_corr = correlation.n_parameters(len(occasions))
-    distances = correlation_of_distance(correlation)
     rows = ResidualRows(
-        code=correlation.code,
-        nugget=correlation.nugget,
+        correlation=correlation,
         block=block if correlated else np.arange(n),
         point=point,
-        place=place if distances else np.empty((n, 0)),
+        place=place if correlation.of_distance else np.empty((n, 0)),
         stratum=stratum,
         sigma=sigma,
         covariates=covariates,
@@ -250,8 +254,8 @@ def resolve_residuals(structure: object, table: Table) -> Residuals:
             else np.empty((0, 0))
         ),
     )
-    spacing = _spacing(place, block) if distances else 1.0
-    check_spacing(structure, spacing, " and ".join(structure.times))
+    spacing = _spacing(place, block) if correlation.of_distance else 1.0
+    correlation.check_spacing(spacing, " and ".join(structure.times), structure.name)
     own = strata if n_corr else ("",)
     made = Residuals(structure, rows, subjects, occasions, own, strata, labels, ratios, spacing)
     check_ratios(made.growing, made.variance_strata, made.rows.covariates)
@@ -282,7 +286,7 @@ def _spacing(place: Array, block: Array) -> float:
 
 
 def _places(structure: Covariance, columns: Sequence[Column], n: int) -> Array:
-    if not correlation_of_distance(structure.correlation):
+    if not structure.correlation.of_distance:
         return np.empty((n, 0))
     for column in columns:
         if column.kind != "number":

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayeslmm.covariance.correlations.kernels import KNOWN, NONE, correlation, of_code
-from bayeslmm.covariance.structures import correlation_of_distance
+from bayeslmm.covariance.correlations.kernels import correlation
 from bayeslmm.data.frames import level_label, read
 from bayeslmm.data.levels import match
 from bayeslmm.design.new_rows import evaluate_new
@@ -87,7 +86,7 @@ class VarianceAt:
         parameters = theta[:, first[:, None] + np.arange(rows.n_corr)]
         shape = (len(theta), len(own))
         values, _ = correlation(
-            of_code(rows.code, rows.nugget),
+            rows.correlation,
             parameters.reshape(-1, rows.n_corr),
             np.broadcast_to(self.points[own], (*shape, 2)).reshape(-1, 2),
             np.broadcast_to(self.between[own], (*shape, 2, 2)).reshape(-1, 2, 2),
@@ -205,8 +204,7 @@ def _pairs(model: Specification, frame: pd.DataFrame) -> tuple[Array, Array, Arr
     points, stratum = np.zeros(m, dtype=np.int64), np.zeros(m, dtype=np.int64)
     residuals = model.design.residuals
     between = np.zeros((len(pairs), 2, 2))
-    code = NONE.code if residuals is None else residuals.rows.code
-    if residuals is None or code == NONE.code:
+    if residuals is None or residuals.rows.correlation.independent:
         return pairs, points[pairs], between, np.full(len(pairs), -1)
     structure = residuals.structure
     names = [*structure.times, *([structure.by] if structure.by is not None else [])]
@@ -215,7 +213,7 @@ def _pairs(model: Specification, frame: pd.DataFrame) -> tuple[Array, Array, Arr
         stratum = _known([table.columns[structure.by]], residuals.strata, structure.by)
     times = [table.columns[name] for name in structure.times]
     apart = np.ones(len(pairs), dtype=bool)
-    if correlation_of_distance(structure.correlation):
+    if structure.correlation.of_distance:
         place = np.column_stack([column.values.astype(np.float64) for column in times])
         distance = np.sqrt(((place[pairs[:, 0]] - place[pairs[:, 1]]) ** 2).sum(axis=1))
         between[:, 0, 1] = between[:, 1, 0] = distance
@@ -223,7 +221,7 @@ def _pairs(model: Specification, frame: pd.DataFrame) -> tuple[Array, Array, Arr
     elif times:
         points = _known(times, residuals.occasions, " and ".join(structure.times))
         apart = points[pairs[:, 0]] != points[pairs[:, 1]]
-    if code == KNOWN.code:
+    if residuals.rows.known.size:
         own = points[pairs]
         between = residuals.rows.known[own[:, :, None], own[:, None, :]]
     same = stratum[pairs[:, 0]] == stratum[pairs[:, 1]]

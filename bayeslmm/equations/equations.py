@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from bayeslmm.covariance.cholesky import STRUCTURES
-from bayeslmm.covariance.correlations.kernels import NONE, correlation, of_code
+from bayeslmm.covariance.correlations.kernels import correlation
 from bayeslmm.design.parameters import Parameters
 from bayeslmm.equations import kernels
 from bayeslmm.equations.noise import Noise
@@ -117,7 +117,7 @@ class Equations:
         ones = np.ones(len(rows))
         noise = Noise(ones, own.sigma[rows], own.covariates[rows], own.n_sigmas)
         sds = np.sqrt(noise.relative(theta))
-        if own.code == NONE.code:
+        if own.correlation.independent:
             return np.diag(sds**2)
         C = np.zeros((len(rows), len(rows)))
         for block in np.unique(own.block[rows]):
@@ -125,8 +125,7 @@ class Equations:
             at = rows[here]
             first = len(theta) - own.n_parameters + own.n_corr * own.stratum[at[0]]
             parameters = theta[first : first + own.n_corr]
-            structure = of_code(own.code, own.nugget)
-            part, _ = correlation(structure, parameters, own.point[at], own.between(at))
+            part, _ = correlation(own.correlation, parameters, own.point[at], own.between(at))
             C[np.ix_(here, here)] = part
         return C * np.outer(sds, sds)
 

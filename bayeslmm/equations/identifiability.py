@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from bayeslmm.covariance.correlations.base import Scale
 from bayeslmm.covariance.relationship import ALIKE
 from bayeslmm.design.growth import Growth
 from bayeslmm.design.identifiability import related, same_levels, same_relationship, stratum_of
@@ -338,7 +339,7 @@ class _Point:
                 if block.at_one:
                     value = typical ** (0.9 + 0.1 * wobble)
                     units[own] = np.minimum(value, 1.0 - value)
-                elif block.kind == "range":
+                elif block.scale is Scale.DISTANCE:
                     units[own] = value
                 theta[own] = value * growth.units[own]
         theta = np.where(held, judge.values, theta * np.exp(-growth.weights @ theta))

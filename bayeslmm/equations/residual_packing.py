@@ -12,18 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import (
-    ANTE1,
-    AR1,
-    ARMA11,
-    CORRELATIONS,
-    KNOWN,
-    TOEP,
-    UN,
-    of_code,
-)
+from bayeslmm.covariance.correlations.base import Needs, Whitening
 from bayeslmm.equations.residual_kernels import N_HEADER
-from bayeslmm.equations.whitening import NONE, factor_size, how_to_whiten
+from bayeslmm.equations.whitening import factor_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,11 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Layout", "pack_residuals"]
 
-_OF_POSITIONS = tuple(
-    structure.code
-    for structure in CORRELATIONS.values()
-    if structure in (UN, AR1, ARMA11, TOEP, ANTE1, KNOWN) or structure.factors
-)
 _MOST_ROWS = 256
 """Of a block without correlations, whose rows could as well be blocks of their own."""
 
@@ -132,7 +118,7 @@ def pack_residuals(
         The place of R's first parameter in theta.
     """
     n, p1 = border.shape
-    how = how_to_whiten(of_code(rows.code, rows.nugget), rows.place.shape[1])
+    how = rows.correlation.whitened(rows.place.shape[1])
     sort, block = _blocks(rows, layout, how)
     starts = np.flatnonzero(np.diff(block, prepend=-1))
     block_row = np.append(starts, n)
@@ -142,8 +128,8 @@ def pack_residuals(
     target, block_target = _targets(layout, nodes)
     lengths = np.diff(patterns.row)
     meta = [
-        rows.code,
-        int(rows.nugget),
+        rows.correlation.code,
+        int(rows.correlation.nugget),
         rows.n_corr,
         how,
         rows.n_sigmas,
@@ -187,9 +173,9 @@ def pack_residuals(
     )
 
 
-def _blocks(rows: ResidualRows, layout: Layout, how: int) -> tuple[np.ndarray, np.ndarray]:
+def _blocks(rows: ResidualRows, layout: Layout, how: Whitening) -> tuple[np.ndarray, np.ndarray]:
     """The rows in the order of blocks, and the block of each in that order, from 0."""
-    if how != NONE:
+    if how is not Whitening.INDEPENDENT:
         sort = rows.order
         return sort, np.cumsum(np.diff(rows.block[sort], prepend=-1) != 0) - 1
     # rows of the same levels have cross-products in the same places
@@ -244,17 +230,19 @@ class _Patterns(NamedTuple):
     rows: np.ndarray  # rows of data that have a pattern's positions and places
 
     @classmethod
-    def of(cls, rows: ResidualRows, sort: np.ndarray, block_row: np.ndarray, how: int) -> _Patterns:
+    def of(
+        cls, rows: ResidualRows, sort: np.ndarray, block_row: np.ndarray, how: Whitening
+    ) -> _Patterns:
         of_block = np.zeros(len(block_row) - 1, dtype=np.int64)
         empty = np.empty(0, dtype=np.int64)
-        if how == NONE:
+        if how is Whitening.INDEPENDENT:
             return cls(of_block, empty, np.zeros(1, dtype=np.int64), empty)
         sizes = np.diff(block_row)
         representatives: list[np.ndarray] = []
         for blocks, own in _by_size(sizes, block_row[:-1]):
             at = sort[own]
             parts = [rows.stratum[at[:, 0]]]
-            if rows.code in _OF_POSITIONS:
+            if rows.correlation.needs not in (Needs.NOTHING, Needs.DISTANCE):
                 parts.append(rows.point[at])
             # adding zero makes one of the two zeros
             apart = rows.place[at] - rows.place[at[:, :1]] + 0.0
@@ -273,7 +261,7 @@ class _Patterns(NamedTuple):
 
 def _places(rows: ResidualRows, patterns: _Patterns) -> np.ndarray:
     """The coordinates of the rows of patterns; of known correlations the factors, flat."""
-    if rows.code != KNOWN.code:
+    if not len(rows.known):
         return np.asarray(rows.place[patterns.rows].ravel())
     every = np.split(patterns.rows, patterns.row[1:-1])
     return np.concatenate([np.linalg.cholesky(rows.between(own)).ravel() for own in every])

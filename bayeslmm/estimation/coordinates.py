@@ -39,24 +39,20 @@ import numpy as np
 
 from bayeslmm.core.library import address, floats, function, span, spans
 from bayeslmm.covariance.cholesky import UN, correlation_factor, factor, lower_triangle
-from bayeslmm.covariance.correlations.kernels import (
-    CORRELATIONS,
-    TOEP,
-    of_code,
-    to_unconstrained,
-)
+from bayeslmm.covariance.correlations.kernels import to_unconstrained
 from bayeslmm.design.growth import Growth
 from bayeslmm.errors import ArgumentError
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
+    from bayeslmm.design.blocks import Block
     from bayeslmm.equations.equations import Equations
     from bayeslmm.priors.table import PriorTable
 
 __all__ = ["CoordinateArrays", "Coordinates"]
 
 
-_SINH, _LOGIT, _PARTIAL, _REAL, _LAGS, _POWER = range(6)
+_SINH, _LOGIT, _PARTIAL, _REAL, _JOINT, _POWER = range(6)
 _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
 _ABOVE_JACOBIAN = 30
@@ -96,11 +92,13 @@ class Coordinates:
         Matrices (q, q), flat: those that take effects of these coordinates to the effects of the
         bar, and those that take them to the effects that the prior is about.
     lags : (m, 4) int array
-        For each set of correlations by lag, and of loadings, the first and the last in theta, the
-        number of occasions, and the code of the correlation structure.
+        For each set of parameters that a structure makes together, such as correlations by lag,
+        the first and the last in theta, the number of occasions, and the code of the structure.
     shear : (k, k) array, or (0, k)
         What is taken from the logarithm of each standard deviation at x, linear in the coordinates
         of the exponents that it grows by.
+    together : tuple of Block
+        Those sets.
     """
 
     kinds: Array
@@ -109,6 +107,7 @@ class Coordinates:
     T: Array
     lags: Array
     shear: Array
+    together: tuple[Block, ...]
 
     @classmethod
     def of(
@@ -180,12 +179,11 @@ class Coordinates:
                 at = sum(map(len, T))
                 bars.append((sds.start, corr.start, corr.size, at, at + corr.size**2))
                 T += [basis.ravel(), np.linalg.solve(about, basis).ravel()]
-        lags: list[tuple[int, ...]] = []
+        together: list[Block] = []
         for block in parameters.blocks:
-            if block.kind in ("lag", "loading"):
-                kinds[block.slice] = _LAGS
-                count = block.stop - block.start
-                lags.append((block.start, block.stop, block.size, _code(block.size, count)))
+            if block.joint is not None:
+                kinds[block.slice] = _JOINT
+                together.append(block)
             elif block.kind == "corr" and block.factor is None:
                 kinds[block.slice], ab[block.slice] = _PARTIAL, 0.0
                 bars.append((-1, block.start, block.size, 0, 0))
@@ -202,8 +200,9 @@ class Coordinates:
             ab,
             np.array(bars, dtype=np.int64).reshape(-1, 5),
             np.concatenate(T),
-            np.array(lags, dtype=np.int64).reshape(-1, 4),
+            np.array([_joint_row(b) for b in together], dtype=np.int64).reshape(-1, 4),
             shear,
+            tuple(together),
         )
 
     @cached_property
@@ -212,7 +211,7 @@ class Coordinates:
         kept = (self.kinds, self.ab, self.bars, self.T, self.lags, self.shear)
         return CoordinateArrays(*map(span, kept))
 
-    def __getstate__(self) -> dict[str, Array]:
+    def __getstate__(self) -> dict[str, object]:
         """Without addresses, which mean nothing in another process."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -261,7 +260,7 @@ class Coordinates:
         x = x.copy()
         kind, (a, b) = self.kinds[i], self.ab[i]
         with np.errstate(all="ignore"):
-            if kind in (_PARTIAL, _LAGS):
+            if kind in (_PARTIAL, _JOINT):
                 x[i] = 0.0
                 middle = self.natural(x)[i]
                 x[i] = 1.0
@@ -310,9 +309,10 @@ class Coordinates:
             lowest = np.sqrt((inverse**2) @ floor[own] ** 2)
             sd[own] = np.maximum(sd[own], lowest)
             x[pairs] = _partial_z(corr, q)
-        for first, last, points, code in self.lags:
-            x[first:last] = _unconstrained_lags(code, theta[first:last], points)
-        for i in np.flatnonzero((self.kinds != _PARTIAL) & (self.kinds != _LAGS)):
+        for block in self.together:
+            own = slice(block.start, block.stop)
+            x[own] = _unconstrained_together(block, theta[own])
+        for i in np.flatnonzero((self.kinds != _PARTIAL) & (self.kinds != _JOINT)):
             a, b = self.ab[i]
             if self.kinds[i] == _REAL:
                 x[i] = theta[i] / a
@@ -337,23 +337,19 @@ class Coordinates:
         return x
 
 
-def _code(T: int, count: int) -> int:
-    """The code of the correlation structure that has so many correlations by lag, T - 1, or
-    loadings, T or more.
-    """
-    of_lags = [TOEP, *(c for c in CORRELATIONS.values() if c.factors)]
-    return next(c.code for c in of_lags if c.n_parameters(T) == count)
+def _joint_row(block: Block) -> tuple[int, ...]:
+    """How the library takes a set of parameters that a structure makes together."""
+    assert block.joint is not None
+    return block.start, block.stop, block.size, block.joint.code
 
 
-def _unconstrained_lags(code: int, rho: Array, points: int) -> Array:
-    """The coordinates of correlations by lag, or of loadings; damped, where they are on the
-    boundary.
-    """
+def _unconstrained_together(block: Block, values: Array) -> Array:
+    """The coordinates of such a set; damped, where it is on the boundary."""
+    assert block.joint is not None
     try:
-        return to_unconstrained(of_code(code), points, rho)
+        return to_unconstrained(block.joint, block.size, values)
     except ArgumentError:
-        damped = rho * (0.99 ** np.arange(1, len(rho) + 1) if code == TOEP.code else 0.99)
-        return to_unconstrained(of_code(code), points, damped)
+        return to_unconstrained(block.joint, block.size, block.joint.damped(values))
 
 
 def _partial_z(corr: Array, q: int) -> Array:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import correlation, of_code
+from bayeslmm.covariance.correlations.kernels import correlation
 from bayeslmm.errors import PriorError
 from bayeslmm.support.arguments import GREATEST_SEED, whole_number
 from bayeslmm.support.memory import require_memory
@@ -93,6 +93,5 @@ def _has_R(model: Specification, theta: Array) -> bool:
     first = len(theta) - rows.n_parameters
     params = theta[first : first + rows.n_strata * rows.n_corr].reshape(rows.n_strata, rows.n_corr)
     # parameters are checked against their bounds, and those of all occasions together
-    structure = of_code(rows.code, rows.nugget)
     sets = rows.n_strata
-    return correlation(structure, params, np.zeros((sets, 1)), np.ones((sets, 1, 1)))[1]
+    return correlation(rows.correlation, params, np.zeros((sets, 1)), np.ones((sets, 1, 1)))[1]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import NONE
 from bayeslmm.effects.residuals import residuals
 from bayeslmm.equations.equations import Equations
 from bayeslmm.equations.responses import of_response
@@ -167,7 +166,7 @@ class Cases:
         _check_independent(design, "cases")
         n, own = len(design.y), design.residuals
         groups = {repr(factor.name): factor.codes for factor in design.factors}
-        if own is not None and own.structure.correlation.code != NONE.code:
+        if own is not None and not own.structure.correlation.independent:
             groups["the subjects of R"] = own.rows.block
         if not groups:
             return cls(design, tuple(np.arange(n)[:, None]))
@@ -221,7 +220,7 @@ def _drawn_R(residuals: Residuals, rows: Array, copy: Array) -> Residuals:
     """The structure of R in the rows drawn."""
     own = residuals.rows
     _, block = np.unique(copy * (own.block.max() + 1) + own.block[rows], return_inverse=True)
-    if own.code == NONE.code:
+    if own.correlation.independent:
         block = np.arange(len(rows))
     drawn = replace(
         own,

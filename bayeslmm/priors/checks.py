@@ -161,12 +161,12 @@ def _check_within(slot: Slot, prior: Prior) -> None:
         return
     if prior.bounds != prior.within(lower, upper):
         raise _misfit(slot, prior, where, families)
-    if slot.kind in ("lag", "loading") and prior.bounds != (lower, upper):
+    if slot.others and prior.bounds != (lower, upper):
         raise _misfit(
             slot,
             prior,
-            f"what values it can have depends on the other {slot.kind}s, so that bounds of its own "
-            "cannot be kept",
+            f"what values it can have depends on the other {slot.others}, so that bounds of its "
+            "own cannot be kept",
             "Beta, or Uniform over the whole interval",
         )
 

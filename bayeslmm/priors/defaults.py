@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.covariance.correlations.base import Scale
 from bayeslmm.covariance.structures import VarExp
 from bayeslmm.design.factors import within
 from bayeslmm.design.growth import Growth, exponent_places
@@ -89,6 +89,8 @@ class Slot:
         The number of effects or occasions that correlations are between.
     at_means : bool
         Whether its prior may be about the value at the predictors' means.
+    others : str
+        What those are called that its bounds depend on, if they do.
     """
 
     parameter: str
@@ -99,6 +101,7 @@ class Slot:
     bounds: tuple[float, float] = (-np.inf, np.inf)
     size: int = 1
     at_means: bool = False
+    others: str = ""
 
 
 def coefficient_slots(design: Design) -> list[Slot]:
@@ -158,7 +161,9 @@ def theta_slots(parameters: Parameters, design: Design, given: Collection[str] =
             else:
                 prior, text = _default_of_correlation(block)
             own = tuple(dict.fromkeys((name, block.name)))
-            slots[name] = Slot(name, own, prior, text, kind, bounds)
+            joint = block.parameter if block.joint is not None else None
+            others = "" if joint is None else joint.plural
+            slots[name] = Slot(name, own, prior, text, kind, bounds, others=others)
     return list(slots.values())
 
 
@@ -260,7 +265,7 @@ def matrix_slots(parameters: Parameters, design: Design) -> dict[str, MatrixSlot
             slots[key] = MatrixSlot(key, names, factor.effects, "effects", refusal)
     residuals = design.residuals
     refusal, occasions = "", () if residuals is None else residuals.occasions
-    if residuals is None or residuals.structure.correlation.code != correlations.UN.code:
+    if residuals is None or not residuals.structure.correlation.unrestricted:
         refusal = "R is not a matrix of its own for all occasions, bl.UN(time=..., group=...)"
     elif residuals.structure.by is not None:
         refusal = f"the strata of {residuals.structure.by} have a matrix each"
@@ -328,14 +333,13 @@ def _default_of_exponent(
 
 def _default_of_correlation(block: Block) -> tuple[Prior, str]:
     """The default of a parameter of a structured correlation, and how it comes about."""
-    if block.kind == "range":
+    assert block.parameter is not None
+    if block.scale is Scale.DISTANCE:
         spacing = float(np.ravel(block.typical)[0])
         return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
     if block.at_one:  # what is uniform is that at the spacing, whatever the unit of time
         return Beta(block.spacing, 1.0), f"uniform at the spacing, {block.spacing:.4g}"
-    if block.kind == "loading":
-        return Uniform(block.lower, block.upper), "communalities below 1, the diagonal not negative"
-    return Uniform(block.lower, block.upper), "its bounds"
+    return Uniform(block.lower, block.upper), block.parameter.prior_note
 
 
 def _spread(values: np.ndarray, centred: bool) -> float:

@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.linalg import toeplitz
 
-from bayeslmm.covariance.correlations.loadings import inside, n_factors
+from bayeslmm.covariance.correlations.kernels import inside
 from bayeslmm.errors import ArgumentTypeError, PriorError, unknown_name
 from bayeslmm.priors.checks import check_fits, check_fits_matrix, check_fits_variance
 from bayeslmm.priors.coefficients import covered, gaussian_prior, means_basis
@@ -386,26 +385,16 @@ def _check_lags(theta: tuple[Prior, ...], parameters: Parameters) -> None:
     for block in parameters.blocks:
         own = theta[block.start : block.stop]
         values = [prior.value for prior in own if isinstance(prior, Fixed)]
-        if block.kind not in ("lag", "loading") or not values:
+        if block.joint is None or block.parameter is None or not values:
             continue
         if len(values) < len(own):
-            what = "loadings" if block.kind == "loading" else "correlations"
+            what = f"{block.parameter.plural} {block.name!r}"
             raise PriorError(
-                f"{len(values)} of the {len(own)} {what} {block.name!r} are held, but their "
-                "bounds depend on each other: hold all of them, or none."
+                f"{len(values)} of the {len(own)} {what} are held, but their bounds depend on each "
+                "other: hold all of them, or none."
             )
-        if block.kind == "loading":
-            if not inside(n_factors(block.size, len(own)), np.array(values)):
-                raise PriorError(
-                    f"the loadings {values}, at which {block.name!r} is held, have communalities "
-                    "above 1, or a negative one where signs are fixed (the first of each factor); "
-                    "take smaller values, and the other sign of a factor."
-                )
-        elif np.linalg.eigvalsh(toeplitz([1.0, *values]))[0] <= 0:
-            raise PriorError(
-                f"the correlations {values} by lag, at which {block.name!r} is held, are not those "
-                "of a positive definite matrix; take values nearer to 0."
-            )
+        if not inside(block.joint, np.array(values), block.size):
+            raise PriorError(block.joint.held_outside(block.name, values))
 
 
 def _bases(

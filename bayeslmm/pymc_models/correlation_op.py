@@ -14,12 +14,8 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
-from bayeslmm.covariance.correlations.kernels import (
-    Correlation,
-    correlation,
-    correlation_pullback,
-    of_code,
-)
+from bayeslmm.covariance.correlations.base import Correlation
+from bayeslmm.covariance.correlations.kernels import correlation, correlation_pullback
 from bayeslmm.pymc_models.numba_calls import external
 from bayeslmm.support.arrays import Array
 
@@ -45,7 +41,7 @@ def correlation_matrices(
     points : (m, t) array of int
         Positions of its rows among the occasions.
     distances : (m, t, t) array
-        Their distances, used by functions of distance only; of `KNOWN` the correlations.
+        Their distances, used by functions of distance only; of known correlations these.
 
     Returns
     -------
@@ -57,15 +53,16 @@ def correlation_matrices(
     >>> import numpy as np
     >>> import pytensor.tensor as pt
     >>> from bayeslmm.pymc_models.correlation_op import correlation_matrices
-    >>> from bayeslmm.covariance.correlations.kernels import AR1
+    >>> import bayeslmm as bl
     >>> rho = pt.as_tensor([[0.5]])
-    >>> C = correlation_matrices(AR1, rho, np.array([[0, 1, 3]]), np.zeros((1, 3, 3)))
+    >>> points, distances = np.array([[0, 1, 3]]), np.zeros((1, 3, 3))
+    >>> C = correlation_matrices(bl.AR1().correlation, rho, points, distances)
     >>> C.eval(mode="FAST_COMPILE")[0]
     array([[1.   , 0.5  , 0.125],
            [0.5  , 1.   , 0.25 ],
            [0.125, 0.25 , 1.   ]])
     """
-    op = CorrelationMatrices(structure.code, structure.nugget)
+    op = CorrelationMatrices(structure)
     matrices: TensorVariable = op(params, points.astype(np.int64), distances)
     return matrices
 
@@ -73,16 +70,10 @@ def correlation_matrices(
 class CorrelationMatrices(Op):
     """`correlation` of each set of rows; the structure is the operation's, the rest its inputs."""
 
-    __props__ = ("code", "nugget")
+    __props__ = ("structure",)
 
-    def __init__(self, code: int, nugget: bool) -> None:
-        self.code = code
-        self.nugget = nugget
-
-    @property
-    def structure(self) -> Correlation:
-        """The structure that the code stands for."""
-        return of_code(self.code, self.nugget)
+    def __init__(self, structure: Correlation) -> None:
+        self.structure = structure
 
     def make_node(self, *inputs: Any) -> Apply:
         """Apply to parameters, positions and distances."""
@@ -108,7 +99,7 @@ class CorrelationMatrices(Op):
         cotangents: Sequence[Variable],
     ) -> list[Variable]:
         """The adjoint that `correlations` has."""
-        gradient = CorrelationPullback(self.code, self.nugget)(*inputs, *cotangents)
+        gradient = CorrelationPullback(self.structure)(*inputs, *cotangents)
         return [gradient, disconnected_type(), disconnected_type()]
 
 
@@ -144,7 +135,7 @@ class CorrelationPullback(CorrelationMatrices):
 
 @register_funcify_default_op_cache_key(CorrelationMatrices)
 def _numba_matrices(op: Any, node: Apply, **kwargs: Any) -> tuple[Callable[..., Any], int]:
-    code, nugget = op.code, op.nugget
+    code, nugget = op.structure.code, op.structure.nugget
     correlations = external("correlations", "ibaiiiaaa")
 
     @numba_njit
@@ -165,12 +156,12 @@ def _numba_matrices(op: Any, node: Apply, **kwargs: Any) -> tuple[Callable[..., 
         )
         return C
 
-    return matrices, 3  # the codes of correlations: another key where they change
+    return matrices, 4  # the codes of correlations: another key where they change
 
 
 @register_funcify_default_op_cache_key(CorrelationPullback)
 def _numba_pullback(op: Any, node: Apply, **kwargs: Any) -> tuple[Callable[..., Any], int]:
-    code, nugget = op.code, op.nugget
+    code, nugget = op.structure.code, op.structure.nugget
     correlations_pullback = external("correlations_pullback", "ibaiiiaaaa", types.void)
 
     @numba_njit
@@ -192,4 +183,4 @@ def _numba_pullback(op: Any, node: Apply, **kwargs: Any) -> tuple[Callable[..., 
         )
         return dparams
 
-    return pullback, 3
+    return pullback, 4

@@ -8,7 +8,6 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.design.variables import response_name
 from bayeslmm.pymc_models.correlation_op import correlation_matrices
 
@@ -45,7 +44,7 @@ def observe(
     """
     residuals, response = design.residuals, response_name(design, parameters)
     sd = _standard_deviations(design, theta)
-    if residuals is None or residuals.structure.correlation.code == correlations.NONE.code:
+    if residuals is None or residuals.structure.correlation.independent:
         pm.Normal(response, mean, sd, observed=design.y)
         return
     lengths = list(subjects_by_length(residuals))

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations import kernels as correlations
+from bayeslmm.covariance.correlations.writing import Symbols
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.structures import (
     VarExp,
     VarIdent,
     VarPower,
     columns_of_variance,
-    correlation_of_distance,
 )
 from bayeslmm.design.growth import exponent_places
 from bayeslmm.priors.families import Fixed, Prior, VarianceSplit
@@ -114,7 +113,7 @@ def _response(model: Specification, w: Notation) -> Line:
 def _residuals(model: Specification, w: Notation) -> Iterator[Line]:
     residuals, distributed, dot = model.design.residuals, w.word("distributed"), w.word("dot")
     epsilon = w.greek("varepsilon")
-    if residuals is None or residuals.structure.correlation.code == correlations.NONE.code:
+    if residuals is None or residuals.structure.correlation.independent:
         right = w.function("Normal", "0", _residual_sd(model, w, "i"))
         yield Line(w.row_of(epsilon), distributed, (right,))
         return
@@ -169,48 +168,11 @@ def _correlation(structure: Covariance, w: Notation, factor: str | None = None) 
     """An element of the correlation matrix of residuals, or of effects over a factor, of the
     occasions j and k.
     """
-    code, minus, dot = structure.correlation.code, w.word("minus"), w.word("dot")
-    stratum = [w.name(structure.by)] if structure.by else []
-
-    def parameter(symbol: str, *indices: str) -> str:
-        own = [*stratum, *indices]
-        return w.indexed(symbol, *own) if own else symbol
-
-    def symbol(name: str) -> str:
-        return w.name(f"{name}_{factor}") if factor is not None else w.name(name)
-
-    own_rho = w.greek("rho") if factor is None else symbol("rho")
-    rho, ma = parameter(own_rho), parameter(symbol("ma"))
-    lag = f"|j{minus}k|"
-    if correlation_of_distance(structure.correlation):
-        lag = f"|{w.indexed('t', 'j')}{minus}{w.indexed('t', 'k')}|"
-    ratio = f"{lag}/{parameter(symbol('range'))}"
-    third, fifth = (f"{w.root(number)}{dot}{ratio}" for number in "35")
-    decay = {s: w.function("exp", f"{minus}{s}") for s in (ratio, third, fifth)}
-    square = w.power(f"({ratio})", "2")
-    chain = [parameter(own_rho, *pair) for pair in (("j", "j+1"), (f"k{minus}1", "k"))]
-    first = f"(1+{rho}{dot}{ma})({rho}+{ma})/(1+2{dot}{rho}{dot}{ma}+{w.power(ma, '2')})"
-    formulas = {
-        correlations.UN.code: parameter(w.name(f"corr_{factor or 'R'}"), "j", "k"),
-        correlations.CS.code: rho,
-        correlations.AR1.code: w.power(rho, lag),
-        correlations.ARMA11.code: f"{first}{dot}{w.power(rho, f'({lag}{minus}1)')}",
-        correlations.TOEP.code: parameter(own_rho, lag),
-        correlations.ANTE1.code: w.word("dots").join(chain),
-        correlations.CAR1.code: w.power(rho, lag),
-        correlations.EXP.code: decay[ratio],
-        correlations.GAU.code: w.function("exp", f"{minus}{square}"),
-        correlations.MATERN15.code: f"(1+{third}){dot}{decay[third]}",
-        correlations.MATERN25.code: f"(1+{fifth}+5{dot}{square}/3){dot}{decay[fifth]}",
-        correlations.KNOWN.code: w.indexed("K", "j", "k"),
-    }
-    if structure.correlation.factors:
-        several = [parameter(symbol("loading"), index, "f") for index in "jk"]
-        factors = "" if structure.correlation.factors == 1 else w.word("sum")
-        formulas[code] = f"{factors}{several[0]}{dot}{several[1]}"
-    formula = formulas[code]
+    stratum = (w.name(structure.by),) if structure.by else ()
+    symbols = Symbols(w, factor, stratum)
+    formula = structure.correlation.formula(symbols)
     if structure.nugget:
-        return f"(1{minus}{parameter(symbol('nugget'))}){dot}{formula}"
+        return f"(1{w.word('minus')}{symbols.parameter('nugget')}){w.word('dot')}{formula}"
     return formula
 
 
@@ -254,7 +216,7 @@ def _bar(
     yield Line(u, distributed, (w.function("MvNormal", "0", G),), stratum)
     variances = [w.power(value, "2") for value in sd]
     if bar.shape is not None:
-        C = "I" if bar.covariance.correlation.code == correlations.NONE.code else "C"
+        C = "I" if bar.covariance.correlation.independent else "C"
         several = len(sd) > 1 or bar.shape.exponents
         yield Line(G, "=", (f"D {C} D" if several else f"{variances[0]}{w.word('dot')}{C}",))
         if bar.shape.exponents:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.support.pages import Lines, Page, Table
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def kind_of_model(design: Design) -> str:
     if design.factors:
         return "Linear mixed model"
     R = None if design.residuals is None else design.residuals.structure
-    if R is not None and R.correlation.code != correlations.NONE.code:
+    if R is not None and not R.correlation.independent:
         return "Linear model with correlated residuals"
     if R is not None and (R.by is not None or R.variances != ("one",)):
         return "Linear model with residuals of unequal variance"

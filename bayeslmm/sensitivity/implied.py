@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import NONE
 from bayeslmm.effects.response_variance import (
     derived_quantities,
     relative_factors,
@@ -50,7 +49,7 @@ def implied_quantities(model: Specification, theta: Array, beta: Array) -> dict[
     if set(design.coef) <= {"Intercept"}:
         found = {name: values for name, values in found.items() if not name.startswith("r2")}
     rows = equations.residuals
-    if rows is None or rows.code == NONE.code:
+    if rows is None or rows.correlation.independent:
         variance = theta[:, -1] ** 2
         residual = response_variance(model, theta, beta).residual
         M = relative_factors(model, theta)

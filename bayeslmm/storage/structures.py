@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from bayeslmm.covariance import structures as covariance
+from bayeslmm.covariance.correlations.registry import STRUCTURES
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.structures import Covariance, VarExp, VarIdent, VarPower
 from bayeslmm.formula.parsing import quoted_name
@@ -23,13 +23,6 @@ __all__ = [
 ]
 
 _VARIANCES = {cls.__name__: cls for cls in (VarIdent, VarPower, VarExp)}
-_STRUCTURES = {
-    name: cls
-    for name in covariance.__all__
-    if isinstance(cls := getattr(covariance, name), type)
-    and issubclass(cls, Covariance)
-    and cls is not Covariance
-}
 
 
 def structure_to_plain(structure: Covariance | None) -> dict[str, Any] | None:
@@ -48,7 +41,7 @@ def structure_from_plain(plain: dict[str, Any] | None) -> Covariance | None:
         return None
     given = {name: _restored(value) for name, value in plain.items() if name != "class"}
     given["variance"] = _as_written(plain.get("variance"), given.get("time"))
-    return _STRUCTURES[plain["class"]](**given)
+    return STRUCTURES[plain["class"]](**given)
 
 
 def relationship_arrays(known: Known, place: int | str) -> dict[str, Array]:

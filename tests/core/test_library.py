@@ -3,6 +3,7 @@
 import ast
 import copy
 import pickle
+import re
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -126,8 +127,9 @@ def test_a_missing_library_says_what_to_do(tmp_path):
 
 def test_codes_are_those_of_the_core():
     """Integers that both sides have, by their names there."""
-    from bayeslmm.covariance.correlations import kernels as correlations
-    from bayeslmm.equations import whitening
+    from bayeslmm.covariance.correlations import base
+    from bayeslmm.covariance.correlations.known import KnownCorrelation
+    from bayeslmm.covariance.correlations.registry import STRUCTURES
     from bayeslmm.priors.base import PriorCode
 
     sources = Path(native.__file__).parent
@@ -139,16 +141,19 @@ def test_codes_are_those_of_the_core():
         entries = [entry.strip() for entry in "".join(lines).split(",") if entry.strip()]
         return [entry for entry in entries if "=" not in entry or entry[-1].isdigit()]
 
-    structures = of("covariance/correlations/registry.h", "CorrelationCode")
-    assert len(structures) == len(correlations._SINGLE)
-    assert [c.code for c in correlations._SINGLE] == list(range(len(structures)))
-    assert structures.index("TOEP") == correlations.TOEP.code
-    assert structures.index("KNOWN") == correlations.KNOWN.code
+    registry = (sources / "covariance/correlations/registry.h").read_text(encoding="utf-8")
+    listed = registry.split("using Structures = StructureList<")[1].split(">")[0]
+    structures = [line.split("//")[0].strip(" ,") for line in listed.splitlines()]
+    structures = [name for name in structures if name]
+    sizes = re.search(r"KINDS = (\d+), SIZES = (\d+)", registry)
+    assert tuple(map(int, sizes.groups())) == (base._KINDS, base._SIZES)
+    own = {type(cls.of_call().correlation) for cls in STRUCTURES.values()}
+    own |= {KnownCorrelation, type(bl.Matern(smoothness=2.5).correlation)}
+    assert {cls.__name__: cls.kind for cls in own} == {n: i for i, n in enumerate(structures)}
     assert of("priors/registry.h", "PriorCode") == [code.name for code in PriorCode]
     assert [code.value for code in PriorCode] == list(range(len(PriorCode)))
     ways = of("equations/whitening/whitening.h", "Whitening")
-    assert ways.index("DENSE") == whitening.DENSE
-    assert ways.index("MARKOV") == whitening.MARKOV
+    assert ways == [way.name for way in base.Whitening]
     statuses = of("support/interface.h", "Status")
     for entry in statuses:
         name, value = entry.split("=")

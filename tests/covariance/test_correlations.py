@@ -7,9 +7,11 @@ import pytest
 from scipy.linalg import toeplitz
 from scipy.special import gamma, kv
 
+import bayeslmm as bl
 from bayeslmm.core.library import Status, address, floats, function
 from bayeslmm.covariance.correlations import kernels as cor
-from bayeslmm.equations.whitening import how_to_whiten
+from bayeslmm.covariance.correlations.base import Whitening
+from bayeslmm.covariance.correlations.known import KnownCorrelation
 from bayeslmm.errors import ArgumentError
 
 T = 5
@@ -21,11 +23,19 @@ DISTANCES = {
 }
 POINTS = np.arange(T)
 SUBSETS = [[0, 1, 2, 3, 4], [0, 2, 3], [1, 4], [3], [4, 0, 2]]
-SPATIAL = ("car1", "exp", "gau", "matern15", "matern25")
-STRUCTURES = [c for c in cor.CORRELATIONS.values() if c.factors <= 2 and c is not cor.KNOWN] + [
-    replace(cor.CORRELATIONS[name], nugget=True) for name in SPATIAL
+NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, CAR1, EXP, GAU = (
+    own().correlation
+    for own in (bl.ID, bl.UN, bl.CS, bl.AR1, bl.ARMA11, bl.Toep, bl.Ante1, bl.CAR1, bl.Exp, bl.Gau)
+)
+MATERN15, MATERN25 = (bl.Matern(smoothness=nu).correlation for nu in (1.5, 2.5))
+FA1, FA2 = (bl.FA(k).correlation for k in (1, 2))
+KNOWN = KnownCorrelation()
+SPATIAL = (CAR1, EXP, GAU, MATERN15, MATERN25)
+STRUCTURES = [
+    *(NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, *SPATIAL, FA1, FA2),
+    *(replace(structure, nugget=True) for structure in SPATIAL),
 ]
-WITH_COORDINATES = [s for s in STRUCTURES if s is not cor.UN]
+WITH_COORDINATES = [s for s in STRUCTURES if s != UN]
 
 
 def named(structure):
@@ -106,7 +116,7 @@ def natural(structure, x, occasions=T):
 
 
 def random_params(structure, rng, spread=1.0):
-    if structure is cor.UN:
+    if structure == UN:
         A = rng.normal(size=(T, T + 2)) + (spread - 1) * rng.normal(size=T + 2)
         return np.corrcoef(A)[np.tril_indices(T, -1)]
     return natural(structure, spread * rng.normal(size=structure.n_parameters(T)))
@@ -157,7 +167,7 @@ def test_matrices_are_positive_definite(structure, spread):
         params = random_params(structure, rng, spread)
         C = matrix(structure, params)
         if C is None:  # singular to rounding
-            assert structure is cor.TOEP
+            assert structure == TOEP
             assert np.linalg.eigvalsh(defined(structure, params, D))[0] < 1e-12
             continue
         np.testing.assert_array_equal(C, C.T)
@@ -180,80 +190,79 @@ def test_starting_values_are_inside(structure, size):
 
 def test_known_values():
     # Pinheiro and Bates (2000), section 5.3.3, write the first correlation of an ARMA(1,1) so
-    C = matrix(cor.ARMA11, [0.6, 0.3])
+    C = matrix(ARMA11, [0.6, 0.3])
     first = (1 + 0.6 * 0.3) * (0.6 + 0.3) / (1 + 2 * 0.6 * 0.3 + 0.3**2)
     np.testing.assert_allclose(C[0], [1, *(first * 0.6 ** np.arange(4))], rtol=1e-14)
     # a missing occasion keeps its gap
-    np.testing.assert_allclose(matrix(cor.AR1, [-0.5], [0, 1, 4])[2], [0.0625, -0.125, 1])
-    np.testing.assert_allclose(matrix(cor.ANTE1, [0.5, 0.4, -0.3, 0.2], [3, 0])[0, 1], -0.06)
+    np.testing.assert_allclose(matrix(AR1, [-0.5], [0, 1, 4])[2], [0.0625, -0.125, 1])
+    np.testing.assert_allclose(matrix(ANTE1, [0.5, 0.4, -0.3, 0.2], [3, 0])[0, 1], -0.06)
 
 
 def test_known_correlations_are_those_given():
-    C = matrix(cor.KNOWN, [], [3, 0, 2], D=0.1 * DISTANCES["line"])
+    C = matrix(KNOWN, [], [3, 0, 2], D=0.1 * DISTANCES["line"])
     np.testing.assert_allclose(C, [[1, 0.3, 0.15], [0.3, 1, 0.15], [0.15, 0.15, 1]])
-    assert (cor.KNOWN.n_parameters(9), cor.KNOWN.kinds(9), cor.KNOWN.labels("abc")) == (0, (), ())
-    assert not cor.KNOWN.factors
-    assert not cor.KNOWN.of_distance
+    assert (KNOWN.n_parameters(9), KNOWN.kinds(9), KNOWN.labels("abc")) == (0, (), ())
+    assert not KNOWN.of_distance
 
 
 INVALID = [
-    (cor.CS, [[-0.25], [1.0], [-0.3], [np.nan]]),
-    (cor.AR1, [[1.0], [-1.0], [1.2], [np.nan]]),
-    (cor.ARMA11, [[1.0, 0.0], [0.0, -1.0], [0.2, np.nan]]),
-    (cor.TOEP, [[0.9, 0.1, 0, 0], [0, 0, 0, 1.0], [0, -1.0, 0, 0], [np.nan, 0, 0, 0]]),
-    (cor.UN, [[0.9, 0.9, -0.9, *[0] * 7], [1.1, *[0] * 9], [np.nan, *[0] * 9]]),
-    (cor.ANTE1, [[0.5, 1.0, 0.5, 0.5], [0.5, 0.5, 0.5, -1.1]]),
-    (cor.CAR1, [[0.0], [1.0], [-0.2]]),
-    (cor.factor_analytic(1), [[1.1, 0, 0, 0, 0], [-0.1, 0, 0, 0, 0], [np.nan, 0, 0, 0, 0]]),
-    (cor.factor_analytic(2), [[0.5, 0.8, 0.7, *[0] * 6], [0.5, 0.5, -0.1, *[0] * 6]]),
-    (cor.EXP, [[0.0], [-1.0], [np.inf], [np.nan]]),
-    (replace(cor.GAU, nugget=True), [[1.0, 1.0], [1.0, -0.1], [0.0, 0.1], [1.0, np.nan]]),
+    (CS, [[-0.25], [1.0], [-0.3], [np.nan]]),
+    (AR1, [[1.0], [-1.0], [1.2], [np.nan]]),
+    (ARMA11, [[1.0, 0.0], [0.0, -1.0], [0.2, np.nan]]),
+    (TOEP, [[0.9, 0.1, 0, 0], [0, 0, 0, 1.0], [0, -1.0, 0, 0], [np.nan, 0, 0, 0]]),
+    (UN, [[0.9, 0.9, -0.9, *[0] * 7], [1.1, *[0] * 9], [np.nan, *[0] * 9]]),
+    (ANTE1, [[0.5, 1.0, 0.5, 0.5], [0.5, 0.5, 0.5, -1.1]]),
+    (CAR1, [[0.0], [1.0], [-0.2]]),
+    (FA1, [[1.1, 0, 0, 0, 0], [-0.1, 0, 0, 0, 0], [np.nan, 0, 0, 0, 0]]),
+    (FA2, [[0.5, 0.8, 0.7, *[0] * 6], [0.5, 0.5, -0.1, *[0] * 6]]),
+    (EXP, [[0.0], [-1.0], [np.inf], [np.nan]]),
+    (replace(GAU, nugget=True), [[1.0, 1.0], [1.0, -0.1], [0.0, 0.1], [1.0, np.nan]]),
 ]
 
 
 @pytest.mark.parametrize(("structure", "params"), [(s, p) for s, ps in INVALID for p in ps])
 def test_outside_the_bounds_there_is_no_matrix(structure, params):
     assert matrix(structure, params) is None
-    if structure is not cor.UN:
+    if structure != UN:
         with pytest.raises(ArgumentError, match=f"'{structure.name}' has no correlation matrix"):
             cor.to_unconstrained(structure, T, np.array(params))
 
 
 def test_inside_the_bounds_there_is_one():
-    assert matrix(cor.CS, [-0.2499]) is not None
+    assert matrix(CS, [-0.2499]) is not None
     # fewer rows bear a more negative correlation
-    assert matrix(cor.CS, [-0.4], [0, 1, 2]) is not None
+    assert matrix(CS, [-0.4], [0, 1, 2]) is not None
     # the correlations of three occasions are possible, those of all are not
-    assert matrix(cor.TOEP, [0.0, 0.0, 0.0, 1.5], [0, 1, 2]) is None
-    without = matrix(replace(cor.EXP, nugget=True), [2.0, 0.0])
-    np.testing.assert_array_equal(without, matrix(cor.EXP, [2.0]))
+    assert matrix(TOEP, [0.0, 0.0, 0.0, 1.5], [0, 1, 2]) is None
+    without = matrix(replace(EXP, nugget=True), [2.0, 0.0])
+    np.testing.assert_array_equal(without, matrix(EXP, [2.0]))
 
 
 # The adjoint
 
 EDGES = [
-    (cor.UN, [0.999] * 10),
-    (cor.CS, [-0.2499]),
-    (cor.CS, [0.9999]),
-    (cor.AR1, [0.0]),
-    (cor.AR1, [-0.9999]),
-    (cor.AR1, [0.9999]),
-    (cor.ARMA11, [0.0, 0.0]),
-    (cor.ARMA11, [0.0, 0.5]),
-    (cor.ARMA11, [0.5, -0.5]),
-    (cor.ARMA11, [0.999, -0.99]),
-    (cor.ARMA11, [-0.999, -0.99]),
-    (cor.TOEP, [0.999, 0.997, 0.994, 0.99]),
-    (cor.ANTE1, [0.0, 0.0, 0.5, 0.999]),
-    (cor.ANTE1, [0.5, 0.0, -0.999, 0.3]),
-    (cor.CAR1, [1e-4]),
-    (cor.CAR1, [0.9999]),
-    (cor.EXP, [0.05]),
-    (cor.GAU, [0.4]),
-    (cor.MATERN15, [200.0]),
-    (cor.MATERN25, [200.0]),
-    (replace(cor.MATERN25, nugget=True), [0.3, 1e-5]),
-    (replace(cor.CAR1, nugget=True), [0.5, 0.9999]),
+    (UN, [0.999] * 10),
+    (CS, [-0.2499]),
+    (CS, [0.9999]),
+    (AR1, [0.0]),
+    (AR1, [-0.9999]),
+    (AR1, [0.9999]),
+    (ARMA11, [0.0, 0.0]),
+    (ARMA11, [0.0, 0.5]),
+    (ARMA11, [0.5, -0.5]),
+    (ARMA11, [0.999, -0.99]),
+    (ARMA11, [-0.999, -0.99]),
+    (TOEP, [0.999, 0.997, 0.994, 0.99]),
+    (ANTE1, [0.0, 0.0, 0.5, 0.999]),
+    (ANTE1, [0.5, 0.0, -0.999, 0.3]),
+    (CAR1, [1e-4]),
+    (CAR1, [0.9999]),
+    (EXP, [0.05]),
+    (GAU, [0.4]),
+    (MATERN15, [200.0]),
+    (MATERN25, [200.0]),
+    (replace(MATERN25, nugget=True), [0.3, 1e-5]),
+    (replace(CAR1, nugget=True), [0.5, 0.9999]),
 ]
 
 
@@ -273,7 +282,7 @@ def check_adjoint(structure, params, points, D, rng):
     own = D[np.ix_(points, points)]
     dparams = cor.correlation_pullback(structure, params, np.asarray(points), own, W)
     room = distance_to_bounds(structure, params)
-    if structure in (cor.UN, cor.TOEP):
+    if structure in (UN, TOEP):
         room = np.full(len(params), np.linalg.eigvalsh(matrix(structure, params))[0])
     for i in range(len(params)):
         expected = slope(
@@ -310,7 +319,7 @@ def test_coordinates_go_there_and_back(structure, spread):
         params = natural(structure, x)
         back = cor.to_unconstrained(structure, T, params)
         np.testing.assert_allclose(natural(structure, back), params, rtol=1e-8, atol=1e-8)
-        if structure.factors:  # the signs of a factor's loadings mean nothing
+        if structure in (FA1, FA2):  # the signs of a factor's loadings mean nothing
             back, x = np.abs(back), np.abs(x)
         np.testing.assert_allclose(back, x, rtol=1e-8, atol=1e-8)
 
@@ -322,7 +331,7 @@ def test_gradient_and_jacobian_are_those_of_finite_differences(structure, spread
     rng = np.random.default_rng(6)
     n = structure.n_parameters(occasions)
     x, weights = spread * rng.normal(size=n), rng.normal(size=n)
-    if structure.factors and not spread:  # loadings turn their signs where the diagonal is zero
+    if structure in (FA1, FA2) and not spread:  # loadings turn their signs at a diagonal of zero
         x = x - 0.1
 
     def log_jacobian(at):
@@ -360,53 +369,53 @@ def test_nothing_overflows_far_out(structure, far):
 
 def test_partial_autocorrelations_are_those_of_the_normal_equations():
     x = np.array([0.4, -0.9, 0.2, 1.3])
-    rho = natural(cor.TOEP, x)
+    rho = natural(TOEP, x)
     for k in range(1, T):
         predictor = np.linalg.solve(toeplitz([1.0, *rho[: k - 1]]), rho[:k])
         np.testing.assert_allclose(predictor[-1], np.tanh(x[k - 1]), rtol=1e-12)
 
 
 def test_an_autoregression_has_one_partial_autocorrelation():
-    x = cor.to_unconstrained(cor.TOEP, T, 0.7 ** np.arange(1, T))
+    x = cor.to_unconstrained(TOEP, T, 0.7 ** np.arange(1, T))
     np.testing.assert_allclose(x, [np.arctanh(0.7), 0, 0, 0], atol=1e-14)
 
 
 def test_a_nugget_of_zero_has_the_coordinate_of_a_small_one():
-    x = cor.to_unconstrained(replace(cor.EXP, nugget=True), T, np.array([2.0, 0.0]))
-    np.testing.assert_allclose(natural(replace(cor.EXP, nugget=True), x), [2, 1e-6], rtol=1e-9)
+    x = cor.to_unconstrained(replace(EXP, nugget=True), T, np.array([2.0, 0.0]))
+    np.testing.assert_allclose(natural(replace(EXP, nugget=True), x), [2, 1e-6], rtol=1e-9)
 
 
 def test_un_has_its_coordinates_elsewhere():
     with pytest.raises(ArgumentError, match=r"bayeslmm\.coordinates"):
-        cor.to_unconstrained(cor.UN, T, np.zeros(10))
-    assert np.all(np.isnan(natural(cor.UN, np.zeros(10))))
-    value, dx = cor.coordinates_pullback(cor.UN, T, np.zeros(10), np.zeros(10))
+        cor.to_unconstrained(UN, T, np.zeros(10))
+    assert np.all(np.isnan(natural(UN, np.zeros(10))))
+    value, dx = cor.coordinates_pullback(UN, T, np.zeros(10), np.zeros(10))
     assert np.isnan(value)
     assert np.all(np.isnan(dx))
 
 
 def test_parameters_of_another_number_are_refused():
     with pytest.raises(ArgumentError, match=r"'toep' got parameters of shape \(2,\); .* 4 for 5"):
-        cor.to_unconstrained(cor.TOEP, T, np.array([0.3, 0.1]))
+        cor.to_unconstrained(TOEP, T, np.array([0.3, 0.1]))
 
 
 # Markov structures in O(T)
 
 MARKOV = [
-    (cor.AR1, [0.6], POINTS),
-    (cor.AR1, [-0.6], np.array([0, 1, 4, 6])),
-    (cor.AR1, [0.0], np.array([0, 1, 3])),
-    (cor.AR1, [0.9999], POINTS),
-    (cor.AR1, [0.5], np.array([3])),
-    (cor.CAR1, [0.3], TIMES),
-    (cor.CAR1, [0.9999], TIMES),
-    (cor.CAR1, [1e-4], TIMES),
-    (cor.EXP, [0.7], TIMES),
-    (cor.EXP, [300.0], TIMES),
-    (cor.ANTE1, [0.5, -0.7, 0.2, 0.99], POINTS),
-    (cor.ANTE1, [0.5, -0.7, 0.2, 0.9], np.array([0, 3, 4])),
-    (cor.ANTE1, [0.5, 0.0, 0.2, 0.9], np.array([1, 4])),
-    (cor.ANTE1, [0.5, 0.0, 0.0, 0.9], np.array([0, 4])),
+    (AR1, [0.6], POINTS),
+    (AR1, [-0.6], np.array([0, 1, 4, 6])),
+    (AR1, [0.0], np.array([0, 1, 3])),
+    (AR1, [0.9999], POINTS),
+    (AR1, [0.5], np.array([3])),
+    (CAR1, [0.3], TIMES),
+    (CAR1, [0.9999], TIMES),
+    (CAR1, [1e-4], TIMES),
+    (EXP, [0.7], TIMES),
+    (EXP, [300.0], TIMES),
+    (ANTE1, [0.5, -0.7, 0.2, 0.99], POINTS),
+    (ANTE1, [0.5, -0.7, 0.2, 0.9], np.array([0, 3, 4])),
+    (ANTE1, [0.5, 0.0, 0.2, 0.9], np.array([1, 4])),
+    (ANTE1, [0.5, 0.0, 0.0, 0.9], np.array([0, 4])),
 ]
 
 
@@ -418,7 +427,7 @@ _WEIGHTS_PULLBACK = function("order_weights_pullback", "ibaiiiaaaa")
 def order_weights(structure, params, points):
     """The weights, or None where there are none."""
     params, place, weights = floats(params), floats(points), np.empty((2, len(points)))
-    how = how_to_whiten(structure, 1)
+    how = structure.whitened(1)
     own = structure.code, structure.nugget, address(params), len(params), how, len(place)
     status = _WEIGHTS(*own, address(place), address(weights))
     return weights if status == Status.OK else None
@@ -426,7 +435,7 @@ def order_weights(structure, params, points):
 
 def order_pullback(structure, params, points, weights, dweights):
     params, place, dweights = floats(params), floats(points), np.array(dweights)
-    dparams, how = np.zeros(len(params)), how_to_whiten(structure, 1)
+    dparams, how = np.zeros(len(params)), structure.whitened(1)
     own = structure.code, structure.nugget, address(params), len(params), how, len(place)
     arrays = place, weights, dweights, dparams
     assert _WEIGHTS_PULLBACK(*own, *map(address, arrays)) == Status.OK
@@ -473,20 +482,20 @@ def test_the_adjoint_of_markov_weights_is_that_of_finite_differences(structure, 
 def test_markov_weights_hold_for_observations_close_in_time():
     """Where 1 − a² of rounded numbers would keep few digits."""
     times = np.array([0.0, 1e-12])
-    _, c = markov(cor.CAR1, [0.5], times)
+    _, c = markov(CAR1, [0.5], times)
     np.testing.assert_allclose(c[1] ** 2, 2e-12 * np.log(2), rtol=1e-11)
 
 
 @pytest.mark.parametrize(
     ("structure", "params", "points"),
     [
-        (cor.AR1, [1.0], POINTS),
-        (cor.CAR1, [0.0], TIMES),
-        (cor.EXP, [0.0], TIMES),
-        (cor.ANTE1, [0.5, 0.5, 1.0, 0.5], POINTS),
-        (cor.AR1, [0.5], np.array([0, 2, 2])),
-        (cor.CAR1, [0.5], np.array([0.0, 2.0, 1.0])),
-        (cor.CAR1, [np.nextafter(1.0, 0.0)], np.array([0.0, 1e-310])),
+        (AR1, [1.0], POINTS),
+        (CAR1, [0.0], TIMES),
+        (EXP, [0.0], TIMES),
+        (ANTE1, [0.5, 0.5, 1.0, 0.5], POINTS),
+        (AR1, [0.5], np.array([0, 2, 2])),
+        (CAR1, [0.5], np.array([0.0, 2.0, 1.0])),
+        (CAR1, [np.nextafter(1.0, 0.0)], np.array([0.0, 1e-310])),
     ],
 )
 def test_there_are_no_markov_weights_of_other_parameters_or_points(structure, params, points):
@@ -498,7 +507,7 @@ def test_there_are_no_markov_weights_of_other_parameters_or_points(structure, pa
 
 @pytest.mark.parametrize("rho", [-0.2499, -0.1, 0.0, 0.4, 0.9999])
 def test_exchangeable_weights_whiten_as_the_dense_factor_does(rho):
-    a, c = order_weights(cor.CS, [rho], POINTS)
+    a, c = order_weights(CS, [rho], POINTS)
     L = np.linalg.cholesky(np.where(np.eye(T, dtype=bool), 1.0, rho))
     whiten = (np.eye(T) - np.tril(np.ones((T, T)), -1) * a[:, None]) / c[:, None]
     np.testing.assert_allclose(whiten @ L, np.eye(T), atol=1e-10)
@@ -506,18 +515,18 @@ def test_exchangeable_weights_whiten_as_the_dense_factor_does(rho):
     da, dc = np.random.default_rng(3).normal(size=(2, T))
 
     def value(at):
-        a, c = order_weights(cor.CS, at, POINTS)
+        a, c = order_weights(CS, at, POINTS)
         return np.asarray(da @ a + dc @ c)
 
     step = 1e-3 * min(1 - rho, rho + 0.25)
     (expected,) = differences(value, np.array([rho]), step=step)
-    (drho,) = order_pullback(cor.CS, [rho], POINTS, np.array([a, c]), [da, dc])
+    (drho,) = order_pullback(CS, [rho], POINTS, np.array([a, c]), [da, dc])
     assert drho == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("rho", [-0.25, -0.3, 1.0, np.nan])
 def test_there_are_no_exchangeable_weights_of_other_parameters(rho):
-    assert order_weights(cor.CS, [rho], POINTS) is None
+    assert order_weights(CS, [rho], POINTS) is None
 
 
 # Names and bounds
@@ -554,9 +563,10 @@ def test_parameters_have_names_and_bounds():
         "matern15+nugget": [("range", "", above), ("nugget", "", unit)],
         "matern25+nugget": [("range", "", above), ("nugget", "", unit)],
     }
-    assert [s.name for s in STRUCTURES if s.markov] == ["ar1", "ante1", "car1", "exp"]
+    markov = {named(s) for s in STRUCTURES if s.whitened(1) is Whitening.MARKOV}
+    assert markov == {"ar1", "ante1", "car1", "exp"}
 
 
 def test_a_nugget_belongs_to_functions_of_distance():
     with pytest.raises(ArgumentError, match="'ar1' was asked for with a nugget"):
-        replace(cor.AR1, nugget=True)
+        replace(AR1, nugget=True)

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 import bayeslmm as bl
 from bayeslmm.covariance.correlations import loadings
-from bayeslmm.covariance.correlations.kernels import factor_analytic
+from bayeslmm.covariance.correlations.factor_analytic import FactorAnalytic
 from bayeslmm.covariance.correlations.loadings import most_factors, n_loadings
 from bayeslmm.errors import ArgumentError, DesignError, PriorError
 
@@ -218,7 +218,7 @@ def test_how_many_factors_there_can_be():
             bl.FA(k)
     with pytest.raises(ArgumentError, match="FA needs `k`, the number of factors"):
         bl.FA(time="week", group="id")
-    assert bl.FA(2).correlation == factor_analytic(2)
+    assert bl.FA(2).correlation == FactorAnalytic(2)
 
 
 def test_the_default_prior_is_uniform_on_balls():

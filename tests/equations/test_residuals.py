@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import bayeslmm as bl
-from bayeslmm.covariance.correlations.kernels import CORRELATIONS
+from bayeslmm.covariance.correlations.registry import STRUCTURES
 from bayeslmm.covariance.structures import Covariance
 from bayeslmm.design.build import compile_design
 from bayeslmm.equations.equations import Equations
@@ -189,7 +189,7 @@ def theta_of(name: str, seed: int = 0) -> np.ndarray:
             "nugget": lambda n=size: rng.uniform(0.05, 0.5, n),
             "power": lambda n=size: rng.uniform(-0.2, 0.3, n),
             "loading": lambda n=size: rng.uniform(0.2, 0.9, n),
-        }.get(block.kind)
+        }.get("lag" if block.kind == "rho" and block.joint is not None else block.kind)
         if values is not None:
             theta[block.start : block.stop] = values()
     return theta
@@ -220,8 +220,8 @@ def differences(function, theta):
 
 
 def test_every_correlation_has_a_case():
-    names = {name for name, own in CORRELATIONS.items() if own.factors <= 1}
-    assert {case.R.correlation.name for case in CASES.values()} == names
+    names = {cls.of_call().correlation.name for cls in STRUCTURES.values()}
+    assert {case.R.correlation.name for case in CASES.values()} == names | {"known", "matern25"}
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 import bayeslmm as bl
-from bayeslmm.covariance.correlations.kernels import CORRELATIONS
 from bayeslmm.covariance.structures import VarExp, VarIdent, VarPower
 from bayeslmm.pymc_models.parameters import theta_draws
 
@@ -188,31 +187,31 @@ def test_full_model_with_R_integrated_over_beta_and_u_is_the_collapsed_one():
 
 
 PARAMS = {
-    "none": (),
-    "un": (0.5, 0.3, 0.4, 0.1, -0.2, 0.3),
-    "cs": (-0.2,),
-    "ar1": (-0.6,),
-    "arma11": (0.5, -0.3),
-    "toep": (0.4, 0.1, -0.2),
-    "ante1": (0.5, -0.3, 0.8),
-    "fa1": (0.5, -0.3, 0.8, 0.2),
-    "fa2": (0.5, -0.3, 0.8, 0.2, 0.4, -0.6, 0.1),
-    "car1": (0.7,),
-    "exp": (2.0,),
-    "gau": (2.0,),
-    "matern15": (2.0,),
-    "matern25": (2.0,),
+    bl.ID(): (),
+    bl.UN(): (0.5, 0.3, 0.4, 0.1, -0.2, 0.3),
+    bl.CS(): (-0.2,),
+    bl.AR1(): (-0.6,),
+    bl.ARMA11(): (0.5, -0.3),
+    bl.Toep(): (0.4, 0.1, -0.2),
+    bl.Ante1(): (0.5, -0.3, 0.8),
+    bl.FA(1): (0.5, -0.3, 0.8, 0.2),
+    bl.FA(2): (0.5, -0.3, 0.8, 0.2, 0.4, -0.6, 0.1),
+    bl.CAR1(): (0.7,),
+    bl.Exp(): (2.0,),
+    bl.Gau(): (2.0,),
+    bl.Matern(): (2.0,),
+    bl.Matern(smoothness=2.5): (2.0,),
 }
 
 
-@pytest.mark.parametrize("name", list(PARAMS))
-def test_gradient_of_correlation_matrices(name):
+@pytest.mark.parametrize("covariance", list(PARAMS), ids=repr)
+def test_gradient_of_correlation_matrices(covariance):
     import pytensor
     import pytensor.tensor as pt
 
     from bayeslmm.pymc_models.correlation_op import correlation_matrices
 
-    structure = CORRELATIONS[name]
+    structure = covariance.correlation
     rng = np.random.default_rng(0)
     points = np.array([[0, 1, 3], [3, 2, 0]])
     places = np.array([[0.0, 1.5, 2.0], [4.0, 1.0, 0.5]])
@@ -222,7 +221,7 @@ def test_gradient_of_correlation_matrices(name):
     total = (weights * correlation_matrices(structure, params, points, distances)).sum()
     gradient = pytensor.grad(total, params)
     function = pytensor.function([params], [total, gradient], mode=python_mode())
-    at = np.array([PARAMS[name], PARAMS[name]]) * [[1.0], [0.9]]
+    at = np.array([PARAMS[covariance], PARAMS[covariance]]) * [[1.0], [0.9]]
     numeric = np.zeros(at.shape)
     for index in np.ndindex(at.shape):
         step = np.zeros(at.shape)

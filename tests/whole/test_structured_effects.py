@@ -67,8 +67,8 @@ def some_theta(own: bl.Model, seed: int, edge: float = 0.0) -> np.ndarray:
         size = block.stop - block.start
         if block.kind in ("sd", "sigma", "range"):
             values = rng.uniform(0.5, 2.5, size) * (1e-3 if edge and block.kind == "sd" else 1)
-        elif block.kind in ("lag", "corr"):  # those of some positive definite matrix
-            values = 0.6 ** np.arange(1, size + 1) if block.kind == "lag" else np.full(size, 0.3)
+        elif block.joint is not None or block.kind == "corr":  # of some positive definite matrix
+            values = np.full(size, 0.3) if block.kind == "corr" else 0.6 ** np.arange(1, size + 1)
             values = values * rng.uniform(0.8, 1.0)
         else:
             share = 1 - edge if edge else rng.uniform(0.2, 0.9)

@@ -23,7 +23,7 @@ ResidualRows::ResidualRows(const Int *ints, const double *floats) {
 
 Pattern ResidualRows::pattern(Int number, const double *theta) const {
   const Int first = pattern_row[number], t = pattern_row[number + 1] - first;
-  const Int columns = correlation.code == KNOWN ? 0 : dimensions;
+  const Int columns = is_given(correlation) ? 0 : dimensions;
   return {correlation,
           {theta + corr_of(number), n_corr},
           &point[first],
@@ -49,7 +49,7 @@ ResidualsAt::ResidualsAt(const ResidualRows &rows, ConstVector all, Memory &memo
 bool ResidualsAt::set_whiteners(const ResidualRows &rows, Memory &memory) {
   for (Int i = 0; i < rows.n_patterns; ++i) {
     const Whitener K = rows.whitener(i, whiteners);
-    if (rows.correlation.code == KNOWN) {
+    if (is_given(rows.correlation)) {
       copy(rows.place + rows.pattern_factor[i], K.t * K.t, K.numbers);
       log_dets[i] = dense_log_det(K.K());
       continue;

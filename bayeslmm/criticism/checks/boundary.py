@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayeslmm.covariance.correlations.base import NUGGET
+from bayeslmm.covariance.correlations.factor_analytic import LOADING
 from bayeslmm.criticism.checks.words import combination
 from bayeslmm.criticism.findings import Finding
 from bayeslmm.design.parameters import bars_together
@@ -29,7 +31,6 @@ __all__ = [
     "uniquenesses_near_zero",
 ]
 
-_HEYWOOD = "at a bound, where a uniqueness is zero (a Heywood case)"
 _SINGULAR = 1e-4
 """A direction of G is singular when its sd is below this fraction of the largest one's."""
 _INVOLVED = 0.01
@@ -109,12 +110,10 @@ def _bar_at_bounds(
     # where all standard deviations are zero, the other parameters have no meaning
     for block in sds if zero else [*sds, *others]:
         bounded = optimum.boundary[block.slice]
-        if not bounded.any() or (block.kind == "nugget" and not optimum.singular):
+        if not bounded.any() or (block.parameter is NUGGET and not optimum.singular):
             continue
         names = [name for name, at_bound in zip(block.names, bounded, strict=True) if at_bound]
-        what = "zero" if block.kind == "sd" else "at a bound, where G is singular"
-        if block.kind == "loading":
-            what = _HEYWOOD
+        what = "zero" if block.parameter is None else block.parameter.bound
         yield Finding(
             "warning",
             f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} {what}",
@@ -129,7 +128,7 @@ def uniquenesses_near_zero(solution: LikelihoodSolution) -> Iterator[Finding]:
     if not solution.status.ok:
         return
     for block in solution.model.parameters.blocks:
-        near = _near_zero(solution, block) if block.kind == "loading" else []
+        near = _near_zero(solution, block) if block.parameter is LOADING else []
         if near:
             yield Finding(
                 "note",
@@ -158,23 +157,12 @@ def _near_zero(solution: LikelihoodSolution, block: Block) -> list[str]:
     return near
 
 
-_MEANING = {
-    ("nugget", 0): "no variance is that of a single measurement alone",
-    ("ma", 0): "the moving average has no inverse",
-    ("ma", 1): "the moving average has no inverse",
-    ("rho", 1): "rows of a subject are perfectly correlated",
-    ("range", 1): "rows of a subject are perfectly correlated",
-    ("range", 0): "rows are independent",
-}
-"""What R is where a kind of parameter is at its lower (0) or upper (1) bound."""
-
-
 def residual_parameters_at_bounds(solution: LikelihoodSolution) -> Iterator[Finding]:
     """Parameters of R at a bound, other than standard deviations and loadings, and what R is
     there.
     """
     for block, name, index, words in _residual_bounds(solution):
-        if block.kind not in ("sigma", "loading"):
+        if block.kind != "sigma" and block.parameter is not LOADING:
             bound, meaning = _bound_and_meaning(block, solution.optimum.theta[index])
             yield Finding(
                 "warning",
@@ -201,8 +189,8 @@ def residual_sds_at_zero(solution: LikelihoodSolution) -> Iterator[Finding]:
 def residual_heywood(solution: LikelihoodSolution) -> Iterator[Finding]:
     """Loadings of R where a uniqueness is zero."""
     for block, name, _, words in _residual_bounds(solution):
-        if block.kind == "loading":
-            what = f"{name} is {_HEYWOOD}; it has no standard error"
+        if block.parameter is LOADING:
+            what = f"{name} is {LOADING.bound}; it has no standard error"
             yield Finding("note", what, words, "Use fewer factors, or fit by 'nuts'")
 
 
@@ -223,8 +211,7 @@ def _residual_bounds(solution: LikelihoodSolution) -> Iterator[tuple[Block, str,
 def _bound_and_meaning(block: Block, value: float) -> tuple[float, str]:
     """The bound that a parameter of R is at, and what R is there."""
     middle = np.median(block.typical) if np.isinf(block.upper) else (block.lower + block.upper) / 2
-    if value > middle:
-        return block.upper, _MEANING.get((block.kind, 1), "R is singular there")
-    # the correlation of a distance, which is between 0 and 1, is no other than a range
-    kind = "range" if block.kind == "rho" and block.lower == 0 else block.kind
-    return block.lower, _MEANING.get((kind, 0), "R is singular there")
+    assert block.parameter is not None
+    upper = value > middle
+    meaning = block.parameter.at_upper if upper else block.parameter.at_lower
+    return block.upper if upper else block.lower, meaning

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import AR1, ARMA11, TOEP
+from bayeslmm.covariance.correlations.base import Needs
 from bayeslmm.criticism.checks.words import count
 from bayeslmm.criticism.findings import Finding
 
@@ -54,7 +54,7 @@ def dropped_rows(solution: Solution) -> Iterator[Finding]:
 def unequal_lags(solution: Solution) -> Iterator[Finding]:
     """Correlations of residuals by lag over times that are not equally far apart."""
     residuals = solution.model.design.residuals
-    if residuals is None or residuals.structure.correlation not in (AR1, ARMA11, TOEP):
+    if residuals is None or residuals.structure.correlation.needs is not Needs.LAGS:
         return
     try:
         times = np.array([float(occasion) for occasion in residuals.occasions])

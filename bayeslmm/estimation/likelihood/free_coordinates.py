@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations.kernels import CAR1, CORRELATIONS
+from bayeslmm.covariance.correlations.base import Scale
 from bayeslmm.design.parameters import bars_together
 from bayeslmm.estimation.coordinates import Coordinates
 
@@ -42,6 +42,8 @@ _STRONG = 3.0
 """A logit of strong correlation, beyond which the edge is tried."""
 _OF_PARTIALS = ((-_FISHER, -_STRONG / 2), (_FISHER, _STRONG / 2))
 """Edges of (partial) correlations and of shares, as `_edges` has them."""
+_OF_INTERVAL = ((-_EDGE, -_STRONG), (_EDGE, _STRONG))
+"""Those of parameters in an interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +125,9 @@ class FreeCoordinates:
             if factor.bars[number].like is None
         )
         bars += tuple(
-            _loadings_of_residuals(block, places, equations.residuals.code)
+            _joint_of_residuals(block, places)
             for block in parameters.blocks
-            if equations.residuals is not None and block.factor is None and block.kind == "loading"
+            if block.factor is None and block.joint is not None and block.joint.tried_at_edges
         )
         edges = tuple(
             (int(np.searchsorted(places, i)), *edge)
@@ -261,32 +263,26 @@ def _free_bar(
     edges = [
         (int(i), *edge) for block in others for i in at(block) for edge in _edges(shape, block)
     ]
-    loadings = [
-        row
-        for block in others
-        if block.kind == "loading"
-        for row in _loadings(at(block), shape.correlation.factors)
-    ]
-    lags = [at(block) for block in others if block.kind == "lag"]
+    joint = [run for block in others if block.joint for run in block.joint.runs(at(block))]
     rows = [row for block in others if block.kind == "corr" for row in _rows(at(block), q)]
     fine = float(np.sqrt(len(factor.levels) / n))
     none = np.empty(0, dtype=np.int64)
     return FreeBar(
         np.concatenate([at(block) for block in sds]),
         np.concatenate([none, *map(at, others)]),
-        (*lags, *rows, *loadings),
+        (*joint, *rows),
         tuple(edges),
         size,
         fine,
     )
 
 
-def _loadings_of_residuals(block: Block, places: np.ndarray, code: int) -> FreeBar:
+def _joint_of_residuals(block: Block, places: np.ndarray) -> FreeBar:
+    assert block.joint is not None
     own = np.searchsorted(places, np.arange(block.start, block.stop))
-    k = next(c.factors for c in CORRELATIONS.values() if c.code == code)
     edges = [(int(at), *edge) for at in own for edge in _OF_PARTIALS]
     none = np.empty(0, dtype=np.int64)
-    return FreeBar(none, none, tuple(_loadings(own, k)), tuple(edges), 0.0, 0.0)
+    return FreeBar(none, none, tuple(block.joint.runs(own)), tuple(edges), 0.0, 0.0)
 
 
 def _rows(lower: np.ndarray, q: int) -> list[np.ndarray]:
@@ -294,28 +290,21 @@ def _rows(lower: np.ndarray, q: int) -> list[np.ndarray]:
     return [lower[i * (i - 1) // 2 : i * (i + 1) // 2] for i in range(1, q)]
 
 
-def _loadings(own: np.ndarray, k: int) -> list[np.ndarray]:
-    """The rows of loadings on k factors."""
-    ends = np.cumsum([min(i + 1, k) for i in range(len(own))])
-    return [part for part in np.split(own, ends[ends < len(own)]) if len(part)]
-
-
 def _edges(shape: Shape, block: Block) -> tuple[tuple[float, float], ...]:
     """Coordinates at which a parameter makes G singular, or a uniqueness or nugget zero, and others
     on the way there.
     """
-    if block.kind in ("lag", "corr", "loading"):
+    if block.kind == "corr" or block.joint is not None:
         return _OF_PARTIALS
-    if block.kind == "power":
+    if block.parameter is None:  # an exponent
         return ()
-    if block.kind == "nugget":
-        return ((-_EDGE, -_STRONG),)
-    if block.kind == "range":
+    if block.scale is Scale.DISTANCE:
         spacing = float(np.log(shape.spacing))
         return ((spacing + _DISTANT, spacing + _STRONG / 2),)
-    upper = (_EDGE, _STRONG)
-    continuous = shape.correlation.code == CAR1.code
-    return (upper,) if continuous else ((-_EDGE, -_STRONG), upper)
+    lower, upper = _OF_INTERVAL
+    if block.scale is Scale.AT_ONE:
+        return (upper,)
+    return (lower, upper) if block.parameter.upper_edge else (lower,)
 
 
 def _residual_edges(block: Block) -> list[tuple[int, tuple[float, float]]]:
@@ -323,16 +312,13 @@ def _residual_edges(block: Block) -> list[tuple[int, tuple[float, float]]]:
     edges as `_edges` has them. R is singular at those of correlations in general (`un`, `toep`,
     `ante1`), where the likelihood is zero.
     """
-    both = ((-_EDGE, -_STRONG), (_EDGE, _STRONG))
     edges: tuple[tuple[float, float], ...] = ()
-    if block.kind == "nugget":
-        edges = both[:1]
-    elif block.kind in ("rho", "ma"):
-        edges = both
+    if block.parameter is not None and block.scale in (Scale.INTERVAL, Scale.AT_ONE):
+        edges = _OF_INTERVAL if block.parameter.upper_edge else _OF_INTERVAL[:1]
     places = [(i, edge) for i in range(block.start, block.stop) for edge in edges]
     if block.kind == "sigma":  # the last is what the others are relative to
         places = [(i, (_ALMOST, _ALMOST / 2)) for i in range(block.start, block.stop - 1)]
-    if block.kind == "range":
+    if block.scale is Scale.DISTANCE:
         assert isinstance(block.typical, tuple)
         for i, typical in zip(range(block.start, block.stop), block.typical, strict=True):
             spacing = float(np.log(typical))

@@ -201,8 +201,8 @@ class Search:
         parameters = self.equations.parameters
         of_G = np.zeros(len(parameters), dtype=bool)
         for block in parameters.blocks:
-            singular = block.factor is not None and block.kind not in ("nugget", "loading")
-            of_G[block.slice] = singular
+            singular = block.parameter is None or block.parameter.singular
+            of_G[block.slice] = block.factor is not None and singular
         return bool(of_G[self.free.own[list(place.held)]].any())
 
 

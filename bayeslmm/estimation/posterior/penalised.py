@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from bayeslmm.design.parameters import bars_together
 from bayeslmm.errors import PriorError
-from bayeslmm.estimation.coordinates import _LAGS, _LOGIT, _PARTIAL, _POWER, _REAL, _SINH
+from bayeslmm.estimation.coordinates import _JOINT, _LOGIT, _PARTIAL, _POWER, _REAL, _SINH
 from bayeslmm.estimation.likelihood.quasi_newton import optimise
 from bayeslmm.estimation.optimum import Optimum, Status, Step
 from bayeslmm.estimation.posterior.density import Density
@@ -238,7 +238,7 @@ def _at_edges(
         size, edge = abs(x[i]), 0.0
         if kind == _SINH and coordinates.ab[i, 0] > 0 and size < _NEAR_ZERO:
             edge = _AT_ZERO
-        elif kind in (_PARTIAL, _LOGIT, _LAGS, _POWER) and size > _NEAR_EDGE:
+        elif kind in (_PARTIAL, _LOGIT, _JOINT, _POWER) and size > _NEAR_EDGE:
             edge = _AT_EDGE
         if held[i] or not edge:
             continue

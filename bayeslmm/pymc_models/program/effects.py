@@ -6,14 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.design.growth import exponent_places
 from bayeslmm.design.variables import in_pymc, level_dim, variables_in_pymc
-from bayeslmm.pymc_models.program.correlations import (
-    by_lag_or_distance,
-    is_by_element,
-    of_all_occasions,
-)
 from bayeslmm.pymc_models.program.data import names_of, number, quoted, stems_of
 
 if TYPE_CHECKING:
@@ -105,8 +99,9 @@ def _factor_of_shape(
     sds = own.pop(f"sd_{factor.name}")
     q = sds.size
 
-    def parameter(variable: str) -> str:
-        return _elements(model, own[f"{variable}_{factor.name}"])
+    def parameter(variable: str, place: int = 0, count: int = 1) -> str:
+        elements = _elements(model, own[f"{variable}_{factor.name}"])
+        return elements if count == 1 else f"{elements}[{place}]"
 
     def exponent(place: int) -> str:
         block = next(block for block in own.values() if block.start <= place < block.stop)
@@ -131,20 +126,20 @@ def _factor_of_shape(
     if f"corr_{factor.name}" in own:
         yield f"{L} = {scale} * {correlation_factor_name(model, own[f'corr_{factor.name}'])}"
         return
-    if correlation.code == correlations.NONE.code:
+    if correlation.independent:
         yield f"{L} = {scale} * np.eye({q})"
         return
-    if is_by_element(correlation):
+    if correlation.single:
         ((_, block),) = own.items()
         vector = _elements(model, block)
         if block.stop - block.start == 1:
             vector = f"pt.stack([{vector}])"
-        yield from of_all_occasions(correlation, q, "C", vector, L)
+        yield from correlation.program_of_all(q, "C", vector, L)
     else:
         if correlation.of_distance:
             places = ", ".join(map(number, shape.distances[0]))
             yield f"place = np.array([{places}])"
             yield "distance = abs(np.subtract.outer(place, place))"
         lags = f"abs(np.subtract.outer(np.arange({q}), np.arange({q})))"
-        yield from by_lag_or_distance(correlation, str(q), lags, parameter)
+        yield from correlation.program(str(q), lags, parameter)
     yield f"{L} = {scale} * pt.linalg.cholesky(C)"

@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.covariance.correlations import kernels as correlations
 from bayeslmm.covariance.known import Known
 from bayeslmm.covariance.structures import (
     VarIdent,
     VarPower,
     columns_of_variance,
-    correlation_of_distance,
 )
 from bayeslmm.design.variables import response_name
-from bayeslmm.pymc_models.program.correlations import (
-    by_lag_or_distance,
-    is_by_element,
-    of_all_occasions,
-)
 from bayeslmm.pymc_models.program.data import codes_of, identifier, quoted
 
 if TYPE_CHECKING:
@@ -36,7 +29,7 @@ _PAIRS = "occasion[rows][:, :, None], occasion[rows][:, None, :]"
 
 
 def _independent(residuals: Residuals | None) -> bool:
-    return residuals is None or residuals.structure.correlation.code == correlations.NONE.code
+    return residuals is None or residuals.structure.correlation.independent
 
 
 def _codes(columns: Sequence[str], frame: pd.DataFrame, target: Array) -> str:
@@ -68,7 +61,7 @@ def response_data(model: Specification, frame: pd.DataFrame) -> Iterator[str]:
     yield f"subject = {_codes([str(structure.group)], frame, residuals.subjects.codes)}"
     if not structure.times:
         yield "order = np.argsort(subject, kind='stable')"
-    elif correlation_of_distance(structure.correlation):
+    elif structure.correlation.of_distance:
         yield f"place = data[{quoted(structure.times)}].to_numpy(float)"
         yield "order = np.lexsort([*place.T[::-1], subject])"
     else:
@@ -160,33 +153,37 @@ def _correlation(residuals: Residuals) -> Iterator[str]:
     structure, rows = residuals.structure, residuals.rows
     strata = rows.n_strata
 
-    def parameter(name: str) -> str:
+    def parameter(name: str, place: int = 0, count: int = 1) -> str:
         name = identifier(name)
-        return name if strata == 1 else f"{name}[stratum[rows[:, 0]]][:, None, None]"
+        if strata == 1:
+            return name if count == 1 else f"{name}[{place}]"
+        row = "stratum[rows[:, 0]]"
+        index = row if count == 1 else f"{row} * {count} + {place}"
+        return f"{name}[{index}][:, None, None]"
 
     if isinstance(structure, Known):
         yield f"C = K_all[{_PAIRS}]"
         return
-    if is_by_element(structure.correlation):
+    if structure.correlation.single:
         yield from _of_occasions(residuals)
         return
     if structure.correlation.of_distance:
         yield "apart = place[rows][:, :, None] - place[rows][:, None, :]"
         yield "distance = np.sqrt((apart**2).sum(axis=-1))"
     lags = "abs(occasion[rows][:, :, None] - occasion[rows][:, None, :])"
-    yield from by_lag_or_distance(structure.correlation, "t", lags, parameter)
+    yield from structure.correlation.program("t", lags, parameter)
 
 
 def _of_occasions(residuals: Residuals) -> Iterator[str]:
     """The matrix of all occasions, of which subjects have parts."""
     correlation, T = residuals.structure.correlation, len(residuals.occasions)
     strata, m = residuals.rows.n_strata, residuals.rows.n_corr
-    variable = "loading" if correlation.factors else "rho"
+    (variable,) = correlation.variables
     for stratum in range(strata):
         own = "" if strata == 1 else f"[{stratum * m}:{(stratum + 1) * m}]"
         name = "C_all" if strata == 1 else f"C_{stratum}"
         root = "L_R" if strata == 1 else f"L_R_{stratum + 1}"
-        yield from of_all_occasions(correlation, T, name, f"{variable}{own}", root)
+        yield from correlation.program_of_all(T, name, f"{variable}{own}", root)
     if strata == 1:
         yield f"C = C_all[{_PAIRS}]"
     else:

@@ -5,7 +5,7 @@
 
 namespace lmm {
 
-struct AR1 : Structure {
+struct Autoregressive : Structure {
   static constexpr bool OF_POSITIONS = true, MARKOV = true;
 
   double value(ConstVector params, Pair pair) const { return pow(params[0], double(pair.lag())); }

@@ -6,7 +6,7 @@
 
 namespace lmm {
 
-struct ARMA11 : Structure {
+struct AutoregressiveMovingAverage : Structure {
   static constexpr bool OF_POSITIONS = true;
 
   // The correlation at lag 1 and its derivatives.

@@ -6,7 +6,7 @@
 
 namespace lmm {
 
-struct CAR1 : OfDistance<CAR1> {
+struct ContinuousAutoregressive : OfDistance<ContinuousAutoregressive> {
   static constexpr bool MARKOV = true;
 
   AtDistance at(double rho, double d) const { return {pow(rho, d), d * pow(rho, d - 1.0)}; }

@@ -7,11 +7,12 @@
 namespace lmm {
 
 struct FactorAnalytic : Structure {
-  static constexpr bool OF_POSITIONS = true, BOUND_JOINTLY = true, COORDINATES_JOINTLY = true;
+  static constexpr bool SIZED = true, OF_POSITIONS = true, BOUND_JOINTLY = true,
+                        COORDINATES_JOINTLY = true;
 
   Int k;
 
-  explicit FactorAnalytic(Int k) : k(k) {}
+  explicit FactorAnalytic(Sizes sizes) : k(sizes.first) {}
 
   Int width(Int row) const { return lesser(row + 1, k); }
   Int first(Int row) const {

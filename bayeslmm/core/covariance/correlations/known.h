@@ -6,6 +6,8 @@
 namespace lmm {
 
 struct KnownCorrelation : Structure {
+  static constexpr bool GIVEN = true;
+
   double value(ConstVector, Pair pair) const { return pair.distance; }
   void pull(ConstVector, Pair, double, double *) const {}
   Interval interval(Int) const { return {-1.0, 1.0}; }

@@ -1,4 +1,4 @@
-// All correlation structures by the codes that `bayeslmm.correlations` gives them.
+// All correlation structures, a line each. `covariance/correlations/registry.py` has the same.
 #pragma once
 
 #include "covariance/correlations/antedependence.h"
@@ -6,6 +6,7 @@
 #include "covariance/correlations/arma11.h"
 #include "covariance/correlations/car1.h"
 #include "covariance/correlations/compound_symmetry.h"
+#include "covariance/correlations/correlation.h"
 #include "covariance/correlations/exponential.h"
 #include "covariance/correlations/factor_analytic.h"
 #include "covariance/correlations/gaussian.h"
@@ -17,42 +18,58 @@
 
 namespace lmm {
 
-enum CorrelationCode : Int {
-  NO_CORRELATION,
-  UN,
-  CS,
-  AR_1,
-  ARMA_11,
-  TOEP,
-  ANTE_1,
-  CAR_1,
-  EXP,
-  GAU,
-  MATERN_15,
-  MATERN_25,
-  KNOWN,
-  FA_LESS_FACTORS = KNOWN,  // the number of factors is added to this
-};
+template <class... S>
+struct StructureList {};
 
-// Call `work` with the structure that has a code.
+// A structure's kind is its place here, which the class of its name in Python states.
+using Structures = StructureList<  //
+    NoCorrelation,                 //
+    Unrestricted,                  //
+    CompoundSymmetry,              //
+    Autoregressive,                //
+    AutoregressiveMovingAverage,   //
+    Toeplitz,                      //
+    Antedependence,                //
+    ContinuousAutoregressive,      //
+    Exponential,                   //
+    Gaussian,                      //
+    Matern15,                      //
+    Matern25,                      //
+    KnownCorrelation,              //
+    FactorAnalytic>;
+
+// The structure `First` of some sizes.
+template <class First>
+First of_sizes(Sizes sizes) {
+  if constexpr (First::SIZED) {
+    return First(sizes);
+  } else {
+    return First{};
+  }
+}
+
+template <class Work, class First, class... Others>
+auto with_kind(Int kind, Sizes sizes, Work work, StructureList<First, Others...>) {
+  if constexpr (sizeof...(Others) == 0) {
+    return work(of_sizes<First>(sizes));
+  } else {
+    return kind == 0 ? work(of_sizes<First>(sizes))
+                     : with_kind(kind - 1, sizes, work, StructureList<Others...>{});
+  }
+}
+
+// Call `work` with the structure that has a code: its kind, and what sizes it has in units of
+// `KINDS`, the second of them in units of `SIZES` (as `Correlation.code` in Python).
 template <class Work>
 auto with_structure(Int code, Work work) {
-  switch (code) {
-    case NO_CORRELATION: return work(NoCorrelation{});
-    case UN: return work(Unrestricted{});
-    case CS: return work(CompoundSymmetry{});
-    case AR_1: return work(AR1{});
-    case ARMA_11: return work(ARMA11{});
-    case TOEP: return work(Toeplitz{});
-    case ANTE_1: return work(Antedependence{});
-    case CAR_1: return work(CAR1{});
-    case EXP: return work(Exponential{});
-    case GAU: return work(Gaussian{});
-    case MATERN_15: return work(Matern15{});
-    case MATERN_25: return work(Matern25{});
-    case KNOWN: return work(KnownCorrelation{});
-    default: return work(FactorAnalytic{code - FA_LESS_FACTORS});
-  }
+  constexpr Int KINDS = 64, SIZES = 32;
+  const Int sizes = code / KINDS;
+  return with_kind(code % KINDS, {sizes % SIZES, sizes / SIZES}, work, Structures{});
+}
+
+// Whether the correlations of rows are given.
+inline bool is_given(Correlation of) {
+  return with_structure(of.code, [](auto structure) { return decltype(structure)::GIVEN; });
 }
 
 }  // namespace lmm

@@ -21,15 +21,24 @@ struct Interval {
   double lower, upper;
 };
 
+// Up to two numbers that tell a structure from others of its kind, such as a number of factors.
+struct Sizes {
+  Int first, second;
+};
+
 // What holds unless a structure says otherwise. It has these members:
 //   double value(ConstVector params, Pair) const
 //   void pull(ConstVector params, Pair, double dvalue, double *dparams) const
 // the second of which adds the adjoint of the first.
 struct Structure {
+  // Is made from `Sizes`.
+  static constexpr bool SIZED = false;
   // Depends on positions; rows at one position then correlate by 1.
   static constexpr bool OF_POSITIONS = false;
   // Depends on distances; may have a nugget.
   static constexpr bool OF_DISTANCE = false;
+  // Correlations are given in the place of distances.
+  static constexpr bool GIVEN = false;
   // Parameters are bound to each other: has
   //   bool inside(ConstVector params, Memory &) const
   // in place of `Interval interval(Int rows) const`, the open interval of each parameter.

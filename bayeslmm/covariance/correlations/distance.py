@@ -1,0 +1,28 @@
+"""What correlations share that are functions of distance over a range."""
+
+from __future__ import annotations
+
+from bayeslmm.covariance.correlations.base import Correlation, Needs, Parameter, Scale
+
+__all__ = ["OfRange"]
+
+
+class OfRange(Correlation):
+    """A function of the distance divided by the range."""
+
+    needs = Needs.DISTANCE
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The range, in the unit of distance."""
+        return (
+            Parameter(
+                "range",
+                Scale.DISTANCE,
+                lower=0.0,
+                upper=float("inf"),
+                start=1.0,
+                at_lower="rows are independent",
+                at_upper="rows of a subject are perfectly correlated",
+            ),
+        )
