@@ -242,7 +242,7 @@ def _values(column: Column, given: object, *, every: bool) -> tuple[tuple[Any, .
         return tuple(distinct.tolist() if kept else [float(data.mean())]), ""
     numbers = []
     for value in _listed(given):
-        if isinstance(value, bool | str) or not isinstance(value, Real) or not np.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
             raise ArgumentTypeError(
                 f"the values of {column.name!r} in `at` should be finite numbers, got {value!r}."
             )

@@ -246,9 +246,8 @@ class Effects:
     def _frame(self, null: Null) -> tuple[pd.DataFrame, tuple[str, ...]]:
         labels = self.labels.reset_index(drop=True)
         if isinstance(self.solution, PosteriorSolution):
-            columns, notes = self._posterior_columns(null), ()
-        else:
-            columns, notes = self._tested_columns(null)
+            return labels.assign(**self._posterior_columns(null)), ()
+        columns, notes = self._tested_columns(null)
         return labels.assign(**columns), notes
 
     def _posterior_columns(self, null: Null) -> dict[str, Array]:

@@ -55,9 +55,9 @@ __all__ = ["CoordinateArrays", "Coordinates"]
 _SINH, _LOGIT, _PARTIAL, _REAL, _JOINT, _POWER = range(6)
 _INSIDE = 0.9999
 """Largest partial correlation that has coordinates."""
-_ABOVE_JACOBIAN = 30
-"""The power of two to which gradients are scaled before the Jacobian's is taken from them: it would
-take away the digits of small ones, such as those of responses in small units.
+_SMALL_GRADIENT, _ABOVE_JACOBIAN = 1e-8, 30
+"""Gradients below the first are scaled to this power of two before the Jacobian's is taken from
+them, which would take away their digits, such as those of responses in small units.
 """
 _LARGEST_POWER = 1000
 """Of two, that is a number of double precision with room above."""
@@ -246,7 +246,7 @@ class Coordinates:
         size = float(changes.max(initial=0.0))
         # a power of two, which rounds nothing
         power = min(_ABOVE_JACOBIAN - int(np.frexp(size)[1]), _LARGEST_POWER)
-        factor = float(np.ldexp(1.0, power)) if 0 < size < np.inf else 1.0
+        factor = float(np.ldexp(1.0, power)) if 0 < size < _SMALL_GRADIENT else 1.0
         whole = self.pullback(x, factor * dtheta)[1] - self.pullback(x, np.zeros(len(x)))[1]
         return whole / factor
 
