@@ -94,7 +94,10 @@ def _compile(sources: Path, library: Path, target: str) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             files = list(pool.map(compiled, sorted(sources.rglob("*.cpp"))))
         link = ["-nostdlib++"] if compiler is zig else []
-        _run([*compiler, *more, "-shared", *link, *files, "-o", str(library)])
+        # for Windows zig writes an import library beside it, which nobody needs
+        made = Path(objects) / library.name
+        _run([*compiler, *more, "-shared", *link, *files, "-o", str(made)])
+        shutil.move(made, library)
 
 
 def _run(command: list[str]) -> None:
