@@ -85,6 +85,9 @@ CASES = {
         bl.Exp(time=("east", "north"), group="Subject"), "distance ~ age + (1 | clinic)"
     ),
     "Gau": Case(bl.Gau(time="when", group="Subject", nugget=True), rows="missing"),
+    "RatQuad, plane": Case(
+        bl.RatQuad(time=("east", "north"), group="Subject", nugget=True), rows="missing"
+    ),
     "Matern": Case(bl.Matern(time=("east", "north"), group="Subject"), weighted=True),
     "Matern 2.5": Case(bl.Matern(**ON, smoothness=2.5, nugget=True), rows="missing"),
     "ID by": Case(bl.ID(by="Sex"), "distance ~ age * Sex + (age | Subject)", True, "missing"),

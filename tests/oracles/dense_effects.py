@@ -61,6 +61,8 @@ def _correlation(value, name, labels, prefix, i, j, times):
         return share * np.exp(-apart / reach)
     if structure == "Gau":
         return share * np.exp(-((apart / reach) ** 2))
+    if structure == "RatQuad":
+        return share / (1 + (apart / reach) ** 2)
     s = np.sqrt(3) * apart / reach
     return share * (1 + s) * np.exp(-s)
 

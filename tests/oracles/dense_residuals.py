@@ -116,6 +116,8 @@ def _correlation(value, structure, stratum, pair, between, lag, apart):
     if name == "CAR1":
         return share * own("rho") ** apart
     s = apart / own("range")
+    if name == "RatQuad":
+        return share / (1 + s**2)
     if name == "Matern":
         s *= np.sqrt(2 * structure.smoothness)
         more = s**2 / 3 if structure.smoothness == 2.5 else 0.0

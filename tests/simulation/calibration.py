@@ -88,6 +88,7 @@ EFFECTS = {
     "G: CAR1 with a nugget": _over_occasions(bl.CAR1(nugget=True)),
     "G: Exp": _over_occasions(bl.Exp()),
     "G: Gau": _over_occasions(bl.Gau()),
+    "G: RatQuad": _over_occasions(bl.RatQuad()),
     "G: Matern": _over_occasions(bl.Matern()),
     "G: FA of rank 1": _over_occasions(bl.FA(1)),
     "G: UN by stratum": Case("y ~ x + (x2 | id)", G={"id": bl.UN(by="s")}),
@@ -115,6 +116,7 @@ RESIDUALS = {
     "R: Ante1": Case("y ~ x", R=bl.Ante1(**_AT)),
     "R: CAR1 with a nugget": Case("y ~ x", R=bl.CAR1(nugget=True, **_AT)),
     "R: Exp and VarPower": Case("y ~ x", R=bl.Exp(variance=bl.VarPower("w"), **_AT)),
+    "R: RatQuad": Case("y ~ x", R=bl.RatQuad(**_AT)),
     "R: Gau with a nugget": Case("y ~ x", R=bl.Gau(nugget=True, **_AT)),
     "R: Matern with a nugget": Case("y ~ x", R=bl.Matern(nugget=True, **_AT)),
     "R: VarIdent and VarExp": Case(

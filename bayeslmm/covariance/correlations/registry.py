@@ -16,6 +16,7 @@ from bayeslmm.covariance.correlations.gaussian import Gau as Gau
 from bayeslmm.covariance.correlations.matern import Matern as Matern
 from bayeslmm.covariance.correlations.none import ID as ID
 from bayeslmm.covariance.correlations.none import Diag as Diag
+from bayeslmm.covariance.correlations.rational_quadratic import RatQuad as RatQuad
 from bayeslmm.covariance.correlations.toeplitz import Toep as Toep
 from bayeslmm.covariance.correlations.toeplitz import ToepH as ToepH
 from bayeslmm.covariance.correlations.unrestricted import UN as UN

@@ -13,6 +13,7 @@
 #include "covariance/correlations/known.h"
 #include "covariance/correlations/matern.h"
 #include "covariance/correlations/none.h"
+#include "covariance/correlations/rational_quadratic.h"
 #include "covariance/correlations/toeplitz.h"
 #include "covariance/correlations/unrestricted.h"
 
@@ -36,7 +37,8 @@ using Structures = StructureList<  //
     Matern15,                      //
     Matern25,                      //
     KnownCorrelation,              //
-    FactorAnalytic>;
+    FactorAnalytic,                //
+    RationalQuadratic>;
 
 // The structure `First` of some sizes.
 template <class First>
