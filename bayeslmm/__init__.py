@@ -8,7 +8,7 @@ __version__ = "0.1.0.dev0"
 # The covariance structures, as `covariance/correlations/registry.py` lists them.
 _STRUCTURES = (
     *("AR1", "ARH1", "ARMA11", "CAR1", "CS", "CSH", "ID", "UN", "Ante1", "Diag", "Exp", "FA"),
-    *("Gau", "Matern", "RatQuad", "Toep", "ToepH"),
+    *("Gau", "Matern", "RatQuad", "Sph", "Toep", "ToepH"),
 )
 
 # Attributes are looked up on first use, so that `import bayeslmm` itself costs next to nothing.

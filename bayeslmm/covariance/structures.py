@@ -214,7 +214,7 @@ class Covariance:
         if self.nugget and not distances:
             raise ArgumentError(
                 f"{self.name} has no nugget, which is for correlations that depend on distance: "
-                "CAR1, Exp, Gau, RatQuad and Matern. Leave `nugget` out."
+                "CAR1, Exp, Gau, RatQuad, Sph and Matern. Leave `nugget` out."
             )
         if len(self.times) > 2 or (self.time is not None and not self.times):
             raise ArgumentError(
@@ -224,8 +224,8 @@ class Covariance:
         if len(self.times) == 2 and (not distances or "occasion" in self.variances):
             raise ArgumentError(
                 f"{self.name} has occasions in one order here, so `time` should be one column, got "
-                f"{self.time!r}. Places in the plane are for Exp, Gau, RatQuad, Matern and CAR1 "
-                "with a variance that is not by occasion."
+                f"{self.time!r}. Places in the plane are for Exp, Gau, RatQuad, Sph, Matern and "
+                "CAR1 with a variance that is not by occasion."
             )
 
     def _check_priors(self) -> None:

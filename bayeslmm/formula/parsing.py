@@ -11,7 +11,7 @@ from bayeslmm.formula.tokens import Token, Tokens, fail, in_brackets, quote, ren
 
 STRUCTURES = (
     *("us", "diag", "id", "cs", "csh", "ar1", "arh1", "arma11", "toep", "toeph", "ante1", "car1"),
-    *("ou", "exp", "gau", "matern", "ratquad", "fa"),
+    *("ou", "exp", "gau", "matern", "ratquad", "sph", "fa"),
 )
 """Names of covariance structures that can stand around a bar."""
 

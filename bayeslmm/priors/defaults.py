@@ -335,7 +335,7 @@ def _default_of_correlation(block: Block) -> tuple[Prior, str]:
     """The default of a parameter of a structured correlation, and how it comes about."""
     assert block.parameter is not None
     if block.scale is Scale.DISTANCE:
-        spacing = float(np.ravel(block.typical)[0])
+        spacing = float(np.ravel(block.typical)[0]) / block.parameter.start
         return LogNormal(float(np.log(3 * spacing)), 1.5), f"3 × the spacing, {spacing:.4g}"
     if block.at_one:  # what is uniform is that at the spacing, whatever the unit of time
         return Beta(block.spacing, 1.0), f"uniform at the spacing, {block.spacing:.4g}"

@@ -143,6 +143,7 @@ LIES_IN = [
     (bl.Exp(**WHERE), bl.UN(**WHERE)),
     (bl.Gau(**WHERE), bl.UN(**WHERE)),
     (bl.RatQuad(**WHERE), bl.UN(**WHERE)),
+    (bl.Sph(**WHERE), bl.UN(**WHERE)),
     (bl.Matern(**WHERE), bl.UN(**WHERE)),
     (bl.FA(1, **WHERE), bl.UN(**WHERE)),
     *((own(**WHERE, nugget=True), bl.UN(**WHERE)) for own in (bl.CAR1, bl.Exp, bl.Gau, bl.Matern)),

@@ -23,17 +23,17 @@ DISTANCES = {
 }
 POINTS = np.arange(T)
 SUBSETS = [[0, 1, 2, 3, 4], [0, 2, 3], [1, 4], [3], [4, 0, 2]]
-NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, CAR1, EXP, GAU, RATQUAD = (
+NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, CAR1, EXP, GAU, RATQUAD, SPH = (
     own().correlation
     for own in (
         *(bl.ID, bl.UN, bl.CS, bl.AR1, bl.ARMA11, bl.Toep, bl.Ante1, bl.CAR1, bl.Exp, bl.Gau),
-        bl.RatQuad,
+        *(bl.RatQuad, bl.Sph),
     )
 )
 MATERN15, MATERN25 = (bl.Matern(smoothness=nu).correlation for nu in (1.5, 2.5))
 FA1, FA2 = (bl.FA(k).correlation for k in (1, 2))
 KNOWN = KnownCorrelation()
-SPATIAL = (CAR1, EXP, GAU, MATERN15, MATERN25, RATQUAD)
+SPATIAL = (CAR1, EXP, GAU, MATERN15, MATERN25, RATQUAD, SPH)
 STRUCTURES = [
     *(NONE, UN, CS, AR1, ARMA11, TOEP, ANTE1, *SPATIAL, FA1, FA2),
     *(replace(structure, nugget=True) for structure in SPATIAL),
@@ -96,6 +96,7 @@ DEFINITIONS = {
     "exp": lambda p, D: matern(0.5, D, p[0]),
     "gau": lambda p, D: np.exp(-((D / p[0]) ** 2)),
     "ratquad": lambda p, D: 1 / (1 + (D / p[0]) ** 2),
+    "sph": lambda p, D: np.where(p[0] > D, 1 - 1.5 * D / p[0] + (D / p[0]) ** 3 / 2, 0),
     "matern15": lambda p, D: matern(1.5, D, p[0]),
     "matern25": lambda p, D: matern(2.5, D, p[0]),
 }
@@ -560,12 +561,14 @@ def test_parameters_have_names_and_bounds():
         "exp": [("range", "", above)],
         "gau": [("range", "", above)],
         "ratquad": [("range", "", above)],
+        "sph": [("range", "", above)],
         "matern15": [("range", "", above)],
         "matern25": [("range", "", above)],
         "car1+nugget": [("rho", "", unit), ("nugget", "", unit)],
         "exp+nugget": [("range", "", above), ("nugget", "", unit)],
         "gau+nugget": [("range", "", above), ("nugget", "", unit)],
         "ratquad+nugget": [("range", "", above), ("nugget", "", unit)],
+        "sph+nugget": [("range", "", above), ("nugget", "", unit)],
         "matern15+nugget": [("range", "", above), ("nugget", "", unit)],
         "matern25+nugget": [("range", "", above), ("nugget", "", unit)],
     }

@@ -85,6 +85,7 @@ CASES = {
         bl.Exp(time=("east", "north"), group="Subject"), "distance ~ age + (1 | clinic)"
     ),
     "Gau": Case(bl.Gau(time="when", group="Subject", nugget=True), rows="missing"),
+    "Sph": Case(bl.Sph(time=("east", "north"), group="Subject", nugget=True), rows="missing"),
     "RatQuad, plane": Case(
         bl.RatQuad(time=("east", "north"), group="Subject", nugget=True), rows="missing"
     ),

@@ -61,6 +61,9 @@ def _correlation(value, name, labels, prefix, i, j, times):
         return share * np.exp(-apart / reach)
     if structure == "Gau":
         return share * np.exp(-((apart / reach) ** 2))
+    if structure == "Sph":
+        s = min(apart / reach, 1.0)
+        return share * (1 - 1.5 * s + s**3 / 2)
     if structure == "RatQuad":
         return share / (1 + (apart / reach) ** 2)
     s = np.sqrt(3) * apart / reach

@@ -116,6 +116,8 @@ def _correlation(value, structure, stratum, pair, between, lag, apart):
     if name == "CAR1":
         return share * own("rho") ** apart
     s = apart / own("range")
+    if name == "Sph":
+        return share * (1 - 1.5 * s + s**3 / 2) * (s < 1)
     if name == "RatQuad":
         return share / (1 + s**2)
     if name == "Matern":

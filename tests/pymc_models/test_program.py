@@ -143,6 +143,7 @@ EFFECTS = {
     "Exp with a nugget": (OVER, bl.Exp(nugget=True)),
     "Gau": (OVER, bl.Gau()),
     "RatQuad": (OVER, bl.RatQuad()),
+    "Sph": (OVER, bl.Sph()),
     "Matern": (OVER, bl.Matern(smoothness=2.5)),
     "one factor": (OVER, bl.FA(1)),
     "two factors of strata": ("(0 + C(spot) | Subject)", bl.FA(2, by="Sex")),

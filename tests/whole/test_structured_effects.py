@@ -32,6 +32,7 @@ STRUCTURES = {
     "Gau": bl.Gau(),
     "Matern": bl.Matern(),
     "RatQuad": bl.RatQuad(),
+    "Sph": bl.Sph(),
     "Matern nugget": bl.Matern(nugget=True),
 }
 WEEKS = np.array([1.0, 2.0, 4.0, 7.0])
@@ -203,7 +204,7 @@ def test_order_of_rows_and_names_of_levels_do_not_matter():
 CALLS = {
     "cs": "CS", "csh": "CSH", "ar1": "AR1", "arh1": "ARH1", "arma11": "ARMA11", "toep": "Toep",
     "toeph": "ToepH", "ante1": "Ante1", "car1": "CAR1", "ou": "CAR1", "exp": "Exp", "gau": "Gau",
-    "matern": "Matern", "ratquad": "RatQuad",
+    "matern": "Matern", "ratquad": "RatQuad", "sph": "Sph",
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from bayeslmm.covariance.correlations.base import Correlation, Needs, Parameter, Scale
 
 __all__ = ["OfRange"]
@@ -11,6 +13,7 @@ class OfRange(Correlation):
     """A function of the distance divided by the range."""
 
     needs = Needs.DISTANCE
+    start_range: ClassVar[float] = 1.0
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -21,7 +24,7 @@ class OfRange(Correlation):
                 Scale.DISTANCE,
                 lower=0.0,
                 upper=float("inf"),
-                start=1.0,
+                start=self.start_range,
                 at_lower="rows are independent",
                 at_upper="rows of a subject are perfectly correlated",
             ),

@@ -17,6 +17,7 @@ from bayeslmm.covariance.correlations.matern import Matern as Matern
 from bayeslmm.covariance.correlations.none import ID as ID
 from bayeslmm.covariance.correlations.none import Diag as Diag
 from bayeslmm.covariance.correlations.rational_quadratic import RatQuad as RatQuad
+from bayeslmm.covariance.correlations.spherical import Sph as Sph
 from bayeslmm.covariance.correlations.toeplitz import Toep as Toep
 from bayeslmm.covariance.correlations.toeplitz import ToepH as ToepH
 from bayeslmm.covariance.correlations.unrestricted import UN as UN

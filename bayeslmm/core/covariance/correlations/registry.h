@@ -14,6 +14,7 @@
 #include "covariance/correlations/matern.h"
 #include "covariance/correlations/none.h"
 #include "covariance/correlations/rational_quadratic.h"
+#include "covariance/correlations/spherical.h"
 #include "covariance/correlations/toeplitz.h"
 #include "covariance/correlations/unrestricted.h"
 
@@ -38,7 +39,8 @@ using Structures = StructureList<  //
     Matern25,                      //
     KnownCorrelation,              //
     FactorAnalytic,                //
-    RationalQuadratic>;
+    RationalQuadratic,             //
+    Spherical>;
 
 // The structure `First` of some sizes.
 template <class First>
