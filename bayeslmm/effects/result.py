@@ -565,8 +565,8 @@ class Effects:
         side : {"two-sided", "greater", "less", "equivalence", "noninferiority", "nonsuperiority"}
             The alternative.
         delta : float
-            The margin. Two-sided, it makes a test of equivalence, |row - null| < delta, by two
-            one-sided tests; "greater" one of non-inferiority, row > null - delta; "less" one of
+            The margin. Two-sided, it makes a test of equivalence, of a row within delta of null, by
+            two one-sided tests; "greater" one of non-inferiority, row > null - delta; "less" one of
             non-superiority, row < null + delta.
 
         Returns
