@@ -320,7 +320,7 @@ def test_lags_are_held_together_or_not_at_all():
         model.with_priors({names[0]: bl.Fixed(0.5)})
     with pytest.raises(PriorError, match="not those of a positive definite matrix"):
         model.with_priors(dict(zip(names, map(bl.Fixed, (0.9, 0.0, 0.9)), strict=True)))
-    with pytest.raises(PriorError, match="depends on the other lags"):
+    with pytest.raises(PriorError, match="depends on the other correlations"):
         model.with_priors({names[0]: bl.Uniform(0, 1)})
     held = model.with_priors(dict(zip(names, map(bl.Fixed, (0.5, 0.4, 0.3)), strict=True)))
     assert held.held.tolist() == [True, True, True, False]
