@@ -95,6 +95,17 @@ def test_joint_tests_are_those_of_emmeans(by, name):
     np.testing.assert_allclose(table["p"], expected["p.value"], rtol=1e-4)
 
 
+def test_a_number_at_two_values_has_the_joint_tests_of_emmeans():
+    table = fit("orthodont_growth").emmeans(["Sex", "age"], at={"age": [10, 12]}).joint()
+    record = RECORDS["orthodont_growth"]["effects"]["joint"]["satterthwaite"]
+    expected = pd.DataFrame(record).set_index("model term")["F.ratio"]
+    found = dict(zip(table.iloc[:, 0], table["F"], strict=True))
+    assert {*found} == {"Sex", "age", "Sex:age"}
+    for term, value in found.items():
+        name = term if term in expected.index else "age:Sex"
+        assert value == pytest.approx(expected[name], abs=6e-4)
+
+
 @pytest.mark.parametrize(("q", "k", "df"), [(3.5, 3, 20.0), (1.0, 2, 4.4), (4.0, 60, 44.3)])
 def test_the_studentised_range_is_that_of_scipy(q, k, df):
     found = range_tail(np.array([q]), k, np.array([df]))[0]
