@@ -20,12 +20,21 @@ from bayeslmm.solutions.degrees_of_freedom.methods import df_method
 from bayeslmm.support.arguments import one_of, probability, truth_value
 
 if TYPE_CHECKING:
+    from bayeslmm.design.design import Design
     from bayeslmm.effects.grid import Rows
     from bayeslmm.solutions.base import Solution
     from bayeslmm.solutions.degrees_of_freedom.methods import DF
     from bayeslmm.support.arrays import Array
 
-__all__ = ["Weights", "averages", "chosen", "emmeans", "read_names", "scale_of"]
+__all__ = [
+    "Weights",
+    "averages",
+    "chosen",
+    "emmeans",
+    "notes_on_averages",
+    "read_names",
+    "scale_of",
+]
 
 Weights = Literal["equal", "proportional", "cells"]
 
@@ -48,15 +57,6 @@ def emmeans(
     grid = reference_grid(solution.model, at)
     names, groups, notes = _with_nests(grid, names, groups)
     labels, rows = averages(grid, (*names, *groups), weights)
-    averaged = [
-        name for name, own in grid.values.items() if len(own) > 1 and name not in names + groups
-    ]
-    if averaged:
-        over = ", ".join(averaged)
-        how = "" if weights == "equal" else f", weighted by {weights}"
-        notes = (*notes, f"Results are averaged over the levels of {over}{how}.")
-        if interacting(solution.model.design, names + groups, averaged):
-            notes = (*notes, "Results may be misleading due to involvement in interactions.")
     return Effects(
         solution,
         labels,
@@ -67,8 +67,37 @@ def emmeans(
         probability(level),
         df_method(df),
         scale=scale_of(solution, type, bias_adjust, sigma),
-        notes=(*grid.notes, *notes),
+        notes=(
+            *grid.notes,
+            *notes,
+            *notes_on_averages(solution.model.design, grid, names + groups, weights),
+        ),
     )
+
+
+def notes_on_averages(
+    design: Design, grid: ReferenceGrid, names: Sequence[str], weights: Weights, *others: str
+) -> list[str]:
+    """What readers should know where a grid is averaged over all its variables but some.
+
+    Parameters
+    ----------
+    design : Design
+    grid : ReferenceGrid
+    names : sequence of str
+        The variables that are kept.
+    weights : {"equal", "proportional", "cells"}
+    *others : str
+        Further variables that results are about.
+    """
+    over = [name for name, own in grid.values.items() if len(own) > 1 and name not in names]
+    if not over:
+        return []
+    how = "" if weights == "equal" else f", weighted by {weights}"
+    notes = [f"Results are averaged over the levels of {', '.join(over)}{how}."]
+    if interacting(design, [*others, *names], over):
+        notes.append("Results may be misleading due to involvement in interactions.")
+    return notes
 
 
 def read_names(

@@ -1,8 +1,8 @@
-"""`Effects`: means, contrasts, slopes or comparisons with their table, tests and further contrasts.
+"""`Effects`: means, contrasts or slopes with their table, tests and further contrasts.
 
-The rows of an `Effects` are linear functions of beta (of beta and u for single groups). A
-likelihood fit estimates them with degrees of freedom, a posterior by its draws; contrasts of the
-rows are linear functions again, hence `Effects`.
+The rows of an `Effects` are linear functions of beta. A likelihood fit estimates them with degrees
+of freedom, a posterior by its draws; contrasts of the rows are linear functions again, hence
+`Effects`.
 """
 
 from __future__ import annotations
@@ -32,15 +32,14 @@ from bayeslmm.equations.linear import Estimates
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 from bayeslmm.solutions.point import PointSolution, no_draws
 from bayeslmm.solutions.posterior import PosteriorSolution
-from bayeslmm.support.arguments import one_of
-from bayeslmm.support.pages import Lines, Page, Table, as_html, as_text, numbers
+from bayeslmm.support.arguments import one_of, real_number
+from bayeslmm.support.pages import Lines, Page, Table, as_html, as_text, numbers, p_value
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
     from bayeslmm.effects.transforms import Transform
-    from bayeslmm.equations.linear import Functions
     from bayeslmm.solutions.base import Solution
     from bayeslmm.solutions.degrees_of_freedom.methods import DF
     from bayeslmm.support.arrays import Array
@@ -62,6 +61,7 @@ _SIDES = {
 _WITH_DELTA = ("equivalence", "noninferiority", "nonsuperiority", "superiority")
 _SHOWN = 100
 """Rows that are printed."""
+_TITLES = {"mean": "Marginal means", "slope": "Slopes", "contrast": "Contrasts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,9 @@ class Scale:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Effects:
-    """Means, contrasts, slopes or comparisons of a fit; printing one shows its table.
+    """Means, contrasts or slopes of a fit; printing one shows its table.
 
-    Made by `Fit.emmeans`, `Fit.slopes` and `Fit.comparisons`, and by the methods here.
+    Made by `Fit.emmeans` and `Fit.slopes`, and by the methods here.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Effects:
         The linear functions of beta.
     primary, by : tuple of str
         The label columns that contrasts compare, and those within whose values they stay.
-    kind : {"mean", "contrast", "slope", "comparison"}
+    kind : {"mean", "contrast", "slope"}
     level : float
         Probability of the intervals.
     df : str or KenwardRoger
@@ -128,10 +128,6 @@ class Effects:
     scale : Scale
     notes : tuple of str
         What a reader should know, printed below the table.
-    functions : Functions or None
-        Functions of (beta, u) that are not of beta alone.
-    mix : array or None
-        Combinations of these functions.
 
     Examples
     --------
@@ -157,8 +153,6 @@ class Effects:
     null: Null = Null()
     scale: Scale = Scale()
     notes: tuple[str, ...] = ()
-    functions: Functions | None = None
-    mix: Array | None = None
 
     # -- estimates ------------------------------------------------------------------------------
 
@@ -166,13 +160,7 @@ class Effects:
     def _draws(self) -> Array:
         """Draws of the rows on the scale of the results; (chain, draw, m)."""
         assert isinstance(self.solution, PosteriorSolution)
-        drawn = self.solution.draws
-        if self.functions is None:
-            link = drawn.beta @ self.rows.X.T + self.rows.offset
-        else:
-            u = tuple(self.solution.model.equations.split_u(drawn.u).values())
-            link = self.functions.values(drawn.beta, u)
-            link = link if self.mix is None else link @ self.mix.T
+        link = self.solution.draws.beta @ self.rows.X.T + self.rows.offset
         link[..., ~self.rows.estimable] = np.nan
         return self._back(link)
 
@@ -211,9 +199,6 @@ class Effects:
     def _estimates(self) -> tuple[Array, Array, Array]:
         """Estimates, standard errors and degrees of freedom on the linear predictor's scale."""
         assert isinstance(self.solution, PointSolution)
-        if self.functions is not None:
-            own = self.solution.linear(self.functions, self.level)
-            return own.estimate, own.std_error, np.full(len(own.estimate), np.inf)
         X, tests = self.rows.X, self.solution.wald(self.df)
         estimate = X @ self.solution.beta + self.rows.offset
         std_error = np.sqrt(np.maximum(np.einsum("mp,pr,mr->m", X, tests.vcov, X), 0.0))
@@ -312,7 +297,7 @@ class Effects:
         return Estimates(estimate, std_error, lower, upper).columns()
 
     def _family(self, rows: Array, df: Array, side: int) -> Family:
-        if self.adjust != "mvt" or self.functions is not None:
+        if self.adjust != "mvt":
             return Family(df[rows], np.eye(len(rows)), self.means, side)
         assert isinstance(self.solution, PointSolution)
         X = self.rows.X[rows]
@@ -328,15 +313,8 @@ class Effects:
         labels = len(self.labels.columns)
         shown = table.head(_SHOWN)
         cells = [_texts(shown[name], label=i < labels) for i, name in enumerate(names)]
-        title = {"mean": "Marginal means", "slope": "Slopes", "contrast": "Contrasts"}
-        parts: list[Lines | Table] = [
-            Table(
-                title.get(self.kind, "Comparisons"),
-                tuple(names),
-                tuple(zip(*cells, strict=True)),
-                labels,
-            )
-        ]
+        body = tuple(zip(*cells, strict=True))
+        parts: list[Lines | Table] = [Table(_TITLES[self.kind], tuple(names), body, labels)]
         lines = [*self.notes, *notes]
         if len(table) > _SHOWN:
             lines.append(f"{len(table) - _SHOWN:,} more rows are in frame().")
@@ -479,24 +457,12 @@ class Effects:
         means: int | None,
     ) -> Effects:
         """Combinations of the rows."""
-        if self.functions is not None and not isinstance(self.solution, PosteriorSolution):
-            raise ArgumentError(
-                "differences between single groups need the covariance of their effects, which "
-                "tables of a likelihood fit do not keep; fit by 'nuts', whose draws have it."
-            )
-        mix = None
-        if self.functions is not None:
-            mix = weights if self.mix is None else weights @ self.mix
         scale, transform = self.scale, self.scale.transform
         if transform is not None and scale.response:
             scale = Scale(transform, transform.is_log, 0.0)
-        if scale.response:
-            shown = (
-                labels["contrast"].str.replace(" - ", " / ", regex=False)
-                if "contrast" in labels
-                else None
-            )
-            labels = labels if shown is None else labels.assign(contrast=shown)
+        if scale.response and "contrast" in labels:
+            ratios = labels["contrast"].str.replace(" - ", " / ", regex=False)
+            labels = labels.assign(contrast=ratios)
         return replace(
             self,
             labels=labels,
@@ -507,7 +473,6 @@ class Effects:
             means=means,
             null=Null(),
             scale=scale,
-            mix=mix,
         )
 
     def _interaction(self, methods: Sequence[str], adjust: Adjustment | None) -> Effects:
@@ -626,8 +591,6 @@ class Effects:
         1          nitro       3    45.0  37.686  0.000
         2  Variety:nitro       6    45.0   0.303  0.932
         """
-        if self.functions is not None:
-            raise ArgumentError("joint tests are of the population's slopes; leave out `groups`.")
         found = []
         for key, rows in self._groups():
             for term, weights in self._hypotheses(rows):
@@ -699,8 +662,7 @@ class Effects:
         >>> model.fit("reml").emmeans("Machine").letters()["letters"].to_list()
         ['a', 'b', 'c']
         """
-        if not 0 < alpha < 1:
-            raise ArgumentError(f"`alpha` should be between 0 and 1, got {alpha!r}.")
+        alpha = real_number("alpha", alpha, 0, 1)
         table = self.frame()
         shown = np.full(len(table), "", dtype=object)
         for _, rows in self._groups():
@@ -759,7 +721,7 @@ def _texts(values: pd.Series[Any], *, label: bool) -> list[str]:
     if label:
         return [v if isinstance(v, str) else f"{v:g}" for v in values]
     if values.name == "p":
-        return ["--" if np.isnan(v) else "<0.0001" if v < 1e-4 else f"{v:.4f}" for v in values]
+        return list(map(p_value, values))
     return numbers(values.to_numpy())
 
 

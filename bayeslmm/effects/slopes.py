@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bayeslmm.effects.grid import Rows, grid_variables, interacting, reference_grid, rows_of
-from bayeslmm.effects.means import averages, chosen, scale_of
+from bayeslmm.effects.grid import Rows, grid_variables, reference_grid, rows_of
+from bayeslmm.effects.means import averages, chosen, notes_on_averages, scale_of
 from bayeslmm.effects.result import Effects
 from bayeslmm.effects.rows import used_columns
 from bayeslmm.errors import ArgumentError, unknown_name
@@ -55,12 +55,7 @@ def slopes(
     labels, rows = averages(replace(grid, rows=rows), within, "equal")
     labels = labels if within else labels.iloc[:, :0]
     labels.insert(0, "slope", [variable] * len(rows.X))
-    averaged = [n for n, own in grid.values.items() if len(own) > 1 and n not in within]
-    notes = [*grid.notes]
-    if averaged:
-        notes.append(f"Results are averaged over the levels of {', '.join(averaged)}.")
-        if interacting(model.design, [variable, *within], averaged):
-            notes.append("Results may be misleading due to involvement in interactions.")
+    notes = [*grid.notes, *notes_on_averages(model.design, grid, within, "equal", variable)]
     notes.append("Slopes are those of the population, with random effects of zero.")
     return Effects(
         solution,

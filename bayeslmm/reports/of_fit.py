@@ -12,7 +12,17 @@ from bayeslmm.criticism.findings import findings_as_lines
 from bayeslmm.effects.residuals import residuals
 from bayeslmm.effects.tables import point_summary, posterior_summary, varcorr
 from bayeslmm.reports.of_model import groups_or_subjects, kind_of_model
-from bayeslmm.support.pages import DIGITS, Beside, Lines, Page, Table, decimals, numbers, orders
+from bayeslmm.support.pages import (
+    DIGITS,
+    Beside,
+    Lines,
+    Page,
+    Table,
+    decimals,
+    numbers,
+    orders,
+    p_value,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,16 +239,10 @@ def _fixed_effects(solution: PointSolution) -> Table:
         numbers(summary["std_error"].to_numpy()),
         ["--" if np.isnan(df) else f"{df:.1f}" for df in summary["df"]],
         [f"{t:.2f}" if abs(t) < 1e6 else f"{t:.3g}" for t in summary["t"]],
-        [_p_value(p) for p in summary["p"]],
+        [p_value(p) for p in summary["p"]],
     )
     rows = tuple(zip(solution.model.design.coef, *columns, strict=True))
     return Table("Fixed effects:", ("", "Estimate", "Std. Error", "df", "t value", "p"), rows, 1)
-
-
-def _p_value(p: float) -> str:
-    if np.isnan(p):
-        return "--"
-    return "<0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
 def _posterior_random_effects(solution: PosteriorSolution) -> Table:

@@ -21,6 +21,7 @@ __all__ = [
     "decimals",
     "numbers",
     "orders",
+    "p_value",
 ]
 
 
@@ -94,6 +95,13 @@ def numbers(values: Sequence[float] | np.ndarray, missing: str = "--") -> list[s
     array = np.asarray(values, dtype=float)
     style = decimals(*orders(array), DIGITS)
     return [missing if np.isnan(value) else f"{value:{style}}" for value in array]
+
+
+def p_value(p: float, missing: str = "--") -> str:
+    """A p value with four decimals, or as less than the smallest of these."""
+    if np.isnan(p):
+        return missing
+    return "<0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
 def orders(values: np.ndarray) -> tuple[int | None, int | None]:
