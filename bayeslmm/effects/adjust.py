@@ -17,12 +17,23 @@ import numpy as np
 from scipy.interpolate import BarycentricInterpolator, CubicSpline
 from scipy.optimize import brentq
 from scipy.special import chdtri, gammaln, log_ndtr, ndtri, stdtr, stdtrit
-from scipy.stats import qmc
+from scipy.stats import false_discovery_control, qmc
 
 from bayeslmm.errors import ArgumentError
 from bayeslmm.support.arrays import Array
 
-__all__ = ["ADJUSTMENTS", "Adjustment", "Family", "adjusted", "range_quantile", "range_tail"]
+__all__ = [
+    "ADJUSTMENTS",
+    "Adjustment",
+    "Family",
+    "adjusted",
+    "check_size",
+    "critical_values",
+    "in_words",
+    "p_values",
+    "range_quantile",
+    "range_tail",
+]
 
 Adjustment = Literal["tukey", "dunnett", "mvt", "holm", "bonferroni", "sidak", "fdr", "none"]
 ADJUSTMENTS = get_args(Adjustment)
@@ -76,8 +87,8 @@ def adjusted(adjust: Adjustment, family: Family) -> Adjustment:
     """The adjustment that suits a family, as emmeans replaces those that do not."""
     if len(family) < 2:
         return "none"
-    two_sided = adjust in ("tukey", "dunnett") and family.side != 0
-    if two_sided or (adjust == "tukey" and family.means is None):
+    one_sided = adjust in ("tukey", "dunnett") and family.side != 0
+    if one_sided or (adjust == "tukey" and family.means is None):
         return "sidak"
     return adjust
 
@@ -110,8 +121,8 @@ def p_values(adjust: Adjustment, t: Array, family: Family) -> tuple[Array, float
         "none": lambda: plain,
         "bonferroni": lambda: np.minimum(1.0, n * plain),
         "sidak": lambda: -np.expm1(n * np.log1p(-plain)),
-        "holm": lambda: _stepwise(plain, n - np.arange(n), descending=False),
-        "fdr": lambda: _stepwise(plain, n / np.arange(1, n + 1), descending=True),
+        "holm": lambda: _holm(plain),
+        "fdr": lambda: np.asarray(false_discovery_control(plain)),
         "tukey": lambda: range_tail(np.sqrt(2) * size, family.means or 2, df),
         "dunnett": lambda: _dunnett_tail(size, n, df),
     }
@@ -156,6 +167,37 @@ def check_size(adjust: Adjustment, family: Family) -> None:
         )
 
 
+def in_words(
+    how: Adjustment, ends: Adjustment, n: int, means: int | None, error: float
+) -> list[str]:
+    """What was done for multiplicity.
+
+    Parameters
+    ----------
+    how, ends : str
+        The adjustments of p values and of intervals.
+    n : int
+        The number of estimates in the family.
+    means : int or None
+        The number of means that these are all differences of.
+    error : float
+        The largest standard error of integration.
+    """
+    if how == "none":
+        return []
+    of = f"a family of {means} means" if how == "tukey" else f"{n} tests"
+    lines = [f"p values are adjusted by {how} for {of}."]
+    if how in ("holm", "fdr"):
+        lines.append(f"Intervals are adjusted by bonferroni for {n} estimates.")
+    else:
+        lines.append(f"Intervals are adjusted by {ends}.")
+    if how == "mvt":
+        lines.append(f"p values are integrated with a standard error of {error:.1g} at most.")
+    if how == "dunnett":
+        lines.append("dunnett is an approximation, emmeans' dunnettx; adjust='mvt' integrates.")
+    return lines
+
+
 # -- the studentised range ------------------------------------------------------------------------
 
 
@@ -184,9 +226,9 @@ def range_tail(q: Array, k: float, df: Array) -> Array:
     """
     q, df = np.broadcast_arrays(np.asarray(q, dtype=float), np.asarray(df, dtype=float))
     log_tail = _normal_range(float(k))
-    out = np.full(q.shape, np.nan)
+    out = np.empty(q.shape)
     df = np.round(df, _DECIMALS)
-    for value in np.unique(df[~np.isnan(df)]):
+    for value in np.unique(df):
         rows = df == value
         scale, weight = _scales(float(value))
         w = np.multiply.outer(q[rows], scale)
@@ -338,32 +380,20 @@ def _root(
 
 def _over_df(solve: Callable[[float], float], df: Array) -> Array:
     """A quantile at many degrees of freedom; between many of them a polynomial in 1/df."""
-    out = np.full(len(df), np.nan)
-    known = ~np.isnan(df)
-    distinct, place = np.unique(np.round(df[known], _DECIMALS), return_inverse=True)
+    distinct, place = np.unique(np.round(df, _DECIMALS), return_inverse=True)
     if len(distinct) <= _DFS:
-        values = np.array([solve(float(v)) for v in distinct])
-        out[known] = values[place]
-        return out
+        return np.array([solve(float(v)) for v in distinct])[place]
     low, high = 1 / distinct[-1], 1 / distinct[0]
     nodes = (low + high) / 2 - (high - low) / 2 * np.cos(np.pi * np.arange(_DFS) / (_DFS - 1))
     with np.errstate(divide="ignore"):
         values = np.array([solve(float(v)) for v in 1 / nodes])
-    out[known] = BarycentricInterpolator(nodes, values)(1 / distinct)[place]
-    return out
+    return np.asarray(BarycentricInterpolator(nodes, values)(1 / distinct)[place])
 
 
-def _stepwise(p: Array, factors: Array, *, descending: bool) -> Array:
-    """Holm's and Benjamini and Hochberg's p values: ordered, multiplied and made monotone."""
-    out = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    if len(known) < len(p):
-        n = len(known)
-        factors = n / np.arange(1, n + 1) if descending else n - np.arange(n)
-    values = p[order] * factors
-    values = (
-        np.minimum.accumulate(values[::-1])[::-1] if descending else np.maximum.accumulate(values)
-    )
-    out[order] = np.minimum(1.0, values)
+def _holm(p: Array) -> Array:
+    """Holm's p values: ordered, multiplied by the number that are left, and made monotone."""
+    order = np.argsort(p, kind="stable")
+    out = np.empty(len(p))
+    steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    out[order] = np.minimum(1.0, steps)
     return out

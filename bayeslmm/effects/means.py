@@ -12,8 +12,8 @@ import pandas as pd
 from bayeslmm.data.frames import level_label
 from bayeslmm.effects.grid import ReferenceGrid, grid_variables, interacting, reference_grid
 from bayeslmm.effects.residuals import row_variances
-from bayeslmm.effects.result import Effects, Scale
-from bayeslmm.effects.transforms import transform_of
+from bayeslmm.effects.result import Effects
+from bayeslmm.effects.transforms import Scale, transform_of
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 from bayeslmm.solutions.base import LEVEL
 from bayeslmm.solutions.degrees_of_freedom.methods import df_method

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -23,11 +22,14 @@ from bayeslmm.effects.adjust import (
     adjusted,
     check_size,
     critical_values,
+    in_words,
     p_values,
 )
 from bayeslmm.effects.contrasts import DEFAULTS, coefficients, product_of
 from bayeslmm.effects.grid import Rows
+from bayeslmm.effects.joint import joint_test, terms_of
 from bayeslmm.effects.letters import letter_display
+from bayeslmm.effects.transforms import LINK, Scale
 from bayeslmm.equations.linear import Estimates
 from bayeslmm.errors import ArgumentError, ArgumentTypeError, unknown_name
 from bayeslmm.solutions.point import PointSolution, no_draws
@@ -39,12 +41,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from bayeslmm.effects.transforms import Transform
     from bayeslmm.solutions.base import Solution
     from bayeslmm.solutions.degrees_of_freedom.methods import DF
     from bayeslmm.support.arrays import Array
 
-__all__ = ["Effects", "Null", "Scale"]
+__all__ = ["Effects", "Null"]
 
 _SIDES = {
     "two-sided": 0,
@@ -79,24 +80,6 @@ class Null:
     value: float = 0.0
     side: int = 0
     delta: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The scale of the results, where the response is transformed.
-
-    Attributes
-    ----------
-    transform : Transform or None
-    response : bool
-        Whether results are taken back to the response.
-    variance : float
-        That the bias correction counts; zero without correction.
-    """
-
-    transform: Transform | None = None
-    response: bool = False
-    variance: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,7 +134,7 @@ class Effects:
     adjust: Adjustment = "none"
     means: int | None = None
     null: Null = Null()
-    scale: Scale = Scale()
+    scale: Scale = LINK
     notes: tuple[str, ...] = ()
 
     # -- estimates ------------------------------------------------------------------------------
@@ -162,13 +145,7 @@ class Effects:
         assert isinstance(self.solution, PosteriorSolution)
         link = self.solution.draws.beta @ self.rows.X.T + self.rows.offset
         link[..., ~self.rows.estimable] = np.nan
-        return self._back(link)
-
-    def _back(self, link: Array) -> Array:
-        transform = self.scale.transform
-        if not self.scale.response or transform is None:
-            return link
-        return transform.back(link, self.scale.variance)
+        return self.scale.back(link)
 
     @property
     def draws(self) -> xr.DataArray:
@@ -244,7 +221,7 @@ class Effects:
             lower, upper = (tail, infinite) if null.side > 0 else (-infinite, tail)
             columns |= {"lower": lower, "upper": upper}
         value, delta = null.value, null.delta
-        low, high = (float(self._back(np.array([value + d]))[0]) for d in (-delta, delta))
+        low, high = (float(self.scale.back(np.array([value + d]))[0]) for d in (-delta, delta))
         if delta and not null.side:
             columns["p_within"] = np.mean((draws > low) & (draws < high), axis=0)
         elif null.side < 0:
@@ -279,22 +256,11 @@ class Effects:
                 ends = self._family(rows, df, null.side)
                 own = adjusted(self.adjust, ends)
             half[rows] = critical_values(own, self.level, ends) * std_error[rows]
-            notes += _how_adjusted(how, own, len(rows), self.means, error)
+            notes += in_words(how, own, len(rows), self.means, error)
         lower = np.where(null.side < 0, -np.inf, estimate - half)
         upper = np.where(null.side > 0, np.inf, estimate + half)
-        columns = self._taken_back(estimate, std_error, lower, upper)
+        columns = self.scale.estimates(estimate, std_error, lower, upper).columns()
         return columns | {"df": df, "t": t, "p": p}, tuple(dict.fromkeys(notes))
-
-    def _taken_back(
-        self, estimate: Array, std_error: Array, lower: Array, upper: Array
-    ) -> dict[str, Array]:
-        transform, variance = self.scale.transform, self.scale.variance
-        if self.scale.response and transform is not None:
-            std_error = np.abs(transform.rate(estimate, variance)) * std_error
-            ends = np.stack([self._back(lower), self._back(upper)])
-            lower, upper = ends.min(axis=0), ends.max(axis=0)
-            estimate = self._back(estimate)
-        return Estimates(estimate, std_error, lower, upper).columns()
 
     def _family(self, rows: Array, df: Array, side: int) -> Family:
         if self.adjust != "mvt":
@@ -318,7 +284,7 @@ class Effects:
         lines = [*self.notes, *notes]
         if len(table) > _SHOWN:
             lines.append(f"{len(table) - _SHOWN:,} more rows are in frame().")
-        lines += self._about_scale()
+        lines += self.scale.in_words(ratios=self.kind == "contrast")
         missing = int(np.sum(~self.rows.estimable))
         if missing:
             lines.append(f"{missing} rows are not estimable from these data, and left empty.")
@@ -326,18 +292,6 @@ class Effects:
             lines.append(f"Intervals have the probability {self.level:g}.")
         parts.append(Lines(tuple((line, "") for line in lines)))
         return tuple(parts)
-
-    def _about_scale(self) -> list[str]:
-        transform = self.scale.transform
-        if transform is None:
-            return []
-        if not self.scale.response:
-            return [f"Results are on the {transform.name} scale of the response."]
-        bias = "with" if self.scale.variance else "without"
-        lines = [f"Tests are on the {transform.name} scale."]
-        if self.kind != "contrast":
-            lines.insert(0, f"Results are on the scale of the response, {bias} bias correction.")
-        return lines
 
     def __repr__(self) -> str:
         return as_text(self._page())
@@ -596,7 +550,7 @@ class Effects:
             for term, weights in self._hypotheses(rows):
                 tested = self.rows.combined(weights)
                 own: dict[str, Any] = {"term": term, **dict(zip(self.by, key, strict=True))}
-                found.append(own | self._joint(tested))
+                found.append(own | joint_test(self.solution, self.df, tested))
         table = pd.DataFrame(found)
         order = table["term"].str.count(":").to_numpy()
         return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
@@ -606,33 +560,8 @@ class Effects:
         if self.kind != "mean":
             return [("all", whole)]
         self._require_product(rows)
-        levels = [self.labels[name].iloc[rows].nunique() for name in self.primary]
-        varying = [i for i, k in enumerate(levels) if k > 1]
-        out = []
-        for size in range(1, len(varying) + 1):
-            for chosen in combinations(varying, size):
-                parts = [
-                    np.diff(np.eye(k), axis=0) if i in chosen else np.full((1, k), 1 / k)
-                    for i, k in enumerate(levels)
-                ]
-                term = ":".join(self.primary[i] for i in chosen)
-                out.append((term, product_of(parts) @ whole))
-        return out
-
-    def _joint(self, tested: Rows) -> dict[str, float]:
-        keep = tested.estimable
-        L, value = tested.X[keep], tested.X[keep] @ self.solution.beta + tested.offset[keep]
-        if isinstance(self.solution, PosteriorSolution):
-            draws = self.solution.flat[1] @ L.T + tested.offset[keep]
-            away = draws - draws.mean(axis=0)
-            precision = np.linalg.pinv(np.atleast_2d(np.cov(away.T)), hermitian=True)
-            chi2 = float(value @ precision @ value)
-            farther = np.einsum("si,ij,sj->s", away, precision, away) > chi2
-            rank = int(np.linalg.matrix_rank(L))
-            return {"num_df": rank, "chi2": chi2, "p_farther": float(farther.mean())}
-        assert isinstance(self.solution, PointSolution)
-        test = self.solution.wald(self.df).f_test(L, value)
-        return {"num_df": test.num_df, "den_df": test.den_df, "F": test.F, "p": test.p}
+        levels = {name: self.labels[name].iloc[rows].nunique() for name in self.primary}
+        return [(term, weights @ whole) for term, weights in terms_of(levels)]
 
     def letters(self, alpha: float = 0.05, adjust: Adjustment | None = None) -> pd.DataFrame:
         """A compact letter display: rows that share a letter are not told apart.
@@ -676,7 +605,7 @@ class Effects:
             if len(rows) < 2:
                 shown[rows] = "a"
                 continue
-            pairs = replace(one, scale=Scale()).pairs(adjust).frame()
+            pairs = replace(one, scale=LINK).pairs(adjust).frame()
             if "p" in pairs:
                 apart = (pairs["p"] < alpha).to_numpy()
             else:
@@ -701,7 +630,7 @@ class Effects:
             for key in self.labels[list(self.by)].itertuples(index=False, name=None)
         ]
         ends = {name: table[name].to_numpy() for name in ("estimate", "lower", "upper")}
-        reference = None if self.kind == "mean" else float(self._back(np.zeros(1))[0])
+        reference = None if self.kind == "mean" else float(self.scale.back(np.zeros(1))[0])
         about = self.scale.transform
         unit = self.solution.model.design.response
         if about is not None and self.scale.response:
@@ -723,22 +652,3 @@ def _texts(values: pd.Series[Any], *, label: bool) -> list[str]:
     if values.name == "p":
         return list(map(p_value, values))
     return numbers(values.to_numpy())
-
-
-def _how_adjusted(
-    how: Adjustment, ends: Adjustment, n: int, means: int | None, error: float
-) -> list[str]:
-    """What was done for multiplicity, in words."""
-    if how == "none":
-        return []
-    of = f"a family of {means} means" if how == "tukey" else f"{n} tests"
-    lines = [f"p values are adjusted by {how} for {of}."]
-    if how in ("holm", "fdr"):
-        lines.append(f"Intervals are adjusted by bonferroni for {n} estimates.")
-    else:
-        lines.append(f"Intervals are adjusted by {ends}.")
-    if how == "mvt":
-        lines.append(f"p values are integrated with a standard error of {error:.1g} at most.")
-    if how == "dunnett":
-        lines.append("dunnett is an approximation, emmeans' dunnettx; adjust='mvt' integrates.")
-    return lines

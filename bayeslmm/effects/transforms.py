@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayeslmm.equations.linear import Estimates
 from bayeslmm.errors import ArgumentError
 from bayeslmm.formula.tokens import tokenize
 from bayeslmm.support.arrays import Array
 
-__all__ = ["Transform", "transform_of"]
+__all__ = ["LINK", "Scale", "Transform", "transform_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,56 @@ class Transform:
     def rate(self, value: Array, variance: float = 0.0) -> Array:
         """The derivative of `back`."""
         return self.slope(value) + variance / 2 * self.twist(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The scale of results, where the response is transformed.
+
+    Attributes
+    ----------
+    transform : Transform or None
+    response : bool
+        Whether results are taken back to the response.
+    variance : float
+        That the bias correction counts; zero without correction.
+    """
+
+    transform: Transform | None = None
+    response: bool = False
+    variance: float = 0.0
+
+    def back(self, link: Array) -> Array:
+        """Values of the linear predictor on this scale."""
+        if not self.response or self.transform is None:
+            return link
+        return self.transform.back(link, self.variance)
+
+    def estimates(self, estimate: Array, std_error: Array, lower: Array, upper: Array) -> Estimates:
+        """Estimates of the linear predictor on this scale, standard errors by the delta method."""
+        if self.response and self.transform is not None:
+            std_error = np.abs(self.transform.rate(estimate, self.variance)) * std_error
+            ends = np.stack([self.back(lower), self.back(upper)])
+            lower, upper = ends.min(axis=0), ends.max(axis=0)
+            estimate = self.back(estimate)
+        return Estimates(estimate, std_error, lower, upper)
+
+    def in_words(self, *, ratios: bool) -> list[str]:
+        """What a reader should know, of ratios or of other results."""
+        if self.transform is None:
+            return []
+        name = self.transform.name
+        if not self.response:
+            return [f"Results are on the {name} scale of the response."]
+        tests = f"Tests are on the {name} scale."
+        if ratios:
+            return [tests]
+        bias = "with" if self.variance else "without"
+        return [f"Results are on the scale of the response, {bias} bias correction.", tests]
+
+
+LINK = Scale()
+"""The scale of the linear predictor."""
 
 
 def _exponential(name: str, base: float) -> Transform:
