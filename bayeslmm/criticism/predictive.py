@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -116,13 +116,12 @@ def predictive_check(
         own, name = _of_callable(statistic), getattr(statistic, "__name__", "statistic")
     else:
         name = one_of("statistic", statistic, STATISTICS)
-        make = STATISTICS[name]
-        if make in _OF_ROWS:
-            own = make(None)
-            if group is not None:
-                raise ArgumentError(f"the statistic {name!r} is of all rows; leave out `group`.")
+        if name in _OF_GROUPS:
+            own = _OF_GROUPS[name](design.factor_or_only(group))
+        elif group is None:
+            own = _OF_ROWS[name]
         else:
-            own = make(design.factor_or_only(group))
+            raise ArgumentError(f"the statistic {name!r} is of all rows; leave out `group`.")
     rng = np.random.default_rng(random_seed)
     step, parts = max(1, _ELEMENTS // len(design.y)), []
     for at in range(0, n, step):
@@ -133,12 +132,12 @@ def predictive_check(
     return PredictiveCheck(name, replicate, observed, np.concatenate(parts), title)
 
 
-def _of_callable(statistic: Callable[[Array], object]) -> _Statistic:
+def _of_callable(statistic: Callable[[Array], Any]) -> _Statistic:
     """A user's statistic of one response, of many."""
 
     def function(y: Array) -> Array:
         try:
-            return np.array([float(statistic(row)) for row in y])  # type: ignore[arg-type]
+            return np.array([float(statistic(row)) for row in y])
         except (TypeError, ValueError) as error:
             raise ArgumentError(
                 "`statistic` should be a function from a response, an array of one number a row, "
@@ -146,22 +145,6 @@ def _of_callable(statistic: Callable[[Array], object]) -> _Statistic:
             ) from error
 
     return function
-
-
-def _mean(_: GroupingFactor | None) -> _Statistic:
-    return lambda y: y.mean(axis=1)
-
-
-def _sd(_: GroupingFactor | None) -> _Statistic:
-    return lambda y: y.std(axis=1, ddof=1)
-
-
-def _smallest(_: GroupingFactor | None) -> _Statistic:
-    return lambda y: y.min(axis=1)
-
-
-def _largest(_: GroupingFactor | None) -> _Statistic:
-    return lambda y: y.max(axis=1)
 
 
 def _sd_of_means(factor: GroupingFactor) -> _Statistic:
@@ -232,15 +215,17 @@ def _by_level(factor: GroupingFactor) -> tuple[Array, Array, Array]:
     return order, np.cumsum(sizes) - sizes, sizes
 
 
-_OF_ROWS = (_mean, _sd, _smallest, _largest)
-STATISTICS: dict[str, Callable[..., _Statistic]] = {
-    "mean": _mean,
-    "sd": _sd,
-    "smallest": _smallest,
-    "largest": _largest,
+_OF_ROWS: dict[str, _Statistic] = {
+    "mean": lambda y: y.mean(axis=1),
+    "sd": lambda y: y.std(axis=1, ddof=1),
+    "smallest": lambda y: y.min(axis=1),
+    "largest": lambda y: y.max(axis=1),
+}
+_OF_GROUPS: dict[str, Callable[[GroupingFactor], _Statistic]] = {
     "sd of group means": _sd_of_means,
     "largest range within a group": _largest_range,
     "correlation of intercepts and slopes": _intercepts_and_slopes,
     "lag-one correlation": _lag_one,
 }
+STATISTICS = (*_OF_ROWS, *_OF_GROUPS)
 """What can be compared, by name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayeslmm.drawing.frame import BLUE, FAINT, styled
+from bayeslmm.drawing.frame import BLUE, FAINT, finish, framed, styled
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def draw_intervals(
     upper: Array,
     label: str,
     reference: float | None,
+    title: str,
+    note: str,
 ) -> Figure:
     """Draw estimates with their intervals.
 
@@ -40,25 +42,24 @@ def draw_intervals(
         Of the horizontal axis.
     reference : float or None
         Where a line is drawn.
+    title, note : str
+        Texts above.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    import matplotlib.pyplot as plt
-
     panels = list(dict.fromkeys(groups))
     counts = [list(groups).count(panel) for panel in panels]
     height = min(_TALLEST, 1.0 + _ROW * sum(counts) + 0.45 * len(panels))
     with styled():
-        figure, axes = plt.subplots(
+        figure, _, body = framed(6.4, height, title, note, [])
+        axes = body.subplots(
             len(panels),
             1,
-            figsize=(6.4, height),
             sharex=True,
             squeeze=False,
             height_ratios=[count + 1 for count in counts],
-            layout="constrained",
         )
         for axis, panel in zip(axes[:, 0], panels, strict=True):
             rows = np.array([i for i, group in enumerate(groups) if group == panel])
@@ -71,4 +72,4 @@ def draw_intervals(
             axis.set_ylim(len(rows) - 0.5, -0.5)
             axis.set_title(panel, loc="left")
         axes[-1, 0].set_xlabel(label)
-    return figure
+        return finish(figure)

@@ -11,12 +11,13 @@ from scipy.special import ndtri
 
 from bayeslmm.equations.linear import Estimates
 from bayeslmm.solutions.point import PointSolution
+from bayeslmm.solutions.posterior import PosteriorSolution
 from bayeslmm.support import scales
 from bayeslmm.support.arrays import Array
+from bayeslmm.support.differences import fourth_order
 
 if TYPE_CHECKING:
     from bayeslmm.solutions.base import Solution
-    from bayeslmm.solutions.posterior import PosteriorSolution
 
 __all__ = ["Derived", "Function", "Refits", "derived", "intervals_in_words", "joint_covariance"]
 
@@ -27,9 +28,6 @@ Refits = tuple[Array, Array]
 _STEP = 1e-3
 """Of differences: on the working scale of theta, and in standard errors of beta. Their error is of
 the order of its fourth power."""
-_OFFSETS = np.array([1.0, -1.0, 2.0, -2.0])
-_WEIGHTS = np.array([8.0, -8.0, -1.0, 1.0]) / 12
-"""Central differences of fourth order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,8 +78,9 @@ def derived(
         Without standard errors where theta has no covariance matrix. Parameters on the boundary are
         held there, and what depends on no others has no standard error.
     """
-    if not isinstance(solution, PointSolution):
-        return _of_draws(solution, function, level)  # type: ignore[arg-type]
+    if isinstance(solution, PosteriorSolution):
+        return _of_draws(solution, function, level)
+    assert isinstance(solution, PointSolution)
     values = function(solution.optimum.theta[None], solution.beta[None])
     names, estimate = tuple(values), _stacked(values)[0]
     if refits is not None:
@@ -97,20 +96,20 @@ def _delta(solution: PointSolution, function: Function, estimate: Array) -> Arra
     theta, beta = solution.optimum.theta, solution.beta
     vcov, steps = joint_covariance(solution)
     free = np.flatnonzero(steps > 0).tolist()
-    points = np.tile(np.concatenate([theta, beta]), (len(free), len(_OFFSETS), 1))
-    for row, position in enumerate(free):
-        for column, offset in enumerate(_OFFSETS):
-            step = offset * steps[position]
+
+    def moved(by: float) -> Array:
+        """The functions with each free parameter moved by so many of its steps."""
+        thetas, betas = np.tile(theta, (len(free), 1)), np.tile(beta, (len(free), 1))
+        for row, position in enumerate(free):
+            step = by * steps[position]
             if position < len(theta):
-                moved = solution.model.parameters.stepped(theta, position, step)
-                points[row, column, : len(theta)] = moved
+                thetas[row] = solution.model.parameters.stepped(theta, position, step)
             else:
-                points[row, column, position] += step
-    flat = points.reshape(-1, points.shape[-1])
-    values = _stacked(function(flat[:, : len(theta)], flat[:, len(theta) :]))
-    values = values.reshape(len(free), len(_OFFSETS), len(estimate))
-    slopes = np.einsum("c,fcm->mf", _WEIGHTS, values) / steps[free]
-    std_error = np.sqrt(np.einsum("mf,fg,mg->m", slopes, vcov[np.ix_(free, free)], slopes))
+                betas[row, position - len(theta)] += step
+        return _stacked(function(thetas, betas))
+
+    slopes = fourth_order(moved, 1.0) / steps[free, None]
+    std_error = np.sqrt(np.einsum("fm,fg,gm->m", slopes, vcov[np.ix_(free, free)], slopes))
     unknown = ~np.isfinite(np.diag(solution.optimum.vcov)) & ~solution.model.held
     if not unknown.any():
         return std_error

@@ -635,7 +635,15 @@ class Effects:
         unit = self.solution.model.design.response
         if about is not None and self.scale.response:
             unit = "ratio" if self.kind == "contrast" else "response"
-        return draw_intervals(names, groups, **ends, label=unit, reference=reference)
+        return draw_intervals(
+            names,
+            groups,
+            **ends,
+            label=unit,
+            reference=reference,
+            title=f"{_TITLES[self.kind]} ({self.solution.method.upper()})",
+            note=f"{100 * self.level:g}% intervals.",
+        )
 
 
 def _is_number(text: str) -> bool:

@@ -247,8 +247,9 @@ class _Reader:
         operands: list[ast.expr] = []
         if isinstance(node, ast.Name) and begin in self.found:
             return Expression(self.found[begin])
-        if isinstance(node, ast.Constant) and _is_number(node.value):
-            return Expression(float(node.value))  # type: ignore[arg-type]
+        value = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return Expression(float(value))
         function = None
         if isinstance(node, ast.BinOp):
             function, operands = _OPERATIONS.get(type(node.op)), [node.left, node.right]
@@ -265,10 +266,6 @@ class _Reader:
 
     def _refuse_name(self, name: str, begin: int, end: int) -> None:
         self.refuse(unknown_name("quantity", name, self.names.values()), begin, end)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _spaced(name: str) -> str:

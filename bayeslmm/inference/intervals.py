@@ -12,7 +12,7 @@ from bayeslmm.effects.tables import known_parameters, point_summary
 from bayeslmm.errors import ArgumentError
 from bayeslmm.inference.bootstrap import bootstrap
 from bayeslmm.inference.profile.profile import profile
-from bayeslmm.support.arguments import one_of, real_number
+from bayeslmm.support.arguments import one_of, probability
 
 if TYPE_CHECKING:
     from bayeslmm.solutions.point import LikelihoodSolution, PointSolution
@@ -41,7 +41,7 @@ def confint(
     random_seed: int | None,
 ) -> pd.DataFrame:
     """Confidence intervals; see `LikelihoodFit.confint`."""
-    level = real_number("level", level, 0, 1, "the probability of the intervals, ")
+    level = probability(level)
     method = one_of("method", method, _METHODS)
     names = known_parameters(solution, parameters)
     if method != "bootstrap":

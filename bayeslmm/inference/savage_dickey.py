@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from bayeslmm.equations.equations import EquationsWithPrior
 from bayeslmm.inference.prior_draws import draw_priors
-from bayeslmm.priors.families import Flat, Normal
+from bayeslmm.priors.families import Normal
 from bayeslmm.support.arrays import Array
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def prior_draws(solution: PosteriorSolution) -> tuple[Array, Array, frozenset[st
     which they say nothing.
     """
     model = solution.model
-    flat = [row.parameter for row in model.priors.rows if isinstance(row.prior, Flat)]
+    flat = [row.parameter for row in model.priors.rows if not row.prior.proper]
     if flat:
         model = model.update_priors(dict.fromkeys(flat, Normal(0, 1)))
     theta, beta, _ = draw_priors(model, _PRIOR_DRAWS, solution.draws.settings.seed)

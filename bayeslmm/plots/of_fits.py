@@ -647,7 +647,7 @@ class Plots:
 
 def _estimates(table: QuantityTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Estimates and the ends of their intervals."""
-    return tuple(table[name].to_numpy() for name in ("estimate", "lower", "upper"))  # type: ignore[return-value]
+    return table["estimate"].to_numpy(), table["lower"].to_numpy(), table["upper"].to_numpy()
 
 
 def _grid_of(model: Specification, name: str) -> tuple[list[Any], tuple[str, ...]]:
