@@ -272,6 +272,7 @@ def test_new_rows_whose_variance_is_not_known(R, change, words):
 STORED = [
     *(cls(**ON) for cls in (bl.ID, bl.Diag, bl.UN, bl.CS, bl.CSH, bl.AR1, bl.ARH1, bl.ARMA11)),
     *(cls(**ON) for cls in (bl.Toep, bl.ToepH, bl.CAR1, bl.Exp, bl.Gau, bl.Matern, bl.Ante1)),
+    *(cls(**ON) for cls in (bl.RatQuad, bl.Sph)),
     bl.Matern(time=("a", "b"), group="g", smoothness=2.5, nugget=True),
     bl.FA(2, **ON),
     bl.AR1(**ON, by="Sex", variance=[bl.VarPower("x"), bl.VarExp("x"), "occasion"]),
