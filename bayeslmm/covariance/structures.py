@@ -273,7 +273,7 @@ class Covariance:
 
     @classmethod
     def of_call(cls) -> Covariance:
-        """That of a call in a formula."""
+        """The structure that a call in a formula stands for."""
         return cls()
 
     @property

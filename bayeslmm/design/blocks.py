@@ -65,7 +65,7 @@ class Block:
 
     @property
     def slice(self) -> builtins.slice:
-        """Its parameters within theta."""
+        """The place of the parameters in theta."""
         return slice(self.start, self.stop)
 
     @property

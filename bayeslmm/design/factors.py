@@ -68,7 +68,7 @@ class BarBlock:
 
     @property
     def slice(self) -> builtins.slice:
-        """Its columns of `GroupingFactor.Z`."""
+        """The columns of the bar in `GroupingFactor.Z`."""
         return slice(self.start, self.stop)
 
 

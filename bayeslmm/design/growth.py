@@ -26,7 +26,7 @@ __all__ = ["Growth", "exponent_places"]
 _FAR = 20.0
 """A mean of a covariate, in its standard deviations, at which nothing is known of zero."""
 _ROUNDING = 1e-6
-"""A mean of a covariate, in its standard deviations, that is as good as zero."""
+"""A mean of a covariate, in its standard deviations, that is numerically zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Growth:
         factors: Sequence[GroupingFactor],
         rows: ResidualRows | None,
     ) -> Growth:
-        """That of random effects, by the rows of data of each occasion, and of residuals.
+        """The growth of random effects, by the rows of data of each occasion, and of residuals.
 
         Parameters
         ----------

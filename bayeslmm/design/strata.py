@@ -75,7 +75,7 @@ class EffectVariances:
 
     @property
     def columns_of_sds(self) -> tuple[str, ...]:
-        """Those columns whose combinations have standard deviations of their own."""
+        """The columns whose combinations have standard deviations of their own."""
         leading = self.structure.leading
         return self._of_levels(*[leading] if isinstance(leading, VarIdent) else [])
 
@@ -97,7 +97,7 @@ class Strata:
     Attributes
     ----------
     columns : tuple of str, length c
-        None where all levels have the same covariance, which is one stratum then.
+        Empty where all levels have the same covariance, which is one stratum then.
     levels : tuple of tuples of str, length c
         The values of each column.
     combinations : (strata, c) int array

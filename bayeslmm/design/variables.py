@@ -74,7 +74,7 @@ class Variable:
 
     @property
     def slice(self) -> builtins.slice:
-        """Its parameters within theta."""
+        """The place of the parameters in theta."""
         return slice(self.start, self.stop)
 
 

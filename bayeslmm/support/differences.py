@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SMOOTH", "derivatives", "fourth_order"]
 
 SMOOTH = 1e-4
-"""A step in coordinates of order one, for a gradient that is known to about ten digits."""
+"""A step in coordinates of order one."""
 
 
 def derivatives(

@@ -192,22 +192,22 @@ class Correlation:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Its variables, without the nugget."""
+        """The variables of the structure, without the nugget."""
         return ()
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Up to two numbers that tell it from others of its kind."""
+        """Up to two numbers that tell a structure from others of its kind."""
         return ()
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the structure, with its sizes."""
         return self.stem + "".join(map(str, self.sizes))
 
     @property
     def code(self) -> int:
-        """How the compiled library knows it."""
+        """The number by which the compiled library knows the structure."""
         first, second = (*self.sizes, 0, 0)[:2]
         return self.kind + _KINDS * (first + _SIZES * second)
 
@@ -223,7 +223,7 @@ class Correlation:
 
     @property
     def all_parameters(self) -> tuple[Parameter, ...]:
-        """Its variables with the nugget, if it has one."""
+        """The variables of the structure, with the nugget if it has one."""
         return (*self.parameters, NUGGET) if self.nugget else self.parameters
 
     @property

@@ -25,7 +25,7 @@ class CompoundSymmetry(Correlation):
         return (Parameter("rho", at_upper="rows of a subject are perfectly correlated"),)
 
     def bounds(self, T: int) -> tuple[tuple[float, float], ...]:
-        """Those of T rows."""
+        """The interval in which the matrix of T rows is positive definite."""
         return ((-1.0 / max(T - 1, 1), 1.0),)
 
     def is_linear(self, variance: object) -> bool:
@@ -33,7 +33,7 @@ class CompoundSymmetry(Correlation):
         return variance == "one"
 
     def formula(self, s: Symbols) -> str:
-        """rho."""
+        """The correlation, rho."""
         return s.parameter("rho")
 
     def program(self, size: str, lags: str, parameter: Callable[..., str]) -> Iterator[str]:

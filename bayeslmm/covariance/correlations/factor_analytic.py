@@ -91,7 +91,7 @@ class FactorAnalytic(Correlation):
         return loadings.start(self.k, T)
 
     def coordinates(self, T: int, params: Array) -> Array:
-        """Those of stick-breaking."""
+        """Coordinates by stick-breaking."""
         return loadings.to_coordinates(self.k, params, 1.0 - 2.0 * MARGIN)
 
     def damped(self, params: Array) -> Array:
@@ -188,7 +188,7 @@ class FA(Covariance):
 
     @classmethod
     def of_call(cls) -> FA:
-        """That of ``fa(...)`` in a formula, of one factor."""
+        """The structure of ``fa(...)`` in a formula, which has one factor."""
         return cls(1)
 
     @property

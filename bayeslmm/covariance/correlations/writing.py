@@ -66,7 +66,7 @@ class Symbols:
 
     @property
     def ratio(self) -> str:
-        """Their distance in units of the range."""
+        """The distance of the occasions in units of the range."""
         return f"{self.distance}/{self.parameter('range')}"
 
     def decay(self, of: str) -> str:
