@@ -82,23 +82,30 @@ def log_likelihood(theta, parameters, design, beta_mean, beta_precision):
     return stats.multivariate_normal.logpdf(y, design.X @ beta_mean, V)
 
 
+def criteria(V, X, y):
+    """Log-likelihoods "ml" and "reml" of y with the covariance matrix V, beta at its maximum or
+    integrated out.
+    """
+    n, p = X.shape
+    solved = np.linalg.solve(V, np.column_stack([X, y]))
+    information = X.T @ solved[:, :p]
+    beta = np.linalg.solve(information, X.T @ solved[:, p])
+    residual = y - X @ beta
+    logdet = np.linalg.slogdet(V)[1]
+    ml = -0.5 * (logdet + residual @ np.linalg.solve(V, residual) + n * np.log(2 * np.pi))
+    reml = ml - 0.5 * (np.linalg.slogdet(information)[1] - p * np.log(2 * np.pi))
+    return {"ml": ml, "reml": reml}
+
+
 def profiled(theta, parameters, design):
     """Log-likelihoods "ml" and "reml", beta at its maximum or integrated out; -inf where theta are
     not the parameters of covariance matrices.
     """
     y = design.y if design.offset is None else design.y - design.offset
-    X, n, p = design.X, *design.X.shape
     V = marginal_covariance(theta, parameters, design)
-    sign, logdet = np.linalg.slogdet(V)
-    if sign <= 0:
+    if np.linalg.slogdet(V)[0] <= 0:
         return {"ml": -np.inf, "reml": -np.inf}
-    solved = np.linalg.solve(V, np.column_stack([X, y]))
-    information = X.T @ solved[:, :p]
-    beta = np.linalg.solve(information, X.T @ solved[:, p])
-    residual = y - X @ beta
-    ml = -0.5 * (logdet + residual @ np.linalg.solve(V, residual) + n * np.log(2 * np.pi))
-    reml = ml - 0.5 * (np.linalg.slogdet(information)[1] - p * np.log(2 * np.pi))
-    return {"ml": ml, "reml": reml}
+    return criteria(V, design.X, y)
 
 
 def random_theta(parameters, design, seed):

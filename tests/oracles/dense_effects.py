@@ -77,16 +77,3 @@ def marginal_covariance(G, factors, sigma, n):
         Z = full_Z(factor)
         V += Z @ np.kron(np.eye(len(factor.levels)), own) @ Z.T
     return V
-
-
-def profiled(V, X, y):
-    """Log-likelihoods "ml" and "reml"."""
-    n, p = X.shape
-    solved = np.linalg.solve(V, np.column_stack([X, y]))
-    information = X.T @ solved[:, :p]
-    beta = np.linalg.solve(information, X.T @ solved[:, p])
-    residual = y - X @ beta
-    logdet = np.linalg.slogdet(V)[1]
-    ml = -0.5 * (logdet + residual @ np.linalg.solve(V, residual) + n * np.log(2 * np.pi))
-    reml = ml - 0.5 * (np.linalg.slogdet(information)[1] - p * np.log(2 * np.pi))
-    return {"ml": ml, "reml": reml}

@@ -11,7 +11,8 @@ import pytest
 import bayeslmm as bl
 from bayeslmm.errors import DataError, DesignError
 from bayeslmm.estimation.posterior.density import Density
-from tests.oracles.dense_effects import profiled
+from tests.oracles.dense import criteria
+from tests.oracles.differences import central
 
 AGES = (8, 10, 12, 14)
 SEX, AGE = bl.VarIdent("Sex"), bl.VarIdent("age")
@@ -112,10 +113,9 @@ def test_likelihoods_and_gradients(name, method):
     theta = some_theta(own, 1)
     V = dense_V(name, dict(zip(own.parameters.names, theta, strict=True)), data())
     value, gradient = own.equations.loglik(theta, method)
-    assert value == pytest.approx(profiled(V, own.design.X, own.design.y)[method], rel=1e-10)
-    for i, move in enumerate(1e-6 * np.eye(len(theta))):
-        up, down = (own.equations.loglik(theta + m, method)[0] for m in (move, -move))
-        assert gradient[i] == pytest.approx((up - down) / 2e-6, rel=1e-4, abs=1e-4)
+    assert value == pytest.approx(criteria(V, own.design.X, own.design.y)[method], rel=1e-10)
+    numeric = central(lambda at: own.equations.loglik(at, method)[0], theta, 1e-6)
+    assert gradient == pytest.approx(numeric, rel=1e-4, abs=1e-4)
 
 
 @every_case
@@ -125,9 +125,8 @@ def test_the_density_in_the_coordinates_of_the_sampler(name):
     theta = some_theta(own, 2)
     x = density.unconstrained(theta)
     np.testing.assert_allclose(density.theta(x), theta, rtol=1e-8)
-    for i, step in enumerate(1e-5 * np.eye(len(x))):
-        difference = (density(x + step)[0] - density(x - step)[0]) / 2e-5
-        assert density(x)[1][i] == pytest.approx(difference, rel=1e-5, abs=1e-5)
+    numeric = central(lambda at: density(at)[0], x, 1e-5)
+    assert density(x)[1] == pytest.approx(numeric, rel=1e-5, abs=1e-5)
 
 
 @every_case
@@ -136,7 +135,7 @@ def test_a_fit_is_at_the_dense_optimum(name):
     fit = own.fit("reml")
     assert fit.status.ok
     V = dense_V(name, fit.theta.to_dict(), data())
-    assert fit.loglik == pytest.approx(profiled(V, own.design.X, own.design.y)["reml"], rel=1e-10)
+    assert fit.loglik == pytest.approx(criteria(V, own.design.X, own.design.y)["reml"], rel=1e-10)
     np.testing.assert_allclose(own.equations.loglik(fit.optimum.theta, "reml")[1], 0, atol=5e-3)
     np.testing.assert_allclose(fit.predict(data().iloc[:20]), fit.predict().iloc[:20])
 
@@ -210,7 +209,7 @@ def test_a_single_effect_and_effects_that_are_no_occasions():
         C = rho + (1 - rho) * np.eye(len(labels))
         scaled = sd * z
         V += scaled @ C @ scaled.T * (subject[:, None] == subject)
-        expected = profiled(V, own.design.X, own.design.y)["reml"]
+        expected = criteria(V, own.design.X, own.design.y)["reml"]
         assert own.equations.loglik(theta, "reml")[0] == pytest.approx(expected, rel=1e-10)
 
 

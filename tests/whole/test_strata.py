@@ -16,6 +16,8 @@ from bayeslmm.effects.pooling import own_effects, pooled_effects
 from bayeslmm.effects.response_variance import derived_quantities
 from bayeslmm.errors import ArgumentError, ConvergenceWarning, DataError, DesignError
 from bayeslmm.estimation.posterior.density import Density
+from tests.oracles.dense import criteria
+from tests.oracles.differences import central
 from tests.pymc_models.test_full import python_mode, random_point
 
 # PyTensor's C compiler looks for a BLAS that pip does not install; nothing here needs one.
@@ -111,28 +113,16 @@ def dense_V(own: bl.Model, name: str, theta: np.ndarray) -> np.ndarray:
     return V
 
 
-def dense_criteria(V: np.ndarray, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    n, p = X.shape
-    solved = np.linalg.solve(V, np.column_stack([X, y]))
-    information = X.T @ solved[:, :p]
-    residual = y - X @ np.linalg.solve(information, X.T @ solved[:, p])
-    quadratic = residual @ np.linalg.solve(V, residual)
-    ml = -0.5 * (np.linalg.slogdet(V)[1] + quadratic + n * np.log(2 * np.pi))
-    reml = ml - 0.5 * (np.linalg.slogdet(information)[1] - p * np.log(2 * np.pi))
-    return {"ml": ml, "reml": reml}
-
-
 @every_model
 @pytest.mark.parametrize("method", ["ml", "reml"])
 def test_likelihoods_and_gradients(name, method):
     own = model(name)
     theta = some_theta(own, 1)
-    expected = dense_criteria(dense_V(own, name, theta), own.design.X, own.design.y)[method]
+    expected = criteria(dense_V(own, name, theta), own.design.X, own.design.y)[method]
     value, gradient = own.equations.loglik(theta, method)
     assert value == pytest.approx(expected, rel=1e-9)
-    for i, move in enumerate(1e-6 * np.eye(len(theta))):
-        up, down = (own.equations.loglik(theta + m, method)[0] for m in (move, -move))
-        assert gradient[i] == pytest.approx((up - down) / 2e-6, rel=1e-4, abs=1e-4)
+    numeric = central(lambda at: own.equations.loglik(at, method)[0], theta, 1e-6)
+    assert gradient == pytest.approx(numeric, rel=1e-4, abs=1e-4)
 
 
 @every_model
@@ -141,7 +131,7 @@ def test_a_fit_and_what_it_shows(name):
     fit = own.fit("reml")
     assert fit.status.ok
     V = dense_V(own, name, fit.optimum.theta)
-    found = dense_criteria(V, own.design.X, own.design.y)["reml"]
+    found = criteria(V, own.design.X, own.design.y)["reml"]
     assert fit.loglik == pytest.approx(found, rel=1e-9)
     rows = np.flatnonzero(DATA["Subject"] == "F05")
     np.testing.assert_allclose(fit.V("F05"), V[np.ix_(rows, rows)], rtol=1e-8)
@@ -302,9 +292,8 @@ def test_the_density_in_the_coordinates_of_the_sampler(name, scale):
     theta = some_theta(own, 6)
     x = density.unconstrained(theta)
     np.testing.assert_allclose(density.theta(x), theta, rtol=1e-8)
-    for i, step in enumerate(1e-5 * np.eye(len(x))):
-        difference = (density(x + step)[0] - density(x - step)[0]) / 2e-5
-        assert density(x)[1][i] == pytest.approx(difference, rel=1e-5, abs=1e-5)
+    numeric = central(lambda at: density(at)[0], x, 1e-5)
+    assert density(x)[1] == pytest.approx(numeric, rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", SHARED[:3])
