@@ -144,7 +144,7 @@ class Equations:
     @cached_property
     def root_order(self) -> int:
         """The order of the dense root: what is left when the nested factors are eliminated."""
-        return self.packed.system.counts.root_variables + self.p + 1
+        return self.packed.sizes.root
 
     @property
     def largest(self) -> float:
